@@ -1,0 +1,224 @@
+/* log.c - see log.h. */
+#include "common/compat.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+static struct {
+	pthread_mutex_t lock;
+	const char *program;
+	char *channel;
+	char *path;
+	int fd;
+	enum log_level level;
+	bool json;
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER,
+	.program = "syncline",
+	.fd = STDERR_FILENO,
+	.level = LOG_LVL_INFO};
+
+static const char *const level_names[LOG_LVL_COUNT] = {
+#define X(symbol, name) [LOG_LVL_##symbol] = (name),
+	LOG_LIST(X)
+#undef X
+};
+
+void
+log_init(const char *program, const char *channel)
+{
+	free(state.channel);
+	state.program = program;
+	state.channel = channel != NULL ? xstrdup(channel) : NULL;
+}
+
+void
+log_set_level(enum log_level level)
+{
+	state.level = level;
+}
+
+bool
+log_parse_level(const char *name, enum log_level *level)
+{
+	for (enum log_level l = 0; l < LOG_LVL_COUNT; l++)
+		if (strcmp(level_names[l], name) == 0) {
+			*level = l;
+			return true;
+		}
+	return false;
+}
+
+const char *
+log_level_name(enum log_level level)
+{
+	return level < LOG_LVL_COUNT ? level_names[level] : "unknown";
+}
+
+void
+log_set_json(bool json)
+{
+	state.json = json;
+}
+
+enum rc
+log_open(const char *path, struct err *e)
+{
+	int fd = STDERR_FILENO;
+
+	if (path != NULL) {
+		fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+		if (fd < 0)
+			return err_errno(e, RC_CONFIG, "cannot open the log file %s", path);
+	}
+	pthread_mutex_lock(&state.lock);
+	if (state.fd != STDERR_FILENO)
+		close(state.fd);
+	state.fd = fd;
+	free(state.path);
+	state.path = path != NULL ? xstrdup(path) : NULL;
+	pthread_mutex_unlock(&state.lock);
+	return RC_OK;
+}
+
+void
+log_reopen(void)
+{
+	char *path = state.path != NULL ? xstrdup(state.path) : NULL;
+	struct err e;
+
+	if (path != NULL && log_open(path, &e) != RC_OK)
+		log_err(LOG_LVL_WARN, &e);
+	free(path);
+}
+
+static void
+add_json_string(struct buf *b, const char *s)
+{
+	buf_putc(b, '"');
+	for (; *s != '\0'; s++) {
+		unsigned char c = (unsigned char)*s;
+
+		if (c == '"' || c == '\\')
+			buf_printf(b, "\\%c", c);
+		else if (c < 0x20)
+			buf_printf(b, "\\u%04x", c);
+		else
+			buf_putc(b, *s);
+	}
+	buf_putc(b, '"');
+}
+
+static void
+add_time(struct buf *b)
+{
+	struct timespec now;
+	struct tm tm;
+	char text[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+	buf_printf(b, "%s.%03ldZ", text, now.tv_nsec / 1000000);
+}
+
+static void
+format_json(struct buf *b, enum log_level level, const char *text)
+{
+	buf_puts(b, "{\"time\":\"");
+	add_time(b);
+	buf_printf(b, "\",\"level\":\"%s\",\"program\":\"%s\",\"pid\":%d", level_names[level],
+		state.program, (int)getpid());
+	if (state.channel != NULL) {
+		buf_puts(b, ",\"channel\":");
+		add_json_string(b, state.channel);
+	}
+	buf_puts(b, ",\"text\":");
+	add_json_string(b, text);
+	buf_puts(b, "}\n");
+}
+
+/* Control characters in a text (an identifier may hold a newline) must not make a second line. */
+static void
+format_text(struct buf *b, enum log_level level, const char *text)
+{
+	size_t from;
+
+	add_time(b);
+	buf_printf(b, " %-5s %s[%d]", level_names[level], state.program, (int)getpid());
+	if (state.channel != NULL)
+		buf_printf(b, " %s", state.channel);
+	buf_puts(b, ": ");
+	from = b->len;
+	buf_puts(b, text);
+	for (size_t i = from; i < b->len; i++)
+		if (b->data[i] < 0x20)
+			b->data[i] = ' ';
+	buf_putc(b, '\n');
+}
+
+void
+log_line(enum log_level level, const char *fmt, ...)
+{
+	int saved = errno;
+	struct buf line;
+	va_list ap;
+	char *s;
+
+	if (level < state.level)
+		return;
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) < 0)
+		s = NULL;
+	va_end(ap);
+	buf_init(&line);
+	if (s != NULL) {
+		(state.json ? format_json : format_text)(&line, level, s);
+		pthread_mutex_lock(&state.lock);
+		/* A log that cannot be written has nowhere to complain. */
+		if (write(state.fd, line.data, line.len) < 0)
+			errno = saved;
+		pthread_mutex_unlock(&state.lock);
+	}
+	free(s);
+	buf_release(&line);
+	errno = saved;
+}
+
+void
+log_err(enum log_level level, const struct err *e)
+{
+	log_line(level, "%s%s%s class=%s", e->text, e->remedy[0] != '\0' ? "; " : "", e->remedy,
+		rc_name(e->rc));
+}
+
+void
+fatal(const struct err *e)
+{
+	log_err(LOG_LVL_ERROR, e);
+	exit(rc_exit(e->rc));
+}
+
+void
+bug(const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) < 0)
+		s = NULL;
+	va_end(ap);
+	log_error("bug: %s", s != NULL ? s : fmt);
+	_exit(rc_exit(RC_BUG));
+}
