@@ -1,0 +1,62 @@
+/* event.c - the names of event.h's lists. */
+#include "common/compat.h"
+
+#include <string.h>
+
+#include "common/event.h"
+
+static const char *const event_names[EVENT_COUNT] = {
+#define X(symbol, name, text) [EVENT_##symbol] = (name),
+	EVENT_LIST(X)
+#undef X
+};
+
+static const char *const object_names[OBJECT_COUNT] = {
+#define X(symbol, name) [OBJECT_##symbol] = (name),
+	OBJECT_LIST(X)
+#undef X
+};
+
+static const char *const table_states[TABLE_STATE_COUNT] = {
+#define X(symbol, name) [TABLE_##symbol] = (name),
+	TABLE_STATE_LIST(X)
+#undef X
+};
+
+const char *
+event_name(enum event_kind kind)
+{
+	return kind < EVENT_COUNT ? event_names[kind] : "unknown";
+}
+
+const char *
+object_name(enum object_kind kind)
+{
+	return kind < OBJECT_COUNT ? object_names[kind] : "unknown";
+}
+
+const char *
+table_state_name(enum table_state s)
+{
+	return s < TABLE_STATE_COUNT ? table_states[s] : "unknown";
+}
+
+enum table_state
+table_state_by_name(const char *name)
+{
+	enum table_state s = 0;
+
+	while (s < TABLE_STATE_COUNT && strcmp(table_states[s], name) != 0)
+		s++;
+	return s;
+}
+
+int
+logpos_cmp(struct logpos a, struct logpos b)
+{
+	if (a.file != b.file)
+		return a.file < b.file ? -1 : 1;
+	if (a.offset != b.offset)
+		return a.offset < b.offset ? -1 : 1;
+	return 0;
+}

@@ -1,0 +1,101 @@
+/*
+ * schema.h - what a table looks like: columns, indexes, foreign keys.
+ *
+ * A struct table owns all that hangs from it. The same struct serves a
+ * source's table (as of a place in the log), what crosses the ring in a SCHEMA
+ * frame, what is stored in the target to find the columns at a position again,
+ * and a target's own table as the sink's describe reports it.
+ */
+#ifndef COMMON_SCHEMA_H
+#define COMMON_SCHEMA_H
+
+#include "common/compat.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "common/value.h"
+
+struct column {
+	char *name;      /* UTF-8 */
+	enum type type;
+	char *native;    /* the engine's full type text, "int(10) unsigned", as DDL writes it */
+	bool is_unsigned;
+	bool nullable;
+	bool generated;  /* computed by the server: never written by us, not among row values */
+	bool auto_increment;
+	uint32_t length; /* characters of TEXT, bytes of BINARY, bits of BIT, 0 where it has none */
+	uint32_t precision; /* of DECIMAL */
+	uint32_t scale;  /* digits behind the point of DECIMAL, TIME, DATETIME, TIMESTAMP */
+	char *charset;   /* of TEXT, ENUM, SET; else NULL */
+	char *collation; /* likewise */
+	char **labels;   /* of ENUM and SET, UTF-8 */
+	uint32_t nlabels;
+};
+
+struct index_part {
+	uint32_t column; /* position in table->columns; UINT32_MAX: an expression */
+	uint32_t prefix; /* characters (TEXT) or bytes (BINARY); 0: the whole value */
+};
+
+struct index {
+	char *name;
+	bool primary;
+	bool unique;
+	bool nulls_equal; /* NULLs are not distinct (PostgreSQL 15) */
+	struct index_part *parts;
+	uint32_t nparts;
+};
+
+/* What happens to children; NONE is RESTRICT and NO ACTION. */
+enum fk_action { FK_NONE, FK_CASCADE, FK_SET_NULL, FK_SET_DEFAULT };
+
+struct foreign_key {
+	char *name;
+	uint32_t *columns; /* of this table */
+	char *ref_db;
+	char *ref_table;
+	char **ref_columns;
+	uint32_t ncolumns;
+	enum fk_action on_delete;
+	enum fk_action on_update;
+};
+
+struct table {
+	char *db;
+	char *name;
+	char *engine; /* storage engine, NULL where there is no such thing */
+	struct column *columns;
+	uint32_t ncolumns;
+	struct index *indexes;
+	uint32_t nindexes;
+	struct foreign_key *fks;
+	uint32_t nfks;
+	uint64_t rows;  /* estimates of the catalog, for progress only */
+	uint64_t bytes;
+};
+
+struct table *table_new(const char *db, const char *name);
+void table_free(struct table *t);
+struct table *table_copy(const struct table *t);
+struct column *table_add_column(struct table *t, const char *name, enum type type);
+struct index *table_add_index(struct table *t, const char *name, bool primary, bool unique);
+void index_add_part(struct index *ix, uint32_t column, uint32_t prefix);
+struct foreign_key *table_add_fk(struct table *t, const char *name);
+/* UINT32_MAX if there is none. Names are compared as the engine compares column names: without case. */
+uint32_t table_column(const struct table *t, const char *name);
+
+/*
+ * The index that identifies a row: the primary key, else the first unique
+ * index all of whose columns are NOT NULL and whole (no prefix, no
+ * expression). NULL for a keyless table.
+ */
+const struct index *table_key(const struct table *t);
+
+/* Two-way coding, versioned. decode checks every bound; *out is NULL unless RC_OK. */
+void table_encode(const struct table *t, struct buf *b);
+enum rc table_decode(struct cursor *c, struct table **out, struct err *e) MUSTCHECK;
+
+#endif
