@@ -1,0 +1,43 @@
+/*
+ * route.h - which objects a channel carries, and what they are called at the target.
+ *
+ * Built from the `objects` of a channel's file: groups with `database`,
+ * optional `table` (both with * and ?), `exclude`, `to_database`, `to_table`,
+ * `columns` (pairs), `drop_columns`, `where`. The most specific entry wins
+ * (exact table over pattern, table over database), exclude beats include.
+ * Names are UTF-8 and compared byte by byte. Immutable once built; any thread.
+ */
+#ifndef COMMON_ROUTE_H
+#define COMMON_ROUTE_H
+
+#include "common/compat.h"
+
+#include <stdbool.h>
+
+#include "common/conf.h"
+#include "common/schema.h"
+
+struct routes;
+
+enum rc routes_new(const struct conf *c, struct routes **out, struct err *e) MUSTCHECK;
+void routes_free(struct routes *r);
+
+/* Whether rows of this table are carried. */
+bool routes_table(const struct routes *r, const char *db, const char *table);
+/* Whether the database as a whole is selected: new tables join, views and routines come along. */
+bool routes_database(const struct routes *r, const char *db);
+/* Whether any table of the database can be selected: worth listing. */
+bool routes_touches(const struct routes *r, const char *db);
+/* Target names; borrowed from r or from the arguments. */
+const char *routes_target_db(const struct routes *r, const char *db);
+const char *routes_target_table(const struct routes *r, const char *db, const char *table);
+/* NULL: the column is dropped. */
+const char *routes_column(const struct routes *r, const char *db, const char *table, const char *column);
+/* The filter of this table, NULL if it has none. */
+const char *routes_where(const struct routes *r, const char *db, const char *table);
+/* Whether any name changes anywhere (DDL must be rewritten). */
+bool routes_rename(const struct routes *r);
+
+bool glob_match(const char *pattern, const char *s);
+
+#endif
