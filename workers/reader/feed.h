@@ -1,0 +1,75 @@
+/*
+ * feed.h - where a source's log enters the house.
+ *
+ * The engine's log thread tells the feed what it reads, in the log's order:
+ *
+ *     feed_begin  (feed_row | feed_skip)*  feed_commit
+ *     feed_begin   feed_ddl                feed_commit
+ *     feed_idle          nothing more to read right now
+ *
+ * The feed does what is the same for every engine: drops what belongs to
+ * tables that are not loaded yet, collects the windows of chunks in flight
+ * (seam.h), leaves out deselected columns, numbers schemas, puts frames into
+ * the stream ring, and places chunks at transaction boundaries.
+ *
+ * It blocks while the ring is full (that is the back-pressure: the engine
+ * stops reading) and returns RC_AGAIN once the reader is asked to stop. It
+ * holds a lock from begin to commit; lanes come in between transactions.
+ */
+#ifndef WORKERS_READER_FEED_H
+#define WORKERS_READER_FEED_H
+
+#include "common/compat.h"
+
+#include <stdbool.h>
+
+#include "common/err.h"
+#include "common/event.h"
+#include "common/route.h"
+#include "common/schema.h"
+#include "ipc/worker.h"
+
+struct feed;
+struct feed_table;
+
+/* A transaction starts; `at` is where its first event begins. Takes the lock. */
+enum rc feed_begin(struct feed *f, struct logpos at) MUSTCHECK;
+
+/*
+ * The table as the log has it from here on, all columns. The handle is valid
+ * until the next feed_table or feed_ddl for this table. NULL: rows of this
+ * table need not be decoded (not selected, or waiting for its load).
+ * Call it once per schema version, not per row; but ask feed_wants per
+ * TABLE_MAP or the like, for a waiting table starts to flow one day.
+ */
+struct feed_table *feed_table(struct feed *f, const struct table *t);
+/* Whether rows of this table are wanted right now. Within a transaction. */
+bool feed_wants(struct feed *f, struct feed_table *t);
+
+/* A change; images have a value for each column of the table given to feed_table. */
+enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct row *before, const struct row *after,
+	struct err *e) MUSTCHECK;
+
+/* What a DDL statement does to one table. */
+enum ddl_effect { DDL_CREATED, DDL_CHANGED, DDL_TRUNCATED, DDL_DROPPED, DDL_RENAMED };
+
+struct ddl_change {
+	enum ddl_effect effect;
+	const char *db;
+	const char *name;
+	const char *to_db;   /* of RENAMED */
+	const char *to_name;
+	const struct table *table; /* as it is afterwards; of CREATED, CHANGED; NULL: not known */
+};
+
+/* A statement that is carried, and what it does to tables. */
+enum rc feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes, uint32_t nchanges, struct err *e) MUSTCHECK;
+
+/* The transaction is whole. Gives the lock back. An empty one moves the checkpoint at most once a second. */
+enum rc feed_commit(struct feed *f, const struct event_commit *c, struct err *e) MUSTCHECK;
+/* The transaction is not to be carried (it was applied before, or rolled back at the source). */
+void feed_abandon(struct feed *f, const struct event_commit *c);
+/* The log has been read up to here, between transactions; lets chunks be placed and the checkpoint move. */
+enum rc feed_idle(struct feed *f, const struct event_commit *c, struct err *e) MUSTCHECK;
+
+#endif

@@ -1,0 +1,141 @@
+/*
+ * source.h - the contract of a source engine.
+ *
+ * An engine is a static const table of functions, listed in sources.def. It
+ * knows its server and the middle (common/, feed.h), never another engine and
+ * never the ring: all that it reads goes into the feed.
+ *
+ * Threads: `create`, `check`, `identify`, `tip`, `catalog` and `free` run on one
+ * thread, before the others or after them. `stream` runs on the log thread,
+ * lanes each on a thread of their own, all at the same time; `wake` comes from
+ * any thread. An engine keeps a connection per thread.
+ *
+ * Failures: RETRY for what may heal (connection lost, server starting, lock
+ * timeout), CONFIG for what a person must change (log purged, rights, format),
+ * DATA for a log that contradicts the schema. RC_AGAIN is "asked to stop", or
+ * where it says so "try again".
+ */
+#ifndef WORKERS_READER_SOURCE_H
+#define WORKERS_READER_SOURCE_H
+
+#include "common/compat.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "common/conf.h"
+#include "common/err.h"
+#include "common/event.h"
+#include "common/route.h"
+#include "common/schema.h"
+#include "ipc/report.h"
+
+struct feed;
+
+/* What an engine is given; all of it outlives the engine. */
+struct source_env {
+	const struct conf *conf;     /* source.* and the channel's own settings */
+	const struct routes *routes; /* which objects are selected */
+	struct feed *feed;           /* NULL in check mode */
+	const volatile bool *stop;   /* turns true once: end soon */
+	_Atomic uint64_t *stats;     /* by enum stat */
+	const char *channel;
+	const struct resume *resume; /* what the target holds; schemas as of the position; NULL in check mode */
+};
+
+/* The base of every engine's struct; `ops` first. */
+struct source {
+	const struct source_ops *ops;
+};
+
+struct source_lane {
+	struct source *source;
+};
+
+/* A selected object with its CREATE statement, in an order in which they can be created. */
+struct catalog_object {
+	enum object_kind kind;
+	char *db;
+	char *name;
+	char *sql;
+	char *session;     /* as event_ddl.session */
+	struct table *table; /* of OBJECT_TABLE */
+};
+
+struct catalog {
+	struct catalog_object *objects;
+	uint32_t count;
+};
+
+void catalog_init(struct catalog *c);
+void catalog_release(struct catalog *c);
+struct catalog_object *catalog_add(struct catalog *c, enum object_kind kind, const char *db, const char *name);
+
+/*
+ * How a snapshot relates to the log (house: the seam, steps 1-3).
+ *   SEES    it sees every change of the table that was in the log at `seen`;
+ *           `high` is the log's end, read after it was opened.
+ *   EXACT   changes of the table are held up for a moment: armed() is called
+ *           while none can commit, then the snapshot is opened, then `high` is
+ *           read: it has exactly the table's changes up to `high`.
+ */
+enum snapshot_mode { SNAPSHOT_SEES, SNAPSHOT_EXACT };
+
+struct snapshot_request {
+	const struct table *table;
+	enum snapshot_mode mode;
+	const char *seen;         /* printable position, of SEES */
+	struct logpos seen_at;
+	void (*armed)(void *arg); /* of EXACT */
+	void *arg;
+};
+
+/* One row of a chunk: a value for each column of the table's schema; valid during the call. */
+typedef enum rc (*row_cb)(void *arg, const struct row *row, struct err *e);
+
+struct source_ops {
+	const char *kind; /* as in `source.kind` */
+
+	enum rc (*create)(const struct source_env *env, struct source **out, struct err *e);
+	void (*free)(struct source *s);
+
+	/* Precheck: every item, never stopping at the first that fails. */
+	enum rc (*check)(struct source *s, bool want_sql, struct checks *out, struct err *e);
+	/* Connects; the identity of the server's data (server_uuid, systemid), the caller's to free. */
+	enum rc (*identify)(struct source *s, char **id, struct err *e);
+	/* A position all of whose predecessors any later snapshot sees (house: step 0). */
+	enum rc (*tip)(struct source *s, char **position, struct logpos *at, struct err *e);
+	/* The selected objects as they are now. */
+	enum rc (*catalog)(struct source *s, struct catalog *out, struct err *e);
+
+	/*
+	 * Reads the log from `resume` and feeds it, leaving out what is not after
+	 * `applied`, until *stop, wake or a failure. Reconnects by itself at most
+	 * for a dropped connection that comes back at once; all else is RETRY.
+	 */
+	enum rc (*stream)(struct source *s, const char *resume, const char *applied, struct err *e);
+	/* Makes stream return RC_AGAIN soon. Safe from any thread. */
+	void (*wake)(struct source *s);
+
+	enum rc (*lane_open)(struct source *s, struct source_lane **out, struct err *e);
+	void (*lane_close)(struct source_lane *l);
+	/*
+	 * The key value `rows` rows above lo (exclusive; empty: the beginning), in
+	 * the engine's own coding, computed by the server. *last: none lies that
+	 * far. Not called for keyless tables.
+	 */
+	enum rc (*lane_bound)(struct source_lane *l, const struct table *t, const struct buf *lo, uint64_t rows, struct buf *hi,
+		bool *last, struct err *e);
+	/* Opens a snapshot and pins the table in it against DDL. AGAIN: not possible right now. CONFIG with code of "no such table": it is gone. */
+	enum rc (*lane_snapshot)(struct source_lane *l, const struct snapshot_request *req, struct logpos *high, struct err *e);
+	/* The rows of (lo, hi] in any order; an empty bound is open. Within lane_snapshot and lane_end. */
+	enum rc (*lane_read)(struct source_lane *l, const struct table *t, const struct buf *lo, const struct buf *hi, row_cb cb,
+		void *arg, struct err *e);
+	/* Lets the snapshot go. */
+	void (*lane_end)(struct source_lane *l);
+};
+
+/* The engine of that kind; NULL if there is none. */
+const struct source_ops *source_find(const char *kind);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * batch.h - a group's row changes gathered into statements.
+ *
+ * Inside a group a change may pass changes with which it shares no token, so
+ * changes of one table and one operation (and one set of present columns)
+ * gather. Never two changes with a conflicting token in one batch: each batch
+ * is one statement, and its rows may be applied in any order. Changes of
+ * tables that foreign keys or triggers join keep their order among each other.
+ *
+ * Pure. Everything comes from the caller's arena.
+ */
+#ifndef WORKERS_WRITER_BATCH_H
+#define WORKERS_WRITER_BATCH_H
+
+#include "common/compat.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/event.h"
+#include "common/mem.h"
+#include "workers/writer/token.h"
+
+struct target; /* sink.h */
+
+/* One row change as decoded from the ring. */
+struct change {
+	enum event_kind op;
+	struct target *target;
+	struct row before;
+	struct row after;
+	const struct token *tokens; /* of this change alone, not packed */
+	uint32_t ntokens;
+	uint64_t component; /* token_component; 0: none */
+	uint64_t shape;     /* equal for changes that fit one statement: table, op, columns present */
+};
+
+struct batch {
+	struct target *target;
+	enum event_kind op;
+	const struct change **changes;
+	uint32_t count;
+};
+
+struct batch_list {
+	struct batch *batches; /* run them in this order */
+	uint32_t count;
+};
+
+/* max_rows: at most so many changes in one batch. */
+void batch_plan(struct arena *a, struct change *const *changes, uint32_t count, uint32_t max_rows, struct batch_list *out);
+
+#endif
