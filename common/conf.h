@@ -28,15 +28,15 @@ enum option_type {
 	OPTION_STRING,
 	OPTION_INT,
 	OPTION_BOOL,
-	OPTION_SIZE,     /* "64MiB": bytes */
+	OPTION_SIZE,	 /* "64MiB": bytes */
 	OPTION_DURATION, /* "30s", "200ms": milliseconds */
-	OPTION_ENUM,     /* one of the words in `words` */
+	OPTION_ENUM,	 /* one of the words in `words` */
 	OPTION_PATH,
-	OPTION_SECRET,   /* a string that is never shown */
-	OPTION_LIST,     /* an array of strings */
-	OPTION_GROUP,    /* { ... }: has rows below it */
-	OPTION_GROUPS,   /* ( { ... }, { ... } ) */
-	OPTION_PAIRS     /* ( ("a", "b"), ... ) */
+	OPTION_SECRET, /* a string that is never shown */
+	OPTION_LIST,   /* an array of strings */
+	OPTION_GROUP,  /* { ... }: has rows below it */
+	OPTION_GROUPS, /* ( { ... }, { ... } ) */
+	OPTION_PAIRS   /* ( ("a", "b"), ... ) */
 };
 
 enum option_reload { RELOAD_LIVE, RELOAD_CHANNEL, RELOAD_DAEMON, RELOAD_NEVER };
@@ -46,11 +46,11 @@ struct option {
 	enum option_type type;
 	const char *preset; /* default as text; NULL: none */
 	bool required;
-	int64_t min, max;   /* of INT, SIZE, DURATION */
-	const char *words;  /* of ENUM: "atomic fastest" */
-	const char *kinds;  /* endpoint kinds that know it: "mysql postgresql"; NULL: all */
+	int64_t min, max;  /* of INT, SIZE, DURATION */
+	const char *words; /* of ENUM: "atomic fastest" */
+	const char *kinds; /* endpoint kinds that know it: "mysql postgresql"; NULL: all */
 	enum option_reload reload;
-	const char *help;   /* one sentence */
+	const char *help; /* one sentence */
 };
 
 /* Rows of a channel's file, and of the daemon's own file. Terminated by a NULL path. */
@@ -66,9 +66,11 @@ struct conf;
 struct conf *conf_new(const struct option *rows);
 void conf_free(struct conf *c);
 /* Checks type, bounds and words. Where: "file:line" or "default" or "command line". */
-enum rc conf_set(struct conf *c, const char *path, const char *value, const char *where, struct err *e) MUSTCHECK;
+enum rc conf_set(struct conf *c, const char *path, const char *value, const char *where,
+	struct err *e) MUSTCHECK;
 /* Appends to a LIST (one string) or PAIRS (two). */
-enum rc conf_append(struct conf *c, const char *path, const char *a, const char *b, const char *where, struct err *e) MUSTCHECK;
+enum rc conf_append(struct conf *c, const char *path, const char *a, const char *b,
+	const char *where, struct err *e) MUSTCHECK;
 
 bool conf_has(const struct conf *c, const char *path); /* set, not defaulted */
 const char *conf_where(const struct conf *c, const char *path);
@@ -90,8 +92,10 @@ const char *conf_strf(const struct conf *c, const char *fmt, ...) PRINTF(2, 3);
  * whose secrets do not go along; NULL keeps all.
  */
 void conf_encode(const struct conf *c, const char *drop_secrets_of, struct buf *b);
-enum rc conf_decode(const struct option *rows, struct cursor *cur, struct conf **out, struct err *e) MUSTCHECK;
+enum rc conf_decode(
+	const struct option *rows, struct cursor *cur, struct conf **out, struct err *e) MUSTCHECK;
 /* Calls back for each effective setting in row order, secrets masked: -T, reload's diff. */
-void conf_each(const struct conf *c, void (*cb)(void *arg, const char *path, const char *value, const char *where), void *arg);
+void conf_each(const struct conf *c,
+	void (*cb)(void *arg, const char *path, const char *value, const char *where), void *arg);
 
 #endif

@@ -27,14 +27,14 @@
 #include <stddef.h>
 
 /*      symbol    name        exit  restart by the supervisor */
-#define RC_LIST(X)                                                                                 \
-	X(OK, "ok", 0, 0)                                                                          \
-	X(AGAIN, "again", 70, 1)                                                                   \
-	X(RETRY, "retry", 75, 1)                                                                   \
-	X(CONFIG, "config", 78, 0)                                                                 \
-	X(DATA, "data", 65, 0)                                                                     \
-	X(CONFLICT, "conflict", 66, 0)                                                             \
-	X(FENCED, "fenced", 67, 0)                                                                 \
+#define RC_LIST(X)                     \
+	X(OK, "ok", 0, 0)              \
+	X(AGAIN, "again", 70, 1)       \
+	X(RETRY, "retry", 75, 1)       \
+	X(CONFIG, "config", 78, 0)     \
+	X(DATA, "data", 65, 0)         \
+	X(CONFLICT, "conflict", 66, 0) \
+	X(FENCED, "fenced", 67, 0)     \
 	X(BUG, "bug", 70, 1)
 
 enum rc {
@@ -47,8 +47,8 @@ enum rc {
 /* One failure in words. Plain data; the texts are always terminated. */
 struct err {
 	enum rc rc;
-	int code;        /* the server's or system's own number, 0 if none */
-	char text[1024]; /* what, where, why */
+	int code;	  /* the server's or system's own number, 0 if none */
+	char text[1024];  /* what, where, why */
 	char remedy[512]; /* what to do, may be empty */
 };
 

@@ -24,20 +24,20 @@
 #include "common/value.h"
 
 /*	symbol	name	what it says */
-#define EVENT_LIST(X)                                                                              \
-	X(SCHEMA, "schema", "table number N looks like this from here on")                         \
-	X(BEGIN, "begin", "a transaction starts")                                                  \
-	X(INSERT, "insert", "a row appeared: after")                                               \
-	X(UPDATE, "update", "a row changed: before, after")                                        \
-	X(DELETE, "delete", "a row went: before")                                                  \
-	X(DDL, "ddl", "a statement changed schema; alone in its transaction")                      \
-	X(COMMIT, "commit", "the transaction is whole; its positions")                             \
-	X(START, "start", "a new channel: its first position; nothing is in the target yet")       \
-	X(OBJECT, "object", "initial schema: create this object")                                  \
-	X(TABLE, "table", "a table's state changes here")                                          \
-	X(CHUNK, "chunk", "the place of a chunk: its rows come through a load ring")               \
-	X(CHUNK_ROWS, "chunk_rows", "load ring: the rows of a chunk follow")                       \
-	X(CHUNK_END, "chunk_end", "load ring: they were this many")                                \
+#define EVENT_LIST(X)                                                                        \
+	X(SCHEMA, "schema", "table number N looks like this from here on")                   \
+	X(BEGIN, "begin", "a transaction starts")                                            \
+	X(INSERT, "insert", "a row appeared: after")                                         \
+	X(UPDATE, "update", "a row changed: before, after")                                  \
+	X(DELETE, "delete", "a row went: before")                                            \
+	X(DDL, "ddl", "a statement changed schema; alone in its transaction")                \
+	X(COMMIT, "commit", "the transaction is whole; its positions")                       \
+	X(START, "start", "a new channel: its first position; nothing is in the target yet") \
+	X(OBJECT, "object", "initial schema: create this object")                            \
+	X(TABLE, "table", "a table's state changes here")                                    \
+	X(CHUNK, "chunk", "the place of a chunk: its rows come through a load ring")         \
+	X(CHUNK_ROWS, "chunk_rows", "load ring: the rows of a chunk follow")                 \
+	X(CHUNK_END, "chunk_end", "load ring: they were this many")                          \
 	X(HEARTBEAT, "heartbeat", "nothing happened up to this position")
 
 enum event_kind {
@@ -49,7 +49,8 @@ enum event_kind {
 
 const char *event_name(enum event_kind kind);
 
-/* A place in a source's log that can be compared: MySQL file number and offset, PostgreSQL 0 and LSN. */
+/* A place in a source's log that can be compared: MySQL file number and offset, PostgreSQL 0 and
+ * LSN. */
 struct logpos {
 	uint64_t file;
 	uint64_t offset;
@@ -64,7 +65,7 @@ struct event_schema {
 };
 
 struct event_row {
-	uint32_t table; /* number of a SCHEMA sent before on the same ring */
+	uint32_t table;	   /* number of a SCHEMA sent before on the same ring */
 	struct row before; /* of UPDATE and DELETE; else ncols 0 */
 	struct row after;  /* of INSERT and UPDATE */
 };
@@ -75,32 +76,32 @@ struct event_row {
  * oldest prepared XA or two-phase transaction.
  */
 struct event_commit {
-	struct logpos at;    /* end of the transaction */
-	uint64_t order;      /* 52 bits: file number in 20, offset of its first event in 32 */
+	struct logpos at;     /* end of the transaction */
+	uint64_t order;	      /* 52 bits: file number in 20, offset of its first event in 32 */
 	uint32_t incarnation; /* 11 bits; raised when the source is another one */
-	uint64_t time_us;    /* commit time at the source, microseconds since 1970 UTC */
-	uint64_t read_us;    /* when the reader had it, our clock */
-	const char *txid;    /* GTID or the like; "" if it has none */
-	const char *origin;  /* who wrote it first (two-way); "" */
+	uint64_t time_us;     /* commit time at the source, microseconds since 1970 UTC */
+	uint64_t read_us;     /* when the reader had it, our clock */
+	const char *txid;     /* GTID or the like; "" if it has none */
+	const char *origin;   /* who wrote it first (two-way); "" */
 	const char *applied;
 	const char *resume;
 };
 
 /* A statement to run at the target as it ran at the source (mapped by the writer). */
 struct event_ddl {
-	const char *db;      /* default database, "" if none */
+	const char *db; /* default database, "" if none */
 	const char *sql;
 	const char *session; /* assignments for SET SESSION, as the source had them; may be "" */
 	const char *session_charset; /* the character set that sql is written in */
 };
 
 /*	symbol	name */
-#define OBJECT_LIST(X)                                                                             \
-	X(DATABASE, "database")                                                                    \
-	X(TABLE, "table")                                                                          \
-	X(VIEW, "view")                                                                            \
-	X(FUNCTION, "function")                                                                    \
-	X(PROCEDURE, "procedure")                                                                  \
+#define OBJECT_LIST(X)            \
+	X(DATABASE, "database")   \
+	X(TABLE, "table")         \
+	X(VIEW, "view")           \
+	X(FUNCTION, "function")   \
+	X(PROCEDURE, "procedure") \
 	X(TRIGGER, "trigger")
 
 enum object_kind {
@@ -121,12 +122,12 @@ struct event_object {
 };
 
 /* A table's own state within its channel; kept in the target beside its chunks. */
-#define TABLE_STATE_LIST(X)                                                                        \
-	X(WAITING, "waiting")                                                                      \
-	X(SCHEMA, "schema")                                                                        \
-	X(LOADING, "loading")                                                                      \
-	X(STREAMING, "streaming")                                                                  \
-	X(QUARANTINED, "quarantined")                                                              \
+#define TABLE_STATE_LIST(X)           \
+	X(WAITING, "waiting")         \
+	X(SCHEMA, "schema")           \
+	X(LOADING, "loading")         \
+	X(STREAMING, "streaming")     \
+	X(QUARANTINED, "quarantined") \
 	X(REMOVED, "removed")
 
 enum table_state {
@@ -152,14 +153,14 @@ struct event_table {
  */
 struct event_chunk {
 	uint32_t table;
-	uint32_t number; /* within the table, from 0 */
-	uint32_t ring;   /* load ring that carries the rows */
-	bool last;       /* no key lies above it */
+	uint32_t number;	 /* within the table, from 0 */
+	uint32_t ring;		 /* load ring that carries the rows */
+	bool last;		 /* no key lies above it */
 	const unsigned char *lo; /* empty: from the beginning */
 	uint32_t lo_len;
 	const unsigned char *hi; /* empty: to the end */
 	uint32_t hi_len;
-	uint64_t rows;   /* CHUNK_END: how many came; CHUNK: an estimate */
+	uint64_t rows; /* CHUNK_END: how many came; CHUNK: an estimate */
 };
 
 struct event {

@@ -17,10 +17,10 @@
 #include <stdbool.h>
 
 /* WARN is for what a person may have to act on. */
-#define LOG_LIST(X)                                                                                \
-	X(DEBUG, "debug")                                                                          \
-	X(INFO, "info")                                                                            \
-	X(WARN, "warn")                                                                            \
+#define LOG_LIST(X)       \
+	X(DEBUG, "debug") \
+	X(INFO, "info")   \
+	X(WARN, "warn")   \
 	X(ERROR, "error")
 
 enum log_level {

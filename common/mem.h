@@ -34,7 +34,7 @@ struct arena_block;
 struct arena {
 	struct arena_block *first;   /* all blocks, kept over a reset */
 	struct arena_block *current; /* the one that is being filled */
-	size_t used;                 /* bytes handed out since the last reset */
+	size_t used;		     /* bytes handed out since the last reset */
 };
 
 void arena_init(struct arena *a);

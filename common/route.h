@@ -32,7 +32,8 @@ bool routes_touches(const struct routes *r, const char *db);
 const char *routes_target_db(const struct routes *r, const char *db);
 const char *routes_target_table(const struct routes *r, const char *db, const char *table);
 /* NULL: the column is dropped. */
-const char *routes_column(const struct routes *r, const char *db, const char *table, const char *column);
+const char *routes_column(
+	const struct routes *r, const char *db, const char *table, const char *column);
 /* The filter of this table, NULL if it has none. */
 const char *routes_where(const struct routes *r, const char *db, const char *table);
 /* Whether any name changes anywhere (DDL must be rewritten). */

@@ -182,8 +182,10 @@ encode_column(const struct column *c, struct buf *b)
 	buf_str(b, c->name);
 	buf_u8(b, (uint8_t)c->type);
 	buf_str(b, c->native);
-	buf_u8(b, (uint8_t)((c->is_unsigned ? FLAG_UNSIGNED : 0) | (c->nullable ? FLAG_NULLABLE : 0) |
-			(c->generated ? FLAG_GENERATED : 0) | (c->auto_increment ? FLAG_AUTO : 0)));
+	buf_u8(b,
+		(uint8_t)((c->is_unsigned ? FLAG_UNSIGNED : 0) | (c->nullable ? FLAG_NULLABLE : 0) |
+			  (c->generated ? FLAG_GENERATED : 0) |
+			  (c->auto_increment ? FLAG_AUTO : 0)));
 	buf_u32(b, c->length);
 	buf_u32(b, c->precision);
 	buf_u32(b, c->scale);
@@ -197,7 +199,7 @@ encode_index(const struct index *ix, struct buf *b)
 {
 	buf_str(b, ix->name);
 	buf_u8(b, (uint8_t)((ix->primary ? FLAG_PRIMARY : 0) | (ix->unique ? FLAG_UNIQUE : 0) |
-			(ix->nulls_equal ? FLAG_NULLS_EQUAL : 0)));
+			    (ix->nulls_equal ? FLAG_NULLS_EQUAL : 0)));
 	buf_u32(b, ix->nparts);
 	for (uint32_t i = 0; i < ix->nparts; i++) {
 		buf_u32(b, ix->parts[i].column);

@@ -19,19 +19,19 @@
 #include "common/value.h"
 
 struct column {
-	char *name;      /* UTF-8 */
+	char *name; /* UTF-8 */
 	enum type type;
-	char *native;    /* the engine's full type text, "int(10) unsigned", as DDL writes it */
+	char *native; /* the engine's full type text, "int(10) unsigned", as DDL writes it */
 	bool is_unsigned;
 	bool nullable;
-	bool generated;  /* computed by the server: never written by us, not among row values */
+	bool generated; /* computed by the server: never written by us, not among row values */
 	bool auto_increment;
 	uint32_t length; /* characters of TEXT, bytes of BINARY, bits of BIT, 0 where it has none */
 	uint32_t precision; /* of DECIMAL */
-	uint32_t scale;  /* digits behind the point of DECIMAL, TIME, DATETIME, TIMESTAMP */
-	char *charset;   /* of TEXT, ENUM, SET; else NULL */
-	char *collation; /* likewise */
-	char **labels;   /* of ENUM and SET, UTF-8 */
+	uint32_t scale;	    /* digits behind the point of DECIMAL, TIME, DATETIME, TIMESTAMP */
+	char *charset;	    /* of TEXT, ENUM, SET; else NULL */
+	char *collation;    /* likewise */
+	char **labels;	    /* of ENUM and SET, UTF-8 */
 	uint32_t nlabels;
 };
 
@@ -73,7 +73,7 @@ struct table {
 	uint32_t nindexes;
 	struct foreign_key *fks;
 	uint32_t nfks;
-	uint64_t rows;  /* estimates of the catalog, for progress only */
+	uint64_t rows; /* estimates of the catalog, for progress only */
 	uint64_t bytes;
 };
 
@@ -84,7 +84,8 @@ struct column *table_add_column(struct table *t, const char *name, enum type typ
 struct index *table_add_index(struct table *t, const char *name, bool primary, bool unique);
 void index_add_part(struct index *ix, uint32_t column, uint32_t prefix);
 struct foreign_key *table_add_fk(struct table *t, const char *name);
-/* UINT32_MAX if there is none. Names are compared as the engine compares column names: without case. */
+/* UINT32_MAX if there is none. Names are compared as the engine compares column names: without
+ * case. */
 uint32_t table_column(const struct table *t, const char *name);
 
 /*

@@ -37,22 +37,22 @@ enum value_layout { LAYOUT_I64, LAYOUT_F32, LAYOUT_F64, LAYOUT_TEXT, LAYOUT_BYTE
  * error value), SET the mask, both I64. BIT is big-endian, (length + 7) / 8
  * bytes. GEOMETRY is SRID (u32 little-endian), then WKB.
  */
-#define TYPE_LIST(X)                                                                               \
-	X(INTEGER, "integer", LAYOUT_I64)                                                          \
-	X(FLOAT, "float", LAYOUT_F32)                                                              \
-	X(DOUBLE, "double", LAYOUT_F64)                                                            \
-	X(DECIMAL, "decimal", LAYOUT_TEXT)                                                         \
-	X(DATE, "date", LAYOUT_TEXT)                                                               \
-	X(TIME, "time", LAYOUT_TEXT)                                                               \
-	X(DATETIME, "datetime", LAYOUT_TEXT)                                                       \
-	X(TIMESTAMP, "timestamp", LAYOUT_TEXT)                                                     \
-	X(YEAR, "year", LAYOUT_I64)                                                                \
-	X(TEXT, "text", LAYOUT_TEXT)                                                               \
-	X(BINARY, "binary", LAYOUT_BYTES)                                                          \
-	X(BIT, "bit", LAYOUT_BYTES)                                                                \
-	X(ENUM, "enum", LAYOUT_I64)                                                                \
-	X(SET, "set", LAYOUT_I64)                                                                  \
-	X(JSON, "json", LAYOUT_TEXT)                                                               \
+#define TYPE_LIST(X)                           \
+	X(INTEGER, "integer", LAYOUT_I64)      \
+	X(FLOAT, "float", LAYOUT_F32)          \
+	X(DOUBLE, "double", LAYOUT_F64)        \
+	X(DECIMAL, "decimal", LAYOUT_TEXT)     \
+	X(DATE, "date", LAYOUT_TEXT)           \
+	X(TIME, "time", LAYOUT_TEXT)           \
+	X(DATETIME, "datetime", LAYOUT_TEXT)   \
+	X(TIMESTAMP, "timestamp", LAYOUT_TEXT) \
+	X(YEAR, "year", LAYOUT_I64)            \
+	X(TEXT, "text", LAYOUT_TEXT)           \
+	X(BINARY, "binary", LAYOUT_BYTES)      \
+	X(BIT, "bit", LAYOUT_BYTES)            \
+	X(ENUM, "enum", LAYOUT_I64)            \
+	X(SET, "set", LAYOUT_I64)              \
+	X(JSON, "json", LAYOUT_TEXT)           \
 	X(GEOMETRY, "geometry", LAYOUT_BYTES)
 
 enum type {

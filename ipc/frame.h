@@ -38,7 +38,8 @@ void frame_encode(const struct event *ev, unsigned char *to);
  * Decodes one whole frame; arrays of values come from the arena, all else is
  * borrowed from the bytes. Every length is checked.
  */
-enum rc frame_decode(const unsigned char *p, size_t n, struct arena *a, struct event *ev, struct err *e) MUSTCHECK;
+enum rc frame_decode(const unsigned char *p, size_t n, struct arena *a, struct event *ev,
+	struct err *e) MUSTCHECK;
 
 /*
  * Puts an event into a ring, in fragments if it must. AGAIN: nothing was put.

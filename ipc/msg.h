@@ -17,7 +17,7 @@
 #include "ipc/proto.h"
 
 struct msg_end {
-	int fd; /* non-blocking; owned by the caller */
+	int fd;			 /* non-blocking; owned by the caller */
 	enum msg_direction mine; /* what this end may send */
 	uint32_t generation;
 	struct buf in;
@@ -39,7 +39,8 @@ void msg_end_release(struct msg_end *m);
 void msg_send(struct msg_end *m, enum msg_type type, const struct buf *body); /* body may be NULL */
 /* OK: all is written; AGAIN: call again when writable; RETRY: the other side is gone. */
 enum rc msg_flush(struct msg_end *m, struct err *e) MUSTCHECK;
-/* One message; AGAIN: none yet; RETRY: closed; BUG: damaged, unknown, wrong direction or generation. */
+/* One message; AGAIN: none yet; RETRY: closed; BUG: damaged, unknown, wrong direction or
+ * generation. */
 enum rc msg_receive(struct msg_end *m, struct msg *out, struct err *e) MUSTCHECK;
 
 #endif

@@ -41,25 +41,26 @@
 #define PROTO_MAX_MESSAGE (256u << 20)
 
 /*	symbol	name	sent by */
-#define MSG_LIST(X)                                                                                \
-	X(CONFIG, "config", FROM_SUPERVISOR)     /* conf_encode */                                 \
-	X(START, "start", FROM_SUPERVISOR)       /* resume_encode, or empty */                     \
-	X(DRAIN, "drain", FROM_SUPERVISOR)       /* - */                                           \
-	X(STOP, "stop", FROM_SUPERVISOR)         /* - */                                           \
-	X(CHECK, "check", FROM_SUPERVISOR)       /* u8 flags: CHECK_SQL */                         \
-	X(RELEVEL, "relevel", FROM_SUPERVISOR)   /* u8 log level */                                \
-	X(WISH, "wish", FROM_SUPERVISOR)         /* str: operator's wish, to be kept in the target */ \
-	X(CLEAR, "clear", FROM_SUPERVISOR)       /* writer: remove all that the target keeps of this channel */ \
-	X(READY, "ready", FROM_WORKER)           /* u32 PROTO_VERSION */                           \
-	X(OPENED, "opened", FROM_WORKER)         /* writer: resume_encode; reader: empty */        \
-	X(REPORT, "report", FROM_WORKER)         /* u32 count, u64 values by STAT_LIST */          \
-	X(TABLE, "table", FROM_WORKER)           /* struct report_table */                         \
-	X(CONFLICT, "conflict", FROM_WORKER)     /* struct report_conflict */                      \
-	X(POSITION, "position", FROM_WORKER)     /* writer: str applied, u64 time_us: the mirror */ \
-	X(DRAINED, "drained", FROM_WORKER)       /* - */                                           \
-	X(CHECKED, "checked", FROM_WORKER)       /* check_encode */                                \
-	X(CLEARED, "cleared", FROM_WORKER)       /* - */                                           \
-	X(FAILED, "failed", FROM_WORKER)         /* u8 rc, u32 code, str text, str remedy */
+#define MSG_LIST(X)                                                                             \
+	X(CONFIG, "config", FROM_SUPERVISOR)   /* conf_encode */                                \
+	X(START, "start", FROM_SUPERVISOR)     /* resume_encode, or empty */                    \
+	X(DRAIN, "drain", FROM_SUPERVISOR)     /* - */                                          \
+	X(STOP, "stop", FROM_SUPERVISOR)       /* - */                                          \
+	X(CHECK, "check", FROM_SUPERVISOR)     /* u8 flags: CHECK_SQL */                        \
+	X(RELEVEL, "relevel", FROM_SUPERVISOR) /* u8 log level */                               \
+	X(WISH, "wish", FROM_SUPERVISOR) /* str: operator's wish, to be kept in the target */   \
+	X(CLEAR, "clear",                                                                       \
+		FROM_SUPERVISOR) /* writer: remove all that the target keeps of this channel */ \
+	X(READY, "ready", FROM_WORKER)	     /* u32 PROTO_VERSION */                            \
+	X(OPENED, "opened", FROM_WORKER)     /* writer: resume_encode; reader: empty */         \
+	X(REPORT, "report", FROM_WORKER)     /* u32 count, u64 values by STAT_LIST */           \
+	X(TABLE, "table", FROM_WORKER)	     /* struct report_table */                          \
+	X(CONFLICT, "conflict", FROM_WORKER) /* struct report_conflict */                       \
+	X(POSITION, "position", FROM_WORKER) /* writer: str applied, u64 time_us: the mirror */ \
+	X(DRAINED, "drained", FROM_WORKER)   /* - */                                            \
+	X(CHECKED, "checked", FROM_WORKER)   /* check_encode */                                 \
+	X(CLEARED, "cleared", FROM_WORKER)   /* - */                                            \
+	X(FAILED, "failed", FROM_WORKER)     /* u8 rc, u32 code, str text, str remedy */
 
 enum msg_direction { FROM_SUPERVISOR, FROM_WORKER };
 
@@ -76,35 +77,37 @@ enum msg_type {
  *	symbol	name	who	kind
  */
 #define STAT_LIST(X)                                                                               \
-	X(READ_BYTES, "read_bytes", "R", COUNTER)          /* log bytes from the source */          \
+	X(READ_BYTES, "read_bytes", "R", COUNTER) /* log bytes from the source */                  \
 	X(READ_TXNS, "read_transactions", "R", COUNTER)                                            \
-	X(RING_BYTES, "ring_bytes", "R", COUNTER)          /* put into rings, all lanes */          \
-	X(LOAD_ROWS, "load_rows", "R", COUNTER)            /* rows read for load */                 \
+	X(RING_BYTES, "ring_bytes", "R", COUNTER) /* put into rings, all lanes */                  \
+	X(LOAD_ROWS, "load_rows", "R", COUNTER)	  /* rows read for load */                         \
 	X(LOAD_BYTES, "load_bytes", "R", COUNTER)                                                  \
 	X(LOAD_ROWS_EXPECTED, "load_rows_expected", "R", GAUGE)                                    \
 	X(TABLES_TOTAL, "tables", "R", GAUGE)                                                      \
 	X(TABLES_STREAMING, "tables_streaming", "R", GAUGE)                                        \
 	X(SOURCE_TIME, "source_commit_time_us", "R", GAUGE) /* commit time of the newest read */   \
-	X(READ_LAG, "source_backlog_bytes", "R", GAUGE)    /* log not read yet; UINT64_MAX unknown */ \
-	X(CLOCK_OFFSET, "source_clock_offset_us", "R", GAUGE) /* int64: source clock minus ours */  \
-	X(CAUGHT_UP, "caught_up", "R", GAUGE)              /* 1: the log's end has been read */     \
+	X(READ_LAG, "source_backlog_bytes", "R", GAUGE) /* log not read yet; UINT64_MAX unknown */ \
+	X(CLOCK_OFFSET, "source_clock_offset_us", "R", GAUGE) /* int64: source clock minus ours */ \
+	X(CAUGHT_UP, "caught_up", "R", GAUGE)		      /* 1: the log's end has been read */ \
 	X(INSERTS, "inserts", "W", COUNTER)                                                        \
 	X(UPDATES, "updates", "W", COUNTER)                                                        \
 	X(DELETES, "deletes", "W", COUNTER)                                                        \
 	X(DDLS, "ddls", "W", COUNTER)                                                              \
-	X(LOADED_ROWS, "loaded_rows", "W", COUNTER)        /* rows of committed chunks */           \
-	X(IGNORED_ROWS, "ignored_rows", "W", COUNTER)      /* kept-existing rows of loads */        \
-	X(APPLIED_TXNS, "transactions", "W", COUNTER)      /* source transactions committed */      \
-	X(COMMITS, "commits", "W", COUNTER)                /* target transactions */                \
-	X(RETRIES, "retries", "W", COUNTER)                /* groups run again */                   \
+	X(LOADED_ROWS, "loaded_rows", "W", COUNTER)   /* rows of committed chunks */               \
+	X(IGNORED_ROWS, "ignored_rows", "W", COUNTER) /* kept-existing rows of loads */            \
+	X(APPLIED_TXNS, "transactions", "W", COUNTER) /* source transactions committed */          \
+	X(COMMITS, "commits", "W", COUNTER)	      /* target transactions */                    \
+	X(RETRIES, "retries", "W", COUNTER)	      /* groups run again */                       \
 	X(CONFLICTS, "conflicts", "W", COUNTER)                                                    \
-	X(APPLIED_TIME, "applied_commit_time_us", "W", GAUGE) /* source commit time of the newest applied */ \
-	X(APPLIED_AT, "applied_at_us", "W", GAUGE)         /* when that was committed, our clock */ \
-	X(READ_TO_APPLIED, "read_to_applied_us", "W", GAUGE) /* newest group: from read to committed */ \
+	X(APPLIED_TIME, "applied_commit_time_us", "W",                                             \
+		GAUGE)				   /* source commit time of the newest applied */  \
+	X(APPLIED_AT, "applied_at_us", "W", GAUGE) /* when that was committed, our clock */        \
+	X(READ_TO_APPLIED, "read_to_applied_us", "W",                                              \
+		GAUGE) /* newest group: from read to committed */                                  \
 	X(RING_FILL, "ring_fill_bytes", "W", GAUGE)                                                \
 	X(RING_SIZE, "ring_size_bytes", "W", GAUGE)                                                \
 	X(IN_FLIGHT, "groups_in_flight", "W", GAUGE)                                               \
-	X(BUSY_US, "busy_since_us", "W", GAUGE)            /* in one DDL since (our clock), 0: no */
+	X(BUSY_US, "busy_since_us", "W", GAUGE) /* in one DDL since (our clock), 0: no */
 
 enum stat {
 #define X(symbol, name, who, kind) STAT_##symbol,

@@ -37,11 +37,11 @@
 struct ring; /* one end of a ring, in one process */
 
 /* The descriptors of a ring, in the order in which they are handed to a worker. */
-#define RING_FD_LIST(X)                                                                            \
-	X(DATA, "data")                                                                            \
-	X(PRODUCER, "producer's page")                                                             \
-	X(CONSUMER, "consumer's page")                                                             \
-	X(DATA_BELL, "rung when data was published")                                               \
+#define RING_FD_LIST(X)                              \
+	X(DATA, "data")                              \
+	X(PRODUCER, "producer's page")               \
+	X(CONSUMER, "consumer's page")               \
+	X(DATA_BELL, "rung when data was published") \
 	X(SPACE_BELL, "rung when space was released")
 
 enum ring_fd {
@@ -57,22 +57,26 @@ struct ring_fds {
 
 enum ring_side { RING_PRODUCER, RING_CONSUMER };
 
-/* Supervisor: makes the memfds (sealed against resizing) and bells, all CLOEXEC. size: 64 KiB to 1 GiB, a power of two. */
+/* Supervisor: makes the memfds (sealed against resizing) and bells, all CLOEXEC. size: 64 KiB to 1
+ * GiB, a power of two. */
 enum rc ring_create(struct ring_fds *fds, size_t size, struct err *e) MUSTCHECK;
 void ring_fds_close(struct ring_fds *fds);
 
-/* Worker: maps its end; checks magic, version, seals and sizes. The descriptors stay the caller's. */
-enum rc ring_open(struct ring **out, const struct ring_fds *fds, enum ring_side side, struct err *e) MUSTCHECK;
+/* Worker: maps its end; checks magic, version, seals and sizes. The descriptors stay the caller's.
+ */
+enum rc ring_open(struct ring **out, const struct ring_fds *fds, enum ring_side side,
+	struct err *e) MUSTCHECK;
 void ring_close(struct ring *r);
 size_t ring_size(const struct ring *r);
 /* Largest payload of one frame: half the ring less the header. */
 size_t ring_max_frame(const struct ring *r);
 uint64_t ring_bytes(const struct ring *r); /* published so far (for metrics) */
-size_t ring_fill(const struct ring *r);    /* published and not yet released, bytes */
+size_t ring_fill(const struct ring *r);	   /* published and not yet released, bytes */
 
 /* ---- producer ---- */
 
-/* Room for a frame of up to n bytes; AGAIN when the ring is full. At most one reservation at a time. */
+/* Room for a frame of up to n bytes; AGAIN when the ring is full. At most one reservation at a
+ * time. */
 enum rc ring_reserve(struct ring *r, size_t n, unsigned char **to) MUSTCHECK;
 /* The reserved frame has n bytes (<= reserved). Visible only after ring_publish. */
 void ring_commit(struct ring *r, size_t n);
@@ -89,7 +93,8 @@ struct ring_frame {
 	uint64_t end; /* pass to ring_release to give back this frame and all before it */
 };
 
-/* The next frame that was not scanned yet; AGAIN if there is none; BUG if the bytes cannot be a frame. */
+/* The next frame that was not scanned yet; AGAIN if there is none; BUG if the bytes cannot be a
+ * frame. */
 enum rc ring_next(struct ring *r, struct ring_frame *f, struct err *e) MUSTCHECK;
 /* Gives back everything before `end` (of a scanned frame) and rings if the producer sleeps. */
 void ring_release(struct ring *r, uint64_t end);

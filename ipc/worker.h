@@ -29,7 +29,8 @@ struct worker;
 struct worker_ops {
 	const char *role; /* "reader", "writer" */
 	enum ring_side side;
-	/* MSG_START: resume is what came (r->fresh for an empty body). Starts the threads; may answer with worker_opened later. */
+	/* MSG_START: resume is what came (r->fresh for an empty body). Starts the threads; may
+	 * answer with worker_opened later. */
 	enum rc (*start)(struct worker *w, const struct resume *r, struct err *e);
 	/* MSG_DRAIN: answer with worker_drained, later and from any thread. */
 	void (*drain)(struct worker *w);
@@ -39,7 +40,8 @@ struct worker_ops {
 	/* MSG_WISH and MSG_CLEAR; NULL for the reader. */
 	enum rc (*wish)(struct worker *w, const char *wish, struct err *e);
 	enum rc (*clear)(struct worker *w, struct err *e);
-	/* A tick of the main thread (20 ms while running): house-keeping, time-outs. May be NULL. */
+	/* A tick of the main thread (20 ms while running): house-keeping, time-outs. May be NULL.
+	 */
 	void (*tick)(struct worker *w);
 };
 
@@ -49,10 +51,10 @@ struct worker {
 	uint32_t generation;
 	struct conf *conf;
 	struct ring *rings[1 + 32]; /* stream ring, then load rings */
-	uint32_t nlanes;            /* load rings */
-	volatile bool stopping;     /* set once, by the main thread */
+	uint32_t nlanes;	    /* load rings */
+	volatile bool stopping;	    /* set once, by the main thread */
 	_Atomic uint64_t stats[64]; /* by enum stat; any thread */
-	void *state;                /* the program's own */
+	void *state;		    /* the program's own */
 	struct worker_private *p;
 };
 
@@ -67,7 +69,8 @@ void worker_drained(struct worker *w);
 void worker_report_table(struct worker *w, const struct report_table *t);
 void worker_report_conflict(struct worker *w, const struct report_conflict *c);
 void worker_report_position(struct worker *w, const char *applied, uint64_t time_us);
-/* Ends the process: FAILED is sent, then exit with the class's status. Only the first call counts. */
+/* Ends the process: FAILED is sent, then exit with the class's status. Only the first call counts.
+ */
 void worker_fail(struct worker *w, const struct err *e);
 
 /* Wall clock, microseconds since 1970 UTC; and the monotonic one. */

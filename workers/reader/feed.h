@@ -47,8 +47,8 @@ struct feed_table *feed_table(struct feed *f, const struct table *t);
 bool feed_wants(struct feed *f, struct feed_table *t);
 
 /* A change; images have a value for each column of the table given to feed_table. */
-enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct row *before, const struct row *after,
-	struct err *e) MUSTCHECK;
+enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct row *before,
+	const struct row *after, struct err *e) MUSTCHECK;
 
 /* What a DDL statement does to one table. */
 enum ddl_effect { DDL_CREATED, DDL_CHANGED, DDL_TRUNCATED, DDL_DROPPED, DDL_RENAMED };
@@ -57,19 +57,22 @@ struct ddl_change {
 	enum ddl_effect effect;
 	const char *db;
 	const char *name;
-	const char *to_db;   /* of RENAMED */
+	const char *to_db; /* of RENAMED */
 	const char *to_name;
 	const struct table *table; /* as it is afterwards; of CREATED, CHANGED; NULL: not known */
 };
 
 /* A statement that is carried, and what it does to tables. */
-enum rc feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes, uint32_t nchanges, struct err *e) MUSTCHECK;
+enum rc feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
+	uint32_t nchanges, struct err *e) MUSTCHECK;
 
-/* The transaction is whole. Gives the lock back. An empty one moves the checkpoint at most once a second. */
+/* The transaction is whole. Gives the lock back. An empty one moves the checkpoint at most once a
+ * second. */
 enum rc feed_commit(struct feed *f, const struct event_commit *c, struct err *e) MUSTCHECK;
 /* The transaction is not to be carried (it was applied before, or rolled back at the source). */
 void feed_abandon(struct feed *f, const struct event_commit *c);
-/* The log has been read up to here, between transactions; lets chunks be placed and the checkpoint move. */
+/* The log has been read up to here, between transactions; lets chunks be placed and the checkpoint
+ * move. */
 enum rc feed_idle(struct feed *f, const struct event_commit *c, struct err *e) MUSTCHECK;
 
 #endif

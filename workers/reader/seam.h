@@ -38,7 +38,8 @@ struct window *window_new(const struct index *key, uint32_t ncols);
 void window_free(struct window *w);
 
 /* A change in the stream. Copies what it needs. */
-void window_note(struct window *w, enum event_kind op, const struct row *before, const struct row *after);
+void window_note(
+	struct window *w, enum event_kind op, const struct row *before, const struct row *after);
 
 enum verdict { VERDICT_KEEP, VERDICT_PATCH, VERDICT_DROP };
 
@@ -52,7 +53,8 @@ enum verdict window_row(struct window *w, const struct row *row, struct row *pat
 size_t window_bytes(const struct window *w); /* memory, for the budget */
 size_t window_count(const struct window *w);
 
-/* Appends the key's bytes of a row; false if a part is NULL or absent (no such row is in the window). */
+/* Appends the key's bytes of a row; false if a part is NULL or absent (no such row is in the
+ * window). */
 bool key_bytes(const struct index *key, const struct row *row, struct buf *out);
 
 #endif

@@ -36,11 +36,12 @@ struct feed;
 struct source_env {
 	const struct conf *conf;     /* source.* and the channel's own settings */
 	const struct routes *routes; /* which objects are selected */
-	struct feed *feed;           /* NULL in check mode */
+	struct feed *feed;	     /* NULL in check mode */
 	const volatile bool *stop;   /* turns true once: end soon */
 	_Atomic uint64_t *stats;     /* by enum stat */
 	const char *channel;
-	const struct resume *resume; /* what the target holds; schemas as of the position; NULL in check mode */
+	const struct resume
+		*resume; /* what the target holds; schemas as of the position; NULL in check mode */
 };
 
 /* The base of every engine's struct; `ops` first. */
@@ -58,7 +59,7 @@ struct catalog_object {
 	char *db;
 	char *name;
 	char *sql;
-	char *session;     /* as event_ddl.session */
+	char *session;	     /* as event_ddl.session */
 	struct table *table; /* of OBJECT_TABLE */
 };
 
@@ -69,7 +70,8 @@ struct catalog {
 
 void catalog_init(struct catalog *c);
 void catalog_release(struct catalog *c);
-struct catalog_object *catalog_add(struct catalog *c, enum object_kind kind, const char *db, const char *name);
+struct catalog_object *catalog_add(
+	struct catalog *c, enum object_kind kind, const char *db, const char *name);
 
 /*
  * How a snapshot relates to the log (house: the seam, steps 1-3).
@@ -84,7 +86,7 @@ enum snapshot_mode { SNAPSHOT_SEES, SNAPSHOT_EXACT };
 struct snapshot_request {
 	const struct table *table;
 	enum snapshot_mode mode;
-	const char *seen;         /* printable position, of SEES */
+	const char *seen; /* printable position, of SEES */
 	struct logpos seen_at;
 	void (*armed)(void *arg); /* of EXACT */
 	void *arg;
@@ -101,7 +103,8 @@ struct source_ops {
 
 	/* Precheck: every item, never stopping at the first that fails. */
 	enum rc (*check)(struct source *s, bool want_sql, struct checks *out, struct err *e);
-	/* Connects; the identity of the server's data (server_uuid, systemid), the caller's to free. */
+	/* Connects; the identity of the server's data (server_uuid, systemid), the caller's to
+	 * free. */
 	enum rc (*identify)(struct source *s, char **id, struct err *e);
 	/* A position all of whose predecessors any later snapshot sees (house: step 0). */
 	enum rc (*tip)(struct source *s, char **position, struct logpos *at, struct err *e);
@@ -124,13 +127,16 @@ struct source_ops {
 	 * the engine's own coding, computed by the server. *last: none lies that
 	 * far. Not called for keyless tables.
 	 */
-	enum rc (*lane_bound)(struct source_lane *l, const struct table *t, const struct buf *lo, uint64_t rows, struct buf *hi,
-		bool *last, struct err *e);
-	/* Opens a snapshot and pins the table in it against DDL. AGAIN: not possible right now. CONFIG with code of "no such table": it is gone. */
-	enum rc (*lane_snapshot)(struct source_lane *l, const struct snapshot_request *req, struct logpos *high, struct err *e);
-	/* The rows of (lo, hi] in any order; an empty bound is open. Within lane_snapshot and lane_end. */
-	enum rc (*lane_read)(struct source_lane *l, const struct table *t, const struct buf *lo, const struct buf *hi, row_cb cb,
-		void *arg, struct err *e);
+	enum rc (*lane_bound)(struct source_lane *l, const struct table *t, const struct buf *lo,
+		uint64_t rows, struct buf *hi, bool *last, struct err *e);
+	/* Opens a snapshot and pins the table in it against DDL. AGAIN: not possible right now.
+	 * CONFIG with code of "no such table": it is gone. */
+	enum rc (*lane_snapshot)(struct source_lane *l, const struct snapshot_request *req,
+		struct logpos *high, struct err *e);
+	/* The rows of (lo, hi] in any order; an empty bound is open. Within lane_snapshot and
+	 * lane_end. */
+	enum rc (*lane_read)(struct source_lane *l, const struct table *t, const struct buf *lo,
+		const struct buf *hi, row_cb cb, void *arg, struct err *e);
 	/* Lets the snapshot go. */
 	void (*lane_end)(struct source_lane *l);
 };

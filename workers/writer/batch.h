@@ -32,7 +32,7 @@ struct change {
 	const struct token *tokens; /* of this change alone, not packed */
 	uint32_t ntokens;
 	uint64_t component; /* token_component; 0: none */
-	uint64_t shape;     /* equal for changes that fit one statement: table, op, columns present */
+	uint64_t shape; /* equal for changes that fit one statement: table, op, columns present */
 };
 
 struct batch {
@@ -48,6 +48,7 @@ struct batch_list {
 };
 
 /* max_rows: at most so many changes in one batch. */
-void batch_plan(struct arena *a, struct change *const *changes, uint32_t count, uint32_t max_rows, struct batch_list *out);
+void batch_plan(struct arena *a, struct change *const *changes, uint32_t count, uint32_t max_rows,
+	struct batch_list *out);
 
 #endif

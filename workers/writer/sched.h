@@ -32,13 +32,13 @@
 
 /* What is scheduled: the caller embeds this first in its own struct. */
 struct unit {
-	struct unit *next;   /* the scheduler's, while queued or in a group */
+	struct unit *next;	    /* the scheduler's, while queued or in a group */
 	const struct token *tokens; /* packed; the caller's until done */
 	size_t ntokens;
 	uint32_t rows;
 	size_t bytes;
 	bool alone;
-	bool solo;           /* its own group, but others may run beside it: a chunk */
+	bool solo; /* its own group, but others may run beside it: a chunk */
 };
 
 enum group_state { GROUP_RUNNING, GROUP_AT_GATE, GROUP_COMMITTING, GROUP_ROLLED_BACK };
@@ -49,11 +49,11 @@ struct group {
 	uint32_t units;
 	uint32_t rows;
 	size_t bytes;
-	uint64_t turn;      /* its place at the gate, from 1 */
+	uint64_t turn; /* its place at the gate, from 1 */
 	enum group_state state;
-	uint32_t attempts;  /* runs so far, this one included */
-	bool wait_oldest;   /* runs again only as the oldest group in flight */
-	void *arg;          /* the caller's */
+	uint32_t attempts; /* runs so far, this one included */
+	bool wait_oldest;  /* runs again only as the oldest group in flight */
+	void *arg;	   /* the caller's */
 };
 
 struct sched;
@@ -75,9 +75,11 @@ struct group *sched_take(struct sched *s);
 bool sched_executed(struct sched *s, struct group *g);
 /* A lane at the gate asks again. True: COMMITTING. */
 bool sched_my_turn(struct sched *s, struct group *g);
-/* It has been committed (it was COMMITTING): out of flight. The group is freed; its units are the caller's again. */
+/* It has been committed (it was COMMITTING): out of flight. The group is freed; its units are the
+ * caller's again. */
 struct unit *sched_committed(struct sched *s, struct group *g);
-/* It was rolled back (deadlock, time-out, stall). From the third attempt on it waits until it is the oldest. */
+/* It was rolled back (deadlock, time-out, stall). From the third attempt on it waits until it is
+ * the oldest. */
 void sched_rolled_back(struct sched *s, struct group *g);
 /* Whether a rolled-back group may run again now; true moves it to RUNNING. */
 bool sched_may_run(struct sched *s, struct group *g);

@@ -39,7 +39,7 @@
 struct sink_env {
 	const struct conf *conf;
 	const struct routes *routes;
-	const char *channel;       /* the channel's id */
+	const char *channel; /* the channel's id */
 	uint32_t nlanes;
 	const volatile bool *stop;
 	_Atomic uint64_t *stats;
@@ -54,26 +54,28 @@ struct sink_lane {
 	unsigned number;
 };
 
-/* A table as the writer knows it. Immutable between barriers but for `state` and `inserted` (the scheduler's thread). */
+/* A table as the writer knows it. Immutable between barriers but for `state` and `inserted` (the
+ * scheduler's thread). */
 struct target {
-	uint32_t number;      /* of the SCHEMA event */
-	char *source_db;      /* names at the source: keys of the table's state */
+	uint32_t number; /* of the SCHEMA event */
+	char *source_db; /* names at the source: keys of the table's state */
 	char *source_name;
-	char *db;             /* names at the target */
+	char *db; /* names at the target */
 	char *name;
 	struct table *source; /* columns as the rows carry them */
 	struct table *table;  /* the target's own */
-	uint32_t *map;        /* column of the rows -> column of the target; UINT32_MAX: not there */
-	const struct index *key; /* of table: what identifies a row; NULL: keyless, or its columns are not all carried */
+	uint32_t *map; /* column of the rows -> column of the target; UINT32_MAX: not there */
+	const struct index *key; /* of table: what identifies a row; NULL: keyless, or its columns
+				    are not all carried */
 	struct token_plan *plan;
 	enum table_state state;
-	bool inserted;        /* the stream has inserted into it since its load began */
-	void *engine;         /* the engine's own, see target_release */
+	bool inserted; /* the stream has inserted into it since its load began */
+	void *engine;  /* the engine's own, see target_release */
 };
 
 /* What the checkpoint row is moved to, in the transaction that is committed. */
 struct checkpoint {
-	uint64_t turn;        /* the row must be at turn - 1 */
+	uint64_t turn; /* the row must be at turn - 1 */
 	const char *applied;
 	const char *resume;
 	uint64_t order;
@@ -83,7 +85,13 @@ struct checkpoint {
 };
 
 /* What single-row execution found. */
-enum outcome_kind { OUTCOME_DONE, OUTCOME_DUPLICATE, OUTCOME_MISSING, OUTCOME_PARENT_MISSING, OUTCOME_OTHER };
+enum outcome_kind {
+	OUTCOME_DONE,
+	OUTCOME_DUPLICATE,
+	OUTCOME_MISSING,
+	OUTCOME_PARENT_MISSING,
+	OUTCOME_OTHER
+};
 
 struct outcome {
 	enum outcome_kind kind;
@@ -93,7 +101,8 @@ struct outcome {
 /* How a row change is to be executed. */
 enum row_mode {
 	ROW_STRICT,    /* INSERT, UPDATE and DELETE of exactly one row each */
-	ROW_OVERWRITE, /* conflict policy: make the target's row as the source's; removes rows in the way */
+	ROW_OVERWRITE, /* conflict policy: make the target's row as the source's; removes rows in
+			  the way */
 	ROW_UPSERT     /* UPDATE of a missing row inserts the new image (while loading) */
 };
 
@@ -115,11 +124,13 @@ struct sink_ops {
 	enum rc (*clear)(struct sink *s, struct err *e);
 
 	/* The target's own table, *out NULL if it does not exist. */
-	enum rc (*describe)(struct sink *s, const char *db, const char *name, struct table **out, struct err *e);
+	enum rc (*describe)(struct sink *s, const char *db, const char *name, struct table **out,
+		struct err *e);
 	/* Frees t->engine; lanes are idle. */
 	void (*target_release)(struct sink *s, struct target *t);
 
-	enum rc (*lane_open)(struct sink *s, unsigned number, struct sink_lane **out, struct err *e);
+	enum rc (*lane_open)(
+		struct sink *s, unsigned number, struct sink_lane **out, struct err *e);
 	void (*lane_close)(struct sink_lane *l);
 	/* Connects again after RETRY; the transaction is gone. */
 	enum rc (*lane_reset)(struct sink_lane *l, struct err *e);
@@ -130,28 +141,35 @@ struct sink_ops {
 	 * says it found or wrote; anything but b->count, any error and any warning
 	 * makes apply.c go back to the savepoint and run it row by row.
 	 */
-	enum rc (*batch)(struct sink_lane *l, const struct batch *b, uint64_t *matched, struct err *e);
+	enum rc (*batch)(
+		struct sink_lane *l, const struct batch *b, uint64_t *matched, struct err *e);
 	enum rc (*savepoint)(struct sink_lane *l, struct err *e);
 	enum rc (*rollback_to_savepoint)(struct sink_lane *l, struct err *e);
-	/* One change. OK with out->kind; RETRY; CONFIG. fk_checks false: with the server's foreign key checks off. */
-	enum rc (*row)(struct sink_lane *l, const struct change *c, enum row_mode mode, bool fk_checks, struct outcome *out,
-		struct err *e);
-	/* The target's row in the way of (or missing for) a change, as text for a person; NULL if there is none. */
+	/* One change. OK with out->kind; RETRY; CONFIG. fk_checks false: with the server's foreign
+	 * key checks off. */
+	enum rc (*row)(struct sink_lane *l, const struct change *c, enum row_mode mode,
+		bool fk_checks, struct outcome *out, struct err *e);
+	/* The target's row in the way of (or missing for) a change, as text for a person; NULL if
+	 * there is none. */
 	enum rc (*fetch)(struct sink_lane *l, const struct change *c, char **text, struct err *e);
 
 	/* Rows of a chunk. keep: rows whose key exists stay as they are, counted in *kept. */
-	enum rc (*load)(struct sink_lane *l, struct target *t, struct change *const *rows, uint32_t count, bool keep, uint64_t *kept,
-		struct err *e);
-	enum rc (*chunk_done)(struct sink_lane *l, const struct target *t, const struct event_chunk *c, struct err *e);
-	/* The table's row of ours: state, inserted, and (not NULL) its schema as of now. STREAMING removes its chunks. */
-	enum rc (*table_state)(struct sink_lane *l, const char *source_db, const char *source_name, enum table_state state,
-		bool inserted, const struct buf *schema, struct err *e);
+	enum rc (*load)(struct sink_lane *l, struct target *t, struct change *const *rows,
+		uint32_t count, bool keep, uint64_t *kept, struct err *e);
+	enum rc (*chunk_done)(struct sink_lane *l, const struct target *t,
+		const struct event_chunk *c, struct err *e);
+	/* The table's row of ours: state, inserted, and (not NULL) its schema as of now. STREAMING
+	 * removes its chunks. */
+	enum rc (*table_state)(struct sink_lane *l, const char *source_db, const char *source_name,
+		enum table_state state, bool inserted, const struct buf *schema, struct err *e);
 
-	/* Moves the checkpoint row and commits. RETRY with e->code 0: the outcome is unknown: ask settle. */
+	/* Moves the checkpoint row and commits. RETRY with e->code 0: the outcome is unknown: ask
+	 * settle. */
 	enum rc (*commit)(struct sink_lane *l, const struct checkpoint *c, struct err *e);
 	enum rc (*rollback)(struct sink_lane *l, struct err *e);
 	/* On a new connection after a lost COMMIT: did it happen? FENCED if neither. */
-	enum rc (*settle)(struct sink_lane *l, const struct checkpoint *c, bool *committed, struct err *e);
+	enum rc (*settle)(
+		struct sink_lane *l, const struct checkpoint *c, bool *committed, struct err *e);
 
 	/*
 	 * A DDL statement (already mapped names are the engine's work, by routes),
@@ -159,14 +177,17 @@ struct sink_ops {
 	 * note cleared. Also finishes a DDL whose note a crash left behind: the
 	 * same call again decides by the note. *skipped says why it was not run, else NULL.
 	 */
-	enum rc (*ddl)(struct sink_lane *l, const struct event_ddl *d, const struct checkpoint *c, char **skipped, struct err *e);
+	enum rc (*ddl)(struct sink_lane *l, const struct event_ddl *d, const struct checkpoint *c,
+		char **skipped, struct err *e);
 	/*
 	 * Initial schema. fresh_only (existing = "intercept"): an existing table is
 	 * CONFIG, unless the table's state row says that we made it. Records state
 	 * `schema` for tables; in no transaction of the caller's.
 	 */
-	enum rc (*object)(struct sink_lane *l, const struct event_object *o, const struct table *table, bool intercept, struct err *e);
-	/* Foreign keys, secondary indexes and whatever was put off until all tables are loaded; may be empty. */
+	enum rc (*object)(struct sink_lane *l, const struct event_object *o,
+		const struct table *table, bool intercept, struct err *e);
+	/* Foreign keys, secondary indexes and whatever was put off until all tables are loaded; may
+	 * be empty. */
 	enum rc (*loaded)(struct sink_lane *l, struct err *e);
 };
 

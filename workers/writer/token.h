@@ -59,7 +59,8 @@ void fk_world_free(struct fk_world *w);
 void fk_world_set(struct fk_world *w, const struct table *target);
 void fk_world_remove(struct fk_world *w, const char *db, const char *name);
 
-/* Whether equality under this collation, for values of printable ASCII (0x20-0x7E), is equality after folding A-Z, trailing spaces cut. */
+/* Whether equality under this collation, for values of printable ASCII (0x20-0x7E), is equality
+ * after folding A-Z, trailing spaces cut. */
 enum fold { FOLD_NONE, FOLD_CASE, FOLD_UNKNOWN };
 enum fold collation_fold(const char *collation);
 
@@ -70,16 +71,17 @@ struct token_plan;
  * i of the rows (source's order), UINT32_MAX if it has none. The plan keeps no
  * pointer into its arguments.
  */
-struct token_plan *token_plan_new(const struct table *target, const struct table *source, const uint32_t *map,
-	const struct fk_world *world);
+struct token_plan *token_plan_new(const struct table *target, const struct table *source,
+	const uint32_t *map, const struct fk_world *world);
 void token_plan_free(struct token_plan *p);
 
 /* Appends the tokens of one change. */
-void token_row(const struct token_plan *p, enum event_kind op, const struct row *before, const struct row *after,
-	struct token_list *out);
+void token_row(const struct token_plan *p, enum event_kind op, const struct row *before,
+	const struct row *after, struct token_list *out);
 /* Appends the tokens of a chunk into this table. */
 void token_chunk(const struct token_plan *p, struct token_list *out);
-/* Tables that are in one component through foreign keys of any kind share this number; rows of such tables keep their order. */
+/* Tables that are in one component through foreign keys of any kind share this number; rows of such
+ * tables keep their order. */
 uint64_t token_component(const struct token_plan *p);
 
 #endif

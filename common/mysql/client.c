@@ -1,0 +1,435 @@
+/* client.c - see client.h. */
+#include "common/compat.h"
+
+#include <errmsg.h>
+#include <mysqld_error.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/mem.h"
+#include "common/mysql/client.h"
+
+#define MAX_PACKET (1024UL << 20)
+
+/* Numbers that one library's headers know and the other's do not. */
+#define LOCK_DEADLOCK 1213u
+#define LOCK_WAIT_TIMEOUT 1205u
+#define RECORD_CHANGED 1020u
+#define XA_DEADLOCK 1614u
+
+static const unsigned lost[] = {2002, 2003, 2005, 2006, 2013, 2026, 2027, 2055, 1053, 1077, 1079,
+	1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031};
+static const unsigned busy[] = {1040, 1129, 1203, 1226, 3032, 1836, 1290, 1792};
+static const unsigned config[] = {1044, 1045, 1049, 1130, 1142, 1143, 1146, 1227, 1236, 1251, 1370,
+	1372, 1524, 1698, 1820, 2059, 2061, 1410, 1133};
+
+static bool
+listed(const unsigned *list, size_t n, unsigned number)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == number)
+			return true;
+	return false;
+}
+
+bool
+client_is_deadlock(unsigned number)
+{
+	return number == LOCK_DEADLOCK || number == LOCK_WAIT_TIMEOUT || number == RECORD_CHANGED ||
+	       number == XA_DEADLOCK;
+}
+
+bool
+client_is_lost(unsigned number)
+{
+	return listed(lost, COUNT_OF(lost), number);
+}
+
+enum rc
+client_class(unsigned number)
+{
+	if (client_is_lost(number) || client_is_deadlock(number) ||
+		listed(busy, COUNT_OF(busy), number))
+		return RC_RETRY;
+	if (listed(config, COUNT_OF(config), number))
+		return RC_CONFIG;
+	return RC_DATA;
+}
+
+static enum rc
+fill(struct client *c, struct err *e, const char *what, unsigned number, const char *text)
+{
+	enum rc rc = client_class(number);
+
+	if (e == NULL)
+		return rc;
+	err_set(e, rc, "%s %s: %s (error %u)", c->end, what, text, number);
+	/* A lost connection carries code 0: the one thing that callers ask for. */
+	e->code = client_is_lost(number) ? 0 : (int)number;
+	return rc;
+}
+
+enum rc
+client_error(struct client *c, struct err *e, const char *what)
+{
+	return fill(c, e, what, mysql_errno(c->my), mysql_error(c->my));
+}
+
+enum rc
+client_stmt_error(struct client *c, MYSQL_STMT *st, struct err *e, const char *what)
+{
+	return fill(c, e, what, mysql_stmt_errno(st), mysql_stmt_error(st));
+}
+
+static const char *
+setting(const struct client *c, const char *name)
+{
+	return conf_strf(c->conf, "%s.%s", c->end, name);
+}
+
+static void
+set_tls(struct client *c)
+{
+	const char *mode = setting(c, "tls");
+
+	if (mode == NULL || strcmp(mode, "off") == 0) {
+#ifdef MARIADB_BASE_VERSION
+		my_bool no = 0;
+
+		mysql_optionsv(c->my, MYSQL_OPT_SSL_ENFORCE, &no);
+#else
+		unsigned disabled = SSL_MODE_PREFERRED;
+
+		mysql_options(c->my, MYSQL_OPT_SSL_MODE, &disabled);
+#endif
+		return;
+	}
+	mysql_ssl_set(c->my, setting(c, "tls_key"), setting(c, "tls_cert"), setting(c, "tls_ca"),
+		NULL, NULL);
+#ifdef MARIADB_BASE_VERSION
+	my_bool enforce = strcmp(mode, "prefer") != 0, verify = strcmp(mode, "verify") == 0;
+
+	mysql_optionsv(c->my, MYSQL_OPT_SSL_ENFORCE, &enforce);
+	mysql_optionsv(c->my, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verify);
+#else
+	unsigned ssl = strcmp(mode, "verify") == 0 ? SSL_MODE_VERIFY_IDENTITY
+		       : strcmp(mode, "require") == 0 ? SSL_MODE_REQUIRED
+						      : SSL_MODE_PREFERRED;
+
+	mysql_options(c->my, MYSQL_OPT_SSL_MODE, &ssl);
+#endif
+}
+
+static void
+set_options(struct client *c)
+{
+	char path[64];
+	unsigned connect_s, read_s;
+	unsigned long packet = MAX_PACKET;
+	unsigned local = 0;
+
+	snprintf(path, sizeof path, "%s.connect_timeout", c->end);
+	connect_s = (unsigned)((conf_ms(c->conf, path) + 999) / 1000);
+	snprintf(path, sizeof path, "%s.read_timeout", c->end);
+	read_s = (unsigned)((conf_ms(c->conf, path) + 999) / 1000);
+	mysql_options(c->my, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
+	mysql_options(c->my, MYSQL_OPT_READ_TIMEOUT, &read_s);
+	mysql_options(c->my, MYSQL_OPT_WRITE_TIMEOUT, &read_s);
+	mysql_options(c->my, MYSQL_OPT_MAX_ALLOWED_PACKET, &packet);
+	mysql_options(c->my, MYSQL_OPT_LOCAL_INFILE, &local);
+	mysql_options(c->my, MYSQL_SET_CHARSET_NAME, "binary");
+	mysql_options4(c->my, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "syncline");
+#ifndef MARIADB_BASE_VERSION
+	bool public_key = true;
+
+	mysql_options(c->my, MYSQL_OPT_GET_SERVER_PUBLIC_KEY, &public_key);
+#endif
+	set_tls(c);
+}
+
+static void
+identify(struct client *c)
+{
+	const char *text = mysql_get_server_info(c->my);
+	unsigned a = 0, b = 0, p = 0;
+
+	snprintf(c->server.text, sizeof c->server.text, "%s", text);
+	c->server.mariadb = strstr(text, "MariaDB") != NULL || strstr(text, "mariadb") != NULL;
+	if (strncmp(text, "5.5.5-", 6) == 0)
+		text += 6;
+	if (sscanf(text, "%u.%u.%u", &a, &b, &p) >= 2)
+		c->server.version = a * 10000 + b * 100 + p;
+}
+
+enum rc
+client_open(struct client *c, const struct conf *conf, const char *end, const char *sql_mode,
+	struct err *e)
+{
+	const char *host, *socket, *user;
+	char path[32];
+	unsigned port;
+	enum rc rc;
+
+	*c = (struct client){.end = end, .conf = conf, .my = mysql_init(NULL)};
+	if (c->my == NULL)
+		return err_set(e, RC_RETRY, "cannot start a %s connection: no memory", end);
+	set_options(c);
+	host = setting(c, "host");
+	socket = setting(c, "socket");
+	user = setting(c, "user");
+	snprintf(path, sizeof path, "%s.port", end);
+	port = (unsigned)conf_int(conf, path);
+	if (mysql_real_connect(c->my, socket != NULL ? NULL : host, user, setting(c, "password"),
+		    NULL, socket != NULL ? 0 : port, socket,
+		    CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS) == NULL) {
+		rc = client_error(c, e, "cannot be reached");
+		if (socket != NULL)
+			err_context(e, "%s as %s", socket, user);
+		else
+			err_context(e, "%s:%u as %s", host, port, user);
+		client_close(c);
+		return rc;
+	}
+	identify(c);
+	rc = client_run(c, e,
+		"SET time_zone = '+00:00', sql_mode = '%s', autocommit = 1, NAMES binary",
+		sql_mode);
+	if (rc == RC_OK)
+		rc = client_run(c, e, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED");
+	if (rc != RC_OK)
+		client_close(c);
+	return rc;
+}
+
+void
+client_close(struct client *c)
+{
+	if (c->my != NULL)
+		mysql_close(c->my);
+	c->my = NULL;
+}
+
+enum rc
+client_exec(struct client *c, const char *sql, size_t len, struct err *e)
+{
+	int more;
+
+	if (mysql_real_query(c->my, sql, len) != 0)
+		return client_error(c, e, "refused a statement");
+	do {
+		MYSQL_RES *res = mysql_store_result(c->my);
+
+		if (res != NULL)
+			mysql_free_result(res);
+		more = mysql_next_result(c->my);
+	} while (more == 0);
+	return more > 0 ? client_error(c, e, "refused a statement") : RC_OK;
+}
+
+static enum rc
+run(struct client *c, struct err *e, const char *fmt, va_list ap, bool drop)
+{
+	char *sql;
+	int n = vasprintf(&sql, fmt, ap);
+	enum rc rc;
+
+	if (n < 0)
+		return err_set(e, RC_BUG, "cannot format a statement");
+	if (drop)
+		rc = client_exec(c, sql, (size_t)n, e);
+	else
+		rc = mysql_real_query(c->my, sql, (unsigned long)n) == 0
+			     ? RC_OK
+			     : client_error(c, e, "refused a query");
+	free(sql);
+	return rc;
+}
+
+enum rc
+client_run(struct client *c, struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+	enum rc rc;
+
+	va_start(ap, fmt);
+	rc = run(c, e, fmt, ap, true);
+	va_end(ap);
+	return rc;
+}
+
+enum rc
+client_query(struct client *c, MYSQL_RES **res, struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+	enum rc rc;
+
+	*res = NULL;
+	va_start(ap, fmt);
+	rc = run(c, e, fmt, ap, false);
+	va_end(ap);
+	if (rc != RC_OK)
+		return rc;
+	*res = mysql_store_result(c->my);
+	return *res != NULL ? RC_OK : client_error(c, e, "gave no result");
+}
+
+enum rc
+client_value(struct client *c, char **value, struct err *e, const char *fmt, ...)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	va_list ap;
+	enum rc rc;
+
+	*value = NULL;
+	va_start(ap, fmt);
+	rc = run(c, e, fmt, ap, false);
+	va_end(ap);
+	if (rc != RC_OK)
+		return rc;
+	res = mysql_store_result(c->my);
+	if (res == NULL)
+		return client_error(c, e, "gave no result");
+	row = mysql_fetch_row(res);
+	if (row != NULL && row[0] != NULL)
+		*value = xstrndup(row[0], mysql_fetch_lengths(res)[0]);
+	mysql_free_result(res);
+	return RC_OK;
+}
+
+void
+client_quote(struct client *c, struct buf *b, const char *text, size_t len)
+{
+	unsigned long n;
+
+	buf_putc(b, '\'');
+	n = mysql_real_escape_string(
+		c->my, (char *)buf_reserve(b, len * 2 + 1), text, (unsigned long)len);
+	b->len += n;
+	buf_putc(b, '\'');
+}
+
+/*
+ * Connector/C: the command goes out by its public method table, packets come in
+ * by its exported reader; the library's own binlog calls know too few events.
+ */
+#ifdef MARIADB_BASE_VERSION
+
+#define COM_DUMP 0x12
+#define COM_DUMP_GTID 0x1e
+
+unsigned long STDCALL mysql_net_read_packet(MYSQL *mysql);
+
+enum rc
+client_dump(struct client *c, uint32_t server_id, const char *file, uint32_t pos,
+	const struct buf *gtid_set, struct err *e)
+{
+	struct buf b;
+	int failed;
+
+	buf_init(&b);
+	if (gtid_set == NULL) {
+		buf_u32(&b, pos);
+		buf_u16(&b, 0);
+		buf_u32(&b, server_id);
+		buf_puts(&b, file);
+	} else {
+		buf_u16(&b, 4); /* BINLOG_THROUGH_GTID */
+		buf_u32(&b, server_id);
+		buf_bytes(&b, file, strlen(file));
+		buf_u64(&b, pos);
+		buf_bytes(&b, gtid_set->data, gtid_set->len);
+	}
+	failed = c->my->methods->db_command(c->my,
+		(enum enum_server_command)(gtid_set != NULL ? COM_DUMP_GTID : COM_DUMP),
+		(const char *)b.data, b.len, 1, NULL);
+	buf_release(&b);
+	return failed ? client_error(c, e, "refused to send its log") : RC_OK;
+}
+
+enum rc
+client_dump_next(struct client *c, const unsigned char **event, size_t *len, struct err *e)
+{
+	unsigned long n = mysql_net_read_packet(c->my);
+	const unsigned char *p = c->my->net.read_pos;
+
+	if (n == packet_error)
+		return client_error(c, e, "stopped sending its log");
+	if (n == 0)
+		return err_set(e, RC_RETRY, "%s sent an empty packet in its log", c->end);
+	if (p[0] == 0xfe && n < 9)
+		return RC_AGAIN;
+	if (p[0] != 0)
+		return err_set(e, RC_DATA, "%s sent a packet of kind %u in its log", c->end, p[0]);
+	*event = p + 1;
+	*len = n - 1;
+	return RC_OK;
+}
+
+#else /* Oracle's libmysqlclient */
+
+struct dump {
+	MYSQL_RPL rpl;
+	unsigned char *gtid_set;
+};
+
+static void
+copy_gtid_set(MYSQL_RPL *rpl, unsigned char *to)
+{
+	memcpy(to, rpl->gtid_set_arg, rpl->gtid_set_encoded_size);
+}
+
+enum rc
+client_dump(struct client *c, uint32_t server_id, const char *file, uint32_t pos,
+	const struct buf *gtid_set, struct err *e)
+{
+	struct dump *d = xcalloc(1, sizeof *d);
+
+	c->dump = d;
+	d->rpl.file_name = file;
+	d->rpl.file_name_length = strlen(file);
+	d->rpl.start_position = pos;
+	d->rpl.server_id = server_id;
+	if (gtid_set != NULL) {
+		d->gtid_set = xmemdup(gtid_set->data, gtid_set->len);
+		d->rpl.flags = MYSQL_RPL_GTID;
+		d->rpl.gtid_set_encoded_size = gtid_set->len;
+		d->rpl.gtid_set_arg = d->gtid_set;
+		d->rpl.fix_gtid_set = copy_gtid_set;
+	}
+	return mysql_binlog_open(c->my, &d->rpl) == 0
+		       ? RC_OK
+		       : client_error(c, e, "refused to send its log");
+}
+
+enum rc
+client_dump_next(struct client *c, const unsigned char **event, size_t *len, struct err *e)
+{
+	struct dump *d = c->dump;
+
+	if (mysql_binlog_fetch(c->my, &d->rpl) != 0)
+		return client_error(c, e, "stopped sending its log");
+	if (d->rpl.size == 0)
+		return RC_AGAIN;
+	*event = d->rpl.buffer + 1;
+	*len = d->rpl.size - 1;
+	return RC_OK;
+}
+
+#endif
+
+void
+client_kick(struct client *c)
+{
+#ifdef MARIADB_BASE_VERSION
+	my_socket fd = c->my != NULL ? mysql_get_socket(c->my) : -1;
+#else
+	int fd = c->my != NULL ? c->my->net.fd : -1;
+#endif
+
+	if (fd >= 0)
+		shutdown(fd, SHUT_RDWR);
+}
