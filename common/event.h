@@ -7,7 +7,8 @@
  *             | BEGIN DDL COMMIT
  *             | OBJECT | TABLE | CHUNK | START | HEARTBEAT)*
  *
- * and each load ring carries chunks: (SCHEMA* CHUNK_ROWS INSERT* CHUNK_END)*.
+ * and each load ring carries chunks: (CHUNK_ROWS INSERT* CHUNK_END)*; their table
+ * numbers are those of the stream ring.
  *
  * Everything an event points to is borrowed: from the sender until emit
  * returns, from the ring until the frame is released.

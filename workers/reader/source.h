@@ -108,8 +108,13 @@ struct source_ops {
 	enum rc (*identify)(struct source *s, char **id, struct err *e);
 	/* A position all of whose predecessors any later snapshot sees (house: step 0). */
 	enum rc (*tip)(struct source *s, char **position, struct logpos *at, struct err *e);
-	/* The selected objects as they are now. */
-	enum rc (*catalog)(struct source *s, struct catalog *out, struct err *e);
+	/*
+	 * The selected objects. Their tables are pinned against DDL while they are
+	 * read (a transaction that has touched them), and *high is the log's end
+	 * before the pins are let go: the definitions are exactly those of the log
+	 * at *high. A table that goes away meanwhile is left out.
+	 */
+	enum rc (*catalog)(struct source *s, struct catalog *out, struct logpos *high, struct err *e);
 
 	/*
 	 * Reads the log from `resume` and feeds it, leaving out what is not after
