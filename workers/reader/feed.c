@@ -1,0 +1,610 @@
+/* feed.c - the log's side of the feed; see feed.h. */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "workers/reader/feed_private.h"
+
+/* Positions of transactions that carry nothing move the checkpoint this often at most. */
+#define QUIET_CHECKPOINT_US 1000000u
+#define RING_WAIT_MS 50
+
+struct feed *
+feed_new(struct worker *w, const struct routes *routes)
+{
+	struct feed *f = xcalloc(1, sizeof *f);
+
+	f->worker = w;
+	f->ring = w->rings[0];
+	f->routes = routes;
+	f->next_number = 1;
+	pthread_mutex_init(&f->lock, NULL);
+	pthread_cond_init(&f->changed, NULL);
+	pthread_cond_init(&f->lanes_gone, NULL);
+	return f;
+}
+
+static void
+table_release(struct feed_table *t)
+{
+	table_free(t->full);
+	table_free(t->carried);
+	free(t->pick);
+	free(t);
+}
+
+void
+feed_free(struct feed *f)
+{
+	if (f == NULL)
+		return;
+	while (f->tables != NULL) {
+		struct feed_table *t = f->tables;
+
+		f->tables = t->next;
+		table_release(t);
+	}
+	catalog_release(&f->initial);
+	free(f->position);
+	free(f->scratch);
+	pthread_mutex_destroy(&f->lock);
+	pthread_cond_destroy(&f->changed);
+	pthread_cond_destroy(&f->lanes_gone);
+	free(f);
+}
+
+void
+feed_stop(struct feed *f)
+{
+	pthread_mutex_lock(&f->lock);
+	f->stopped = true;
+	pthread_cond_broadcast(&f->changed);
+	pthread_cond_broadcast(&f->lanes_gone);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void
+feed_drain(struct feed *f)
+{
+	pthread_mutex_lock(&f->lock);
+	f->draining = true;
+	pthread_cond_broadcast(&f->changed);
+	pthread_cond_broadcast(&f->lanes_gone);
+	pthread_mutex_unlock(&f->lock);
+}
+
+bool
+feed_draining(struct feed *f)
+{
+	bool draining;
+
+	pthread_mutex_lock(&f->lock);
+	draining = f->draining;
+	pthread_mutex_unlock(&f->lock);
+	return draining;
+}
+
+/* ---- tables ---- */
+
+static bool
+is_carried(const struct feed *f, const struct table *t, uint32_t column)
+{
+	return !t->columns[column].generated &&
+	       routes_column(f->routes, t->db, t->name, t->columns[column].name) != NULL;
+}
+
+static void
+copy_column(struct table *to, const struct column *c)
+{
+	struct column *n = table_add_column(to, c->name, c->type);
+	char *name = n->name;
+
+	*n = *c;
+	n->name = name;
+	n->native = c->native != NULL ? xstrdup(c->native) : NULL;
+	n->charset = c->charset != NULL ? xstrdup(c->charset) : NULL;
+	n->collation = c->collation != NULL ? xstrdup(c->collation) : NULL;
+	n->labels = c->nlabels != 0 ? xcalloc(c->nlabels, sizeof *n->labels) : NULL;
+	for (uint32_t i = 0; i < c->nlabels; i++)
+		n->labels[i] = xstrdup(c->labels[i]);
+}
+
+/* An index stays if all of its columns are carried. */
+static void
+copy_index(struct table *to, const struct index *ix, const uint32_t *carried)
+{
+	struct index *n;
+
+	for (uint32_t i = 0; i < ix->nparts; i++)
+		if (ix->parts[i].column == UINT32_MAX || carried[ix->parts[i].column] == UINT32_MAX)
+			return;
+	n = table_add_index(to, ix->name, ix->primary, ix->unique);
+	n->nulls_equal = ix->nulls_equal;
+	for (uint32_t i = 0; i < ix->nparts; i++)
+		index_add_part(n, carried[ix->parts[i].column], ix->parts[i].prefix);
+}
+
+static void
+copy_fk(struct table *to, const struct foreign_key *fk, const uint32_t *carried)
+{
+	struct foreign_key *n;
+
+	for (uint32_t i = 0; i < fk->ncolumns; i++)
+		if (carried[fk->columns[i]] == UINT32_MAX)
+			return;
+	n = table_add_fk(to, fk->name);
+	n->ref_db = xstrdup(fk->ref_db);
+	n->ref_table = xstrdup(fk->ref_table);
+	n->on_delete = fk->on_delete;
+	n->on_update = fk->on_update;
+	n->ncolumns = fk->ncolumns;
+	n->columns = xcalloc(fk->ncolumns, sizeof *n->columns);
+	n->ref_columns = xcalloc(fk->ncolumns, sizeof *n->ref_columns);
+	for (uint32_t i = 0; i < fk->ncolumns; i++) {
+		n->columns[i] = carried[fk->columns[i]];
+		n->ref_columns[i] = xstrdup(fk->ref_columns[i]);
+	}
+}
+
+/* Fills what follows from the full schema: the carried one, its key, how to pick. */
+static void
+set_schema(struct feed *f, struct feed_table *t, const struct table *full)
+{
+	uint32_t *carried = xcalloc(full->ncolumns, sizeof *carried);
+	struct table *c = table_new(full->db, full->name);
+
+	table_free(t->full);
+	table_free(t->carried);
+	free(t->pick);
+	t->full = table_copy(full);
+	t->pick = xcalloc(full->ncolumns, sizeof *t->pick);
+	for (uint32_t i = 0; i < full->ncolumns; i++) {
+		carried[i] = UINT32_MAX;
+		if (!is_carried(f, full, i))
+			continue;
+		carried[i] = c->ncolumns;
+		t->pick[c->ncolumns] = i;
+		copy_column(c, &full->columns[i]);
+	}
+	for (uint32_t i = 0; i < full->nindexes; i++)
+		copy_index(c, &full->indexes[i], carried);
+	for (uint32_t i = 0; i < full->nfks; i++)
+		copy_fk(c, &full->fks[i], carried);
+	c->engine = full->engine != NULL ? xstrdup(full->engine) : NULL;
+	c->rows = full->rows;
+	c->bytes = full->bytes;
+	t->carried = c;
+	t->whole = c->ncolumns == full->ncolumns;
+	t->key = table_key(c);
+	t->number = 0;
+	free(carried);
+}
+
+struct feed_table *
+feed_find(struct feed *f, const char *db, const char *name)
+{
+	for (struct feed_table *t = f->tables; t != NULL; t = t->next)
+		if (t->state != TABLE_REMOVED && strcmp(t->full->name, name) == 0 &&
+			strcmp(t->full->db, db) == 0)
+			return t;
+	return NULL;
+}
+
+struct feed_table *
+feed_add(struct feed *f, const struct table *table, enum table_state state)
+{
+	struct feed_table *t = xcalloc(1, sizeof *t);
+
+	set_schema(f, t, table);
+	t->state = state;
+	t->next = f->tables;
+	f->tables = t;
+	return t;
+}
+
+static bool
+same_schema(const struct table *a, const struct table *b)
+{
+	struct buf x, y;
+	bool same;
+
+	buf_init(&x);
+	buf_init(&y);
+	table_encode(a, &x);
+	table_encode(b, &y);
+	same = x.len == y.len && memcmp(x.data, y.data, x.len) == 0;
+	buf_release(&x);
+	buf_release(&y);
+	return same;
+}
+
+struct feed_table *
+feed_table(struct feed *f, const struct table *table)
+{
+	struct feed_table *t;
+
+	if (!routes_table(f->routes, table->db, table->name))
+		return NULL;
+	t = feed_find(f, table->db, table->name);
+	if (t == NULL)
+		return feed_add(f, table, f->initial_pending ? TABLE_WAITING : TABLE_STREAMING);
+	if (!same_schema(t->full, table)) {
+		set_schema(f, t, table);
+		feed_cancel_chunks(f, t);
+	}
+	return t;
+}
+
+bool
+feed_wants(struct feed *f, struct feed_table *t)
+{
+	(void)f;
+	return t != NULL && (t->state == TABLE_LOADING || t->state == TABLE_STREAMING);
+}
+
+void
+feed_report(struct feed *f, const struct feed_table *t)
+{
+	struct report_table r = {.db = t->full->db,
+		.name = t->full->name,
+		.state = t->state,
+		.rows_expected = t->full->rows};
+
+	worker_report_table(f->worker, &r);
+}
+
+/* ---- into the ring ---- */
+
+enum rc
+feed_emit(struct feed *f, const struct event *ev)
+{
+	enum rc rc;
+
+	while ((rc = frame_put(f->ring, ev, &f->worker->stopping)) == RC_AGAIN) {
+		if (f->stopped || f->worker->stopping)
+			return RC_AGAIN;
+		ring_wait_space(f->ring, frame_size(ev), RING_WAIT_MS);
+	}
+	return rc;
+}
+
+enum rc
+feed_emit_schema(struct feed *f, struct feed_table *t)
+{
+	struct event ev = {.kind = EVENT_SCHEMA};
+	struct buf b;
+	enum rc rc;
+
+	if (t->number != 0)
+		return RC_OK;
+	t->number = f->next_number++;
+	buf_init(&b);
+	table_encode(t->carried, &b);
+	ev.schema =
+		(struct event_schema){.number = t->number, .table = b.data, .len = (uint32_t)b.len};
+	rc = feed_emit(f, &ev);
+	buf_release(&b);
+	return rc;
+}
+
+enum rc
+feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
+{
+	struct event ev = {.kind = EVENT_TABLE};
+	enum rc rc = feed_emit_schema(f, t);
+
+	if (rc != RC_OK)
+		return rc;
+	t->state = state;
+	ev.table = (struct event_table){.table = t->number, .state = state};
+	feed_report(f, t);
+	return feed_emit(f, &ev);
+}
+
+/* ---- transactions ---- */
+
+enum rc
+feed_begin(struct feed *f, struct logpos at)
+{
+	pthread_mutex_lock(&f->lock);
+	while (!f->stopped && !f->draining && (f->armed != 0 || f->lanes_waiting != 0))
+		pthread_cond_wait(&f->lanes_gone, &f->lock);
+	if (f->stopped || f->draining) {
+		pthread_mutex_unlock(&f->lock);
+		return RC_AGAIN;
+	}
+	f->in_txn = true;
+	f->emitted = false;
+	f->begin_at = at;
+	return RC_OK;
+}
+
+static void
+leave(struct feed *f)
+{
+	f->in_txn = false;
+	pthread_mutex_unlock(&f->lock);
+}
+
+static enum rc
+emit_begin(struct feed *f)
+{
+	struct event ev = {.kind = EVENT_BEGIN};
+
+	if (f->emitted)
+		return RC_OK;
+	f->emitted = true;
+	return feed_emit(f, &ev);
+}
+
+/* The carried columns of an image, in the feed's scratch from `from` on. */
+static struct row
+pick_row(struct feed *f, const struct feed_table *t, const struct row *row, size_t from)
+{
+	struct row out = {.col = f->scratch + from, .ncols = t->carried->ncolumns};
+
+	if (row == NULL || row->ncols == 0)
+		return (struct row){0};
+	if (t->whole)
+		return *row;
+	for (uint32_t i = 0; i < out.ncols; i++)
+		out.col[i] = row->col[t->pick[i]];
+	return out;
+}
+
+static void
+note_windows(struct feed *f, struct feed_table *t, enum event_kind op, const struct row *before,
+	const struct row *after)
+{
+	for (struct chunk *c = f->chunks; c != NULL; c = c->next)
+		if (c->table == t && c->window != NULL)
+			window_note(c->window, op, before, after);
+}
+
+enum rc
+feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct row *before,
+	const struct row *after, struct err *e)
+{
+	struct event ev = {.kind = op};
+	enum rc rc;
+
+	if (!feed_wants(f, t))
+		return RC_OK;
+	if ((before != NULL && before->ncols != 0 && before->ncols != t->full->ncolumns) ||
+		(after != NULL && after->ncols != 0 && after->ncols != t->full->ncolumns))
+		return err_set(e, RC_BUG, "a row of %s.%s has not the columns of its table",
+			t->full->db, t->full->name);
+	grow(&f->scratch, &f->scratch_cap, (size_t)t->carried->ncolumns * 2 + 1,
+		sizeof *f->scratch);
+	ev.row.before = pick_row(f, t, before, 0);
+	ev.row.after = pick_row(f, t, after, t->carried->ncolumns);
+	if (t->chunks_open != 0)
+		note_windows(f, t, op, &ev.row.before, &ev.row.after);
+	if ((rc = emit_begin(f)) != RC_OK || (rc = feed_emit_schema(f, t)) != RC_OK)
+		return rc;
+	ev.row.table = t->number;
+	return feed_emit(f, &ev);
+}
+
+static void
+remember(struct feed *f, const struct event_commit *c)
+{
+	char *text = xstrdup(c->applied);
+
+	free(f->position);
+	f->position = text;
+	f->at = c->at;
+}
+
+static enum rc
+emit_position(struct feed *f, const struct event_commit *c, enum event_kind kind)
+{
+	struct event ev = {.kind = kind, .commit = *c};
+	enum rc rc;
+
+	ev.commit.read_us = now_us();
+	f->checkpoint_us = ev.commit.read_us;
+	rc = feed_emit(f, &ev);
+	if (rc == RC_OK)
+		ring_publish(f->ring);
+	return rc;
+}
+
+static enum rc
+finish(struct feed *f, const struct event_commit *c, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	remember(f, c);
+	atomic_store(&f->worker->stats[STAT_SOURCE_TIME], c->time_us);
+	if (f->emitted)
+		rc = emit_position(f, c, EVENT_COMMIT);
+	else if (f->initial_pending || f->chunks != NULL ||
+		 now_us() - f->checkpoint_us >= QUIET_CHECKPOINT_US)
+		rc = emit_position(f, c, EVENT_HEARTBEAT);
+	f->emitted = false;
+	f->in_txn = false;
+	if (rc == RC_OK)
+		rc = feed_boundary(f, e);
+	return rc;
+}
+
+enum rc
+feed_commit(struct feed *f, const struct event_commit *c, struct err *e)
+{
+	enum rc rc;
+
+	atomic_fetch_add(&f->worker->stats[STAT_READ_TXNS], 1);
+	rc = finish(f, c, e);
+	leave(f);
+	return rc;
+}
+
+void
+feed_abandon(struct feed *f, const struct event_commit *c)
+{
+	if (f->emitted)
+		bug("a transaction was abandoned after its rows went out");
+	if (c != NULL)
+		remember(f, c);
+	leave(f);
+}
+
+enum rc
+feed_idle(struct feed *f, const struct event_commit *c, struct err *e)
+{
+	enum rc rc = feed_begin(f, c->at);
+
+	if (rc != RC_OK)
+		return rc;
+	rc = finish(f, c, e);
+	leave(f);
+	return rc;
+}
+
+/* ---- DDL ---- */
+
+/* Whether the target has any of the tables: else the statement is part of what the initial schema
+ * will show. */
+static bool
+concerns_target(struct feed *f, const struct ddl_change *changes, uint32_t n)
+{
+	if (n == 0)
+		return !f->initial_pending;
+	for (uint32_t i = 0; i < n; i++) {
+		struct feed_table *t = feed_find(f, changes[i].db, changes[i].name);
+
+		if (t == NULL ? !f->initial_pending : t->state != TABLE_WAITING)
+			return true;
+	}
+	return false;
+}
+
+static bool
+same_key(const struct feed_table *t, const struct table *now)
+{
+	const struct index *a = table_key(t->full), *b = table_key(now);
+
+	if (a == NULL || b == NULL)
+		return a == b;
+	if (a->nparts != b->nparts)
+		return false;
+	for (uint32_t i = 0; i < a->nparts; i++)
+		if (strcmp(t->full->columns[a->parts[i].column].name,
+			    now->columns[b->parts[i].column].name) != 0)
+			return false;
+	return true;
+}
+
+static enum rc
+change_table(struct feed *f, const struct ddl_change *ch, struct err *e)
+{
+	struct feed_table *t = feed_find(f, ch->db, ch->name);
+	bool loading = t != NULL && (t->state == TABLE_SCHEMA || t->state == TABLE_LOADING);
+
+	if (t == NULL)
+		return RC_OK;
+	feed_cancel_chunks(f, t);
+	if (ch->effect == DDL_RENAMED && loading) {
+		err_set(e, RC_DATA, "table %s.%s was renamed to %s.%s while it was being loaded",
+			ch->db, ch->name, ch->to_db, ch->to_name);
+		return err_remedy(e, "run `syncline reset` for this channel and start it again");
+	}
+	if (ch->effect == DDL_CHANGED && ch->table != NULL) {
+		if (t->state == TABLE_LOADING && !same_key(t, ch->table)) {
+			err_set(e, RC_DATA,
+				"the key of table %s.%s was changed while it was being loaded",
+				ch->db, ch->name);
+			return err_remedy(
+				e, "run `syncline reset` for this channel and start it again");
+		}
+		set_schema(f, t, ch->table);
+	}
+	return RC_OK;
+}
+
+/* After the statement's own commit: states and columns as they are now, for the target to keep. */
+static enum rc
+follow_up(struct feed *f, const struct ddl_change *ch)
+{
+	struct feed_table *t = feed_find(f, ch->db, ch->name);
+
+	switch (ch->effect) {
+	case DDL_CREATED:
+		if (t == NULL && ch->table != NULL && routes_table(f->routes, ch->db, ch->name))
+			t = feed_add(f, ch->table, TABLE_STREAMING);
+		return t != NULL ? feed_emit_state(f, t, TABLE_STREAMING) : RC_OK;
+	case DDL_CHANGED:
+		return t != NULL ? feed_emit_state(f, t, t->state) : RC_OK;
+	case DDL_DROPPED:
+		return t != NULL ? feed_emit_state(f, t, TABLE_REMOVED) : RC_OK;
+	case DDL_RENAMED:
+		if (t == NULL)
+			return RC_OK;
+		if (routes_table(f->routes, ch->to_db, ch->to_name)) {
+			struct table *moved = table_copy(t->full);
+			struct feed_table *to;
+			enum rc rc;
+
+			free(moved->db);
+			free(moved->name);
+			moved->db = xstrdup(ch->to_db);
+			moved->name = xstrdup(ch->to_name);
+			to = feed_add(f, moved, t->state);
+			table_free(moved);
+			rc = feed_emit_state(f, to, to->state);
+			if (rc != RC_OK)
+				return rc;
+		}
+		return feed_emit_state(f, t, TABLE_REMOVED);
+	case DDL_TRUNCATED:
+	default:
+		return RC_OK;
+	}
+}
+
+enum rc
+feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
+	uint32_t nchanges, struct err *e)
+{
+	struct event ev = {.kind = EVENT_DDL, .ddl = *ddl};
+	bool carried = concerns_target(f, changes, nchanges);
+	enum rc rc = RC_OK;
+
+	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
+		rc = change_table(f, &changes[i], e);
+	if (rc != RC_OK || !carried)
+		return rc;
+	if ((rc = emit_begin(f)) != RC_OK || (rc = feed_emit(f, &ev)) != RC_OK)
+		return rc;
+	/* TABLE events in a DDL's transaction take effect behind it. */
+	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
+		rc = follow_up(f, &changes[i]);
+	return rc;
+}
+
+/* ---- positions ---- */
+
+void
+feed_set_position(struct feed *f, struct logpos at, const char *text)
+{
+	pthread_mutex_lock(&f->lock);
+	free(f->position);
+	f->position = xstrdup(text);
+	f->at = at;
+	pthread_mutex_unlock(&f->lock);
+}
+
+struct feed_table *
+feed_register(struct feed *f, const struct table *t, enum table_state state)
+{
+	struct feed_table *ft;
+
+	pthread_mutex_lock(&f->lock);
+	ft = feed_add(f, t, state);
+	feed_report(f, ft);
+	pthread_mutex_unlock(&f->lock);
+	return ft;
+}

@@ -1,0 +1,80 @@
+/*
+ * feed_private.h - what feed.c (the log's side) and place.c (the loader's side) share.
+ *
+ * One lock. The log thread holds it from begin to commit; lanes come in
+ * between, and go first when they wait, so that a busy log cannot starve them.
+ */
+#ifndef WORKERS_READER_FEED_PRIVATE_H
+#define WORKERS_READER_FEED_PRIVATE_H
+
+#include "common/compat.h"
+
+#include <pthread.h>
+
+#include "common/mem.h"
+#include "ipc/frame.h"
+#include "ipc/proto.h"
+#include "workers/reader/place.h"
+
+struct feed_table {
+	struct table *full;	 /* as the log has it */
+	struct table *carried;	 /* without deselected and generated columns */
+	uint32_t *pick;		 /* carried column -> full column */
+	bool whole;		 /* pick is the identity */
+	const struct index *key; /* of carried */
+	uint32_t number;	 /* SCHEMA of carried; 0: not in the stream yet */
+	enum table_state state;
+	bool loading_taken;   /* a lane team works on it, or has */
+	uint32_t chunks_open; /* registered and not placed */
+	bool planned;	      /* no further chunk will be registered */
+	struct feed_table *next;
+};
+
+struct feed {
+	struct worker *worker;
+	struct ring *ring;
+	const struct routes *routes;
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* states, chunks, stop */
+	pthread_cond_t lanes_gone;
+	_Atomic unsigned lanes_waiting;
+	unsigned armed; /* exact snapshots in the making: the log waits */
+	bool stopped;
+	bool draining;
+
+	struct feed_table *tables;
+	struct chunk *chunks; /* registered, not placed */
+	uint32_t next_number;
+
+	struct catalog initial; /* to be put into the stream at initial_high */
+	bool initial_pending;
+	bool initial_schema, initial_data;
+	struct logpos initial_high;
+
+	bool in_txn;
+	bool emitted; /* BEGIN is in the ring */
+	struct logpos begin_at;
+	struct logpos at; /* the last boundary */
+	char *position;
+	struct event_commit last; /* its texts point into position */
+	uint64_t checkpoint_us;	  /* when a position last went into the ring */
+	struct value *scratch;	  /* picked columns of two images */
+	size_t scratch_cap;
+};
+
+/* Puts an event into the stream ring; waits for room. AGAIN: asked to stop. Lock held. */
+enum rc feed_emit(struct feed *f, const struct event *ev);
+/* Makes sure that the stream knows the table's columns. Lock held. */
+enum rc feed_emit_schema(struct feed *f, struct feed_table *t);
+enum rc feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state);
+struct feed_table *feed_find(struct feed *f, const char *db, const char *name);
+struct feed_table *feed_add(struct feed *f, const struct table *t, enum table_state state);
+/* At a boundary: puts in what has become due there: initial objects, chunks. Lock held. */
+enum rc feed_boundary(struct feed *f, struct err *e);
+void feed_cancel_chunks(struct feed *f, struct feed_table *t);
+void feed_lock_lane(struct feed *f);
+void feed_unlock_lane(struct feed *f);
+/* Says the state to the supervisor. */
+void feed_report(struct feed *f, const struct feed_table *t);
+
+#endif

@@ -1,0 +1,299 @@
+/*
+ * main.c - syncline-reader: one source, read into rings.
+ *
+ * Threads: the main one speaks with the supervisor; the log thread opens the
+ * source and streams its log into the feed; lanes load tables (load.h).
+ */
+#include "common/compat.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "ipc/frame.h"
+#include "ipc/proto.h"
+#include "workers/reader/load.h"
+#include "workers/reader/place.h"
+#include "workers/reader/source.h"
+
+struct reader {
+	struct worker *worker;
+	struct routes *routes;
+	struct feed *feed;
+	struct source *source;
+	struct load *load;
+	struct resume resume;
+	pthread_t log_thread;
+	pthread_t drain_thread;
+	bool streaming;
+};
+
+static enum rc
+create_source(struct worker *w, struct reader *r, struct err *e)
+{
+	const char *kind = conf_str(w->conf, "source.kind");
+	const struct source_ops *ops = source_find(kind);
+	struct source_env env = {.conf = w->conf,
+		.feed = r->feed,
+		.stop = &w->stopping,
+		.stats = w->stats,
+		.channel = w->channel,
+		.resume = r->feed != NULL ? &r->resume : NULL};
+	enum rc rc;
+
+	if (ops == NULL)
+		return err_set(e, RC_CONFIG, "source.kind \"%s\" is not known", kind);
+	if (r->routes == NULL && (rc = routes_new(w->conf, &r->routes, e)) != RC_OK)
+		return rc;
+	env.routes = r->routes;
+	return ops->create(&env, &r->source, e);
+}
+
+static bool
+wants(const struct conf *c, const char *part)
+{
+	for (size_t i = 0; i < conf_count(c, "initial"); i++)
+		if (strcmp(conf_list(c, "initial", i), part) == 0)
+			return true;
+	return false;
+}
+
+/* A new channel: its first position goes to the target before anything else. */
+static enum rc
+begin_channel(struct reader *r, const char *id, struct err *e)
+{
+	struct event ev = {.kind = EVENT_START};
+	struct logpos at;
+	char *position;
+	enum rc rc = r->source->ops->tip(r->source, &position, &at, e);
+
+	if (rc != RC_OK)
+		return rc;
+	free(r->resume.applied);
+	free(r->resume.resume);
+	r->resume.applied = position;
+	r->resume.resume = xstrdup(position);
+	ev.commit = (struct event_commit){
+		.at = at,
+		.time_us = now_us(),
+		.read_us = now_us(),
+		.txid = "",
+		.origin = id,
+		.applied = position,
+		.resume = position,
+	};
+	if (frame_put(r->worker->rings[0], &ev, &r->worker->stopping) != RC_OK)
+		return err_set(e, RC_BUG, "cannot put the first position into an empty ring");
+	ring_publish(r->worker->rings[0]);
+	feed_set_position(r->feed, at, position);
+	log_info("a new channel starts at %s", position);
+	return RC_OK;
+}
+
+static enum rc
+check_identity(struct reader *r, const char *id, struct err *e)
+{
+	if (r->resume.source_id == NULL || *r->resume.source_id == '\0' ||
+		strcmp(r->resume.source_id, id) == 0)
+		return RC_OK;
+	err_set(e, RC_CONFIG,
+		"the source is another server: its identity is %s, the channel \"%s\" was begun "
+		"with %s",
+		id, r->worker->channel, r->resume.source_id);
+	return err_remedy(e, "point the channel at the server it was begun with, give the file "
+			     "another id, or reset the channel");
+}
+
+/* The catalog is read when the target does not have all of the initial schema yet. */
+static enum rc
+open_catalog(struct reader *r, struct err *e)
+{
+	bool schema = wants(r->worker->conf, "schema"), data = wants(r->worker->conf, "data");
+	struct catalog c;
+	struct logpos high;
+	enum rc rc;
+
+	if (resume_find(&r->resume, INITIAL_MARK, INITIAL_MARK) != NULL)
+		return RC_OK;
+	catalog_init(&c);
+	rc = r->source->ops->catalog(r->source, &c, &high, e);
+	if (rc == RC_OK)
+		feed_set_initial(r->feed, &c, high, schema, data);
+	catalog_release(&c);
+	return rc;
+}
+
+static enum rc
+register_tables(struct reader *r, struct err *e)
+{
+	for (uint32_t i = 0; i < r->resume.ntables; i++) {
+		const struct resume_table *t = &r->resume.tables[i];
+		struct table *table;
+		struct cursor c;
+		enum rc rc;
+
+		if (t->schema.len == 0 || *t->name == '\0' ||
+			!routes_table(r->routes, t->db, t->name))
+			continue;
+		cursor_init(&c, t->schema.data, t->schema.len);
+		if ((rc = table_decode(&c, &table, e)) != RC_OK)
+			return rc;
+		feed_register(r->feed, table, t->state);
+		table_free(table);
+	}
+	return RC_OK;
+}
+
+static enum rc
+open_source(struct reader *r, struct err *e)
+{
+	char *id = NULL;
+	enum rc rc = create_source(r->worker, r, e);
+
+	if (rc == RC_OK)
+		rc = r->source->ops->identify(r->source, &id, e);
+	if (rc == RC_OK)
+		rc = r->resume.fresh ? begin_channel(r, id, e) : check_identity(r, id, e);
+	if (rc == RC_OK && !r->resume.fresh)
+		feed_set_position(r->feed, (struct logpos){0}, r->resume.applied);
+	if (rc == RC_OK)
+		rc = register_tables(r, e);
+	if (rc == RC_OK)
+		rc = open_catalog(r, e);
+	free(id);
+	return rc;
+}
+
+static void *
+run_log(void *arg)
+{
+	struct reader *r = arg;
+	struct worker *w = r->worker;
+	struct err e = {0};
+	enum rc rc = open_source(r, &e);
+
+	if (rc == RC_OK) {
+		worker_opened(w, NULL);
+		r->load = load_start(w, r->source, r->feed, &r->resume);
+		rc = r->source->ops->stream(r->source, r->resume.resume, r->resume.applied, &e);
+	}
+	if (w->stopping || feed_draining(r->feed))
+		return NULL;
+	if (rc == RC_OK || rc == RC_AGAIN)
+		err_set(&e, RC_RETRY, "the source's log ended unexpectedly");
+	worker_fail(w, &e);
+	return NULL;
+}
+
+static enum rc
+start(struct worker *w, const struct resume *resume, struct err *e)
+{
+	struct reader *r = xcalloc(1, sizeof *r);
+	struct cursor c;
+	struct buf b;
+	enum rc rc;
+
+	w->state = r;
+	r->worker = w;
+	buf_init(&b);
+	resume_encode(resume, &b);
+	cursor_init(&c, b.data, b.len);
+	rc = resume_decode(
+		&c, &r->resume, e); /* a copy of our own, for as long as the reader lives */
+	buf_release(&b);
+	if (rc == RC_OK)
+		rc = routes_new(w->conf, &r->routes, e);
+	if (rc != RC_OK)
+		return rc;
+	r->feed = feed_new(w, r->routes);
+	r->streaming = true;
+	if (pthread_create(&r->log_thread, NULL, run_log, r) != 0)
+		return err_errno(e, RC_RETRY, "cannot start the log thread");
+	return RC_OK;
+}
+
+static void
+join(struct reader *r)
+{
+	if (!r->streaming)
+		return;
+	r->streaming = false;
+	if (r->source != NULL)
+		r->source->ops->wake(r->source);
+	pthread_join(r->log_thread, NULL);
+	load_stop(r->load);
+	r->load = NULL;
+	if (r->source != NULL)
+		r->source->ops->free(r->source);
+	r->source = NULL;
+}
+
+static void *
+run_drain(void *arg)
+{
+	struct reader *r = arg;
+
+	join(r);
+	ring_publish(r->worker->rings[0]);
+	worker_drained(r->worker);
+	return NULL;
+}
+
+/* Chunks that have their places are read to their ends: that takes a moment, so it gets a thread.
+ */
+static void
+drain(struct worker *w)
+{
+	struct reader *r = w->state;
+
+	if (r == NULL || r->feed == NULL) {
+		worker_drained(w);
+		return;
+	}
+	feed_drain(r->feed);
+	if (pthread_create(&r->drain_thread, NULL, run_drain, r) != 0)
+		bug("cannot start a thread");
+	pthread_detach(r->drain_thread);
+}
+
+static void
+stop(struct worker *w)
+{
+	struct reader *r = w->state;
+
+	if (r == NULL || r->feed == NULL)
+		return;
+	feed_stop(r->feed);
+	join(r);
+}
+
+static enum rc
+check(struct worker *w, bool want_sql, struct checks *out, struct err *e)
+{
+	struct reader r = {.worker = w};
+	enum rc rc = create_source(w, &r, e);
+
+	if (rc == RC_OK)
+		rc = r.source->ops->check(r.source, want_sql, out, e);
+	if (r.source != NULL)
+		r.source->ops->free(r.source);
+	routes_free(r.routes);
+	return rc;
+}
+
+static const struct worker_ops ops = {
+	.role = "reader",
+	.side = RING_PRODUCER,
+	.start = start,
+	.drain = drain,
+	.stop = stop,
+	.check = check,
+};
+
+int
+main(int argc, char **argv)
+{
+	return worker_main(argc, argv, &ops);
+}

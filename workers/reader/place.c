@@ -1,0 +1,441 @@
+/* place.c - the loader's side of the feed: initial schema, chunks, their places; see place.h. */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "workers/reader/feed_private.h"
+
+/* A window that grows past this lets its chunk go: the log is too far behind. */
+#define WINDOW_MAX ((size_t)8 << 20)
+
+void
+feed_lock_lane(struct feed *f)
+{
+	atomic_fetch_add(&f->lanes_waiting, 1);
+	pthread_mutex_lock(&f->lock);
+	atomic_fetch_sub(&f->lanes_waiting, 1);
+}
+
+void
+feed_unlock_lane(struct feed *f)
+{
+	if (f->lanes_waiting == 0 && f->armed == 0)
+		pthread_cond_broadcast(&f->lanes_gone);
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* ---- initial schema ---- */
+
+void
+feed_set_initial(struct feed *f, struct catalog *c, struct logpos high, bool schema, bool data)
+{
+	feed_lock_lane(f);
+	f->initial = *c;
+	catalog_init(c);
+	f->initial_high = high;
+	f->initial_schema = schema;
+	f->initial_data = data;
+	f->initial_pending = true;
+	for (uint32_t i = 0; i < f->initial.count; i++) {
+		const struct catalog_object *o = &f->initial.objects[i];
+
+		if (o->kind == OBJECT_TABLE && feed_find(f, o->db, o->name) == NULL)
+			feed_report(f, feed_add(f, o->table, TABLE_WAITING));
+	}
+	feed_unlock_lane(f);
+}
+
+static enum rc
+emit_object(struct feed *f, const struct catalog_object *o, uint32_t number)
+{
+	struct event ev = {.kind = EVENT_OBJECT};
+
+	ev.object = (struct event_object){
+		.kind = o->kind,
+		.table = number,
+		.db = o->db,
+		.name = o->name,
+		.ddl = {.db = o->db,
+			.sql = o->sql != NULL ? o->sql : "",
+			.session = o->session != NULL ? o->session : "",
+			.session_charset = "utf8mb4"},
+	};
+	return feed_emit(f, &ev);
+}
+
+static enum rc
+emit_table_object(struct feed *f, const struct catalog_object *o)
+{
+	struct feed_table *t = feed_find(f, o->db, o->name);
+	enum rc rc;
+
+	if (t == NULL || t->state != TABLE_WAITING)
+		return RC_OK;
+	if ((rc = feed_emit_schema(f, t)) != RC_OK)
+		return rc;
+	if (f->initial_schema && (rc = emit_object(f, o, t->number)) != RC_OK)
+		return rc;
+	return feed_emit_state(f, t, f->initial_data ? TABLE_SCHEMA : TABLE_STREAMING);
+}
+
+/* The state row without a name says that the initial schema is complete. */
+static enum rc
+emit_mark(struct feed *f)
+{
+	struct table *none = table_new(INITIAL_MARK, INITIAL_MARK);
+	struct event ev = {.kind = EVENT_SCHEMA};
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	table_encode(none, &b);
+	ev.schema = (struct event_schema){
+		.number = f->next_number++, .table = b.data, .len = (uint32_t)b.len};
+	rc = feed_emit(f, &ev);
+	if (rc == RC_OK) {
+		ev = (struct event){.kind = EVENT_TABLE,
+			.table = {.table = f->next_number - 1, .state = TABLE_STREAMING}};
+		rc = feed_emit(f, &ev);
+	}
+	buf_release(&b);
+	table_free(none);
+	return rc;
+}
+
+/* Tables first, as the catalog lists them; then what stands on them. */
+static enum rc
+emit_initial(struct feed *f)
+{
+	enum rc rc = RC_OK;
+
+	for (uint32_t i = 0; i < f->initial.count && rc == RC_OK; i++) {
+		const struct catalog_object *o = &f->initial.objects[i];
+
+		if (o->kind == OBJECT_TABLE)
+			rc = emit_table_object(f, o);
+		else if (f->initial_schema)
+			rc = emit_object(f, o, 0);
+	}
+	if (rc == RC_OK)
+		rc = emit_mark(f);
+	catalog_release(&f->initial);
+	f->initial_pending = false;
+	pthread_cond_broadcast(&f->changed);
+	return rc;
+}
+
+/* ---- what may load ---- */
+
+static bool
+is_loaded(const struct feed_table *t)
+{
+	return t->state == TABLE_STREAMING || t->state == TABLE_REMOVED ||
+	       t->state == TABLE_QUARANTINED;
+}
+
+/* Parents first, so that their children's rows in the stream find them. Circles and self-references
+ * do not wait. */
+static bool
+waits_for_parent(struct feed *f, const struct feed_table *t, unsigned depth)
+{
+	for (uint32_t i = 0; i < t->full->nfks; i++) {
+		const struct foreign_key *fk = &t->full->fks[i];
+		const struct feed_table *p = feed_find(f, fk->ref_db, fk->ref_table);
+
+		if (p != NULL && p != t && !is_loaded(p) && depth < 64 &&
+			!waits_for_parent(f, p, depth + 1))
+			return true;
+	}
+	return false;
+}
+
+struct feed_table *
+feed_next_load(struct feed *f, bool *done)
+{
+	struct feed_table *found = NULL;
+	bool left = false;
+
+	feed_lock_lane(f);
+	for (struct feed_table *t = f->tables; t != NULL && found == NULL; t = t->next) {
+		if (is_loaded(t))
+			continue;
+		left = true;
+		if (t->state != TABLE_WAITING && !t->loading_taken && !waits_for_parent(f, t, 0))
+			found = t;
+	}
+	if (found != NULL)
+		found->loading_taken = true;
+	*done = !left && !f->initial_pending;
+	feed_unlock_lane(f);
+	return found;
+}
+
+struct table *
+feed_carried(struct feed *f, struct feed_table *t)
+{
+	struct table *copy;
+
+	feed_lock_lane(f);
+	copy = table_copy(t->carried);
+	feed_unlock_lane(f);
+	return copy;
+}
+
+enum table_state
+feed_state(struct feed *f, struct feed_table *t)
+{
+	enum table_state s;
+
+	feed_lock_lane(f);
+	s = t->state;
+	feed_unlock_lane(f);
+	return s;
+}
+
+/* ---- chunks ---- */
+
+static void
+unlist(struct feed *f, struct chunk *c)
+{
+	for (struct chunk **p = &f->chunks; *p != NULL; p = &(*p)->next)
+		if (*p == c) {
+			*p = c->next;
+			c->next = NULL;
+			c->table->chunks_open--;
+			return;
+		}
+}
+
+static void
+cancel(struct feed *f, struct chunk *c)
+{
+	unlist(f, c);
+	c->state = CHUNK_CANCELLED;
+	window_free(c->window);
+	c->window = NULL;
+	pthread_cond_broadcast(&f->changed);
+}
+
+void
+feed_cancel_chunks(struct feed *f, struct feed_table *t)
+{
+	struct chunk *c = f->chunks;
+
+	while (c != NULL) {
+		struct chunk *next = c->next;
+
+		if (c->table == t)
+			cancel(f, c);
+		c = next;
+	}
+}
+
+static void
+enlist(struct feed *f, struct chunk *c)
+{
+	c->state = CHUNK_OPEN;
+	c->next = f->chunks;
+	f->chunks = c;
+	c->table->chunks_open++;
+}
+
+enum rc
+chunk_register(struct feed *f, struct chunk *c, char **seen, struct logpos *seen_at)
+{
+	enum rc rc = RC_OK;
+
+	feed_lock_lane(f);
+	if (f->stopped || f->draining || c->table->state == TABLE_REMOVED)
+		rc = RC_AGAIN;
+	else if (c->table->state == TABLE_SCHEMA)
+		rc = feed_emit_state(f, c->table, TABLE_LOADING);
+	if (rc == RC_OK) {
+		c->window = window_new(c->table->key, c->table->carried->ncolumns);
+		enlist(f, c);
+		*seen = xstrdup(f->position);
+		*seen_at = f->at;
+	}
+	feed_unlock_lane(f);
+	return rc;
+}
+
+void
+chunk_armed(void *arg)
+{
+	struct chunk_arm *arm = arg;
+
+	feed_lock_lane(arm->feed);
+	arm->feed->armed++;
+	arm->armed = true;
+	enlist(arm->feed, arm->chunk);
+	feed_unlock_lane(arm->feed);
+}
+
+static void
+disarm(struct feed *f, struct chunk_arm *arm)
+{
+	if (arm == NULL || !arm->armed)
+		return;
+	arm->armed = false;
+	f->armed--;
+}
+
+static enum rc
+place(struct feed *f, struct chunk *c)
+{
+	struct event ev = {.kind = EVENT_CHUNK};
+	enum rc rc;
+
+	unlist(f, c);
+	if (c->exact) /* the whole table: its changes flow from the very next transaction on */
+		c->table->planned = true;
+	if ((rc = feed_emit_schema(f, c->table)) != RC_OK)
+		return rc;
+	ev.chunk = (struct event_chunk){
+		.table = c->table->number,
+		.number = c->number,
+		.ring = c->ring,
+		.last = c->last,
+		.lo = c->lo.data,
+		.lo_len = (uint32_t)c->lo.len,
+		.hi = c->hi.data,
+		.hi_len = (uint32_t)c->hi.len,
+	};
+	if ((rc = feed_emit(f, &ev)) != RC_OK)
+		return rc;
+	c->schema = table_copy(c->table->carried);
+	c->schema_number = c->table->number;
+	c->state = CHUNK_PLACED;
+	pthread_cond_broadcast(&f->changed);
+	return RC_OK;
+}
+
+/* The table streams once every chunk of its plan has its place. */
+static enum rc
+settle_table(struct feed *f, struct feed_table *t)
+{
+	enum rc rc;
+
+	if (!t->planned || t->chunks_open != 0 || is_loaded(t))
+		return RC_OK;
+	rc = feed_emit_state(f, t, TABLE_STREAMING);
+	pthread_cond_broadcast(&f->changed);
+	return rc;
+}
+
+static enum rc
+place_due(struct feed *f)
+{
+	struct chunk *c = f->chunks;
+	bool placed = false;
+	enum rc rc = RC_OK;
+
+	while (c != NULL && rc == RC_OK) {
+		struct chunk *next = c->next;
+
+		if (c->state == CHUNK_READY && logpos_cmp(f->at, c->high) >= 0) {
+			struct feed_table *t = c->table;
+
+			rc = place(f, c);
+			if (rc == RC_OK)
+				rc = settle_table(f, t);
+			placed = true;
+		} else if (c->window != NULL && window_bytes(c->window) > WINDOW_MAX) {
+			cancel(f, c);
+		}
+		c = next;
+	}
+	if (placed)
+		ring_publish(f->ring);
+	return rc;
+}
+
+enum rc
+feed_boundary(struct feed *f, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	(void)e;
+	if (f->initial_pending && logpos_cmp(f->at, f->initial_high) >= 0) {
+		rc = emit_initial(f);
+		ring_publish(f->ring);
+	}
+	if (rc == RC_OK && f->chunks != NULL)
+		rc = place_due(f);
+	return rc;
+}
+
+enum rc
+chunk_ready(
+	struct feed *f, struct chunk *c, struct logpos high, struct chunk_arm *arm, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	feed_lock_lane(f);
+	disarm(f, arm);
+	if (c->state == CHUNK_OPEN) {
+		c->state = CHUNK_READY;
+		c->high = high;
+		rc = feed_boundary(f, e);
+	}
+	feed_unlock_lane(f);
+	return rc;
+}
+
+void
+chunk_cancel(struct feed *f, struct chunk *c, struct chunk_arm *arm)
+{
+	feed_lock_lane(f);
+	disarm(f, arm);
+	if (c->state == CHUNK_OPEN || c->state == CHUNK_READY)
+		cancel(f, c);
+	feed_unlock_lane(f);
+}
+
+enum rc
+chunk_await(struct feed *f, struct chunk *c)
+{
+	enum rc rc;
+
+	feed_lock_lane(f);
+	while (!f->stopped && !f->draining && (c->state == CHUNK_OPEN || c->state == CHUNK_READY))
+		pthread_cond_wait(&f->changed, &f->lock);
+	rc = c->state == CHUNK_PLACED ? RC_OK : RC_AGAIN;
+	feed_unlock_lane(f);
+	return rc;
+}
+
+enum rc
+chunk_plan_complete(struct feed *f, struct feed_table *t, struct err *e)
+{
+	enum rc rc;
+
+	(void)e;
+	feed_lock_lane(f);
+	t->planned = true;
+	rc = settle_table(f, t);
+	ring_publish(f->ring);
+	feed_unlock_lane(f);
+	return rc;
+}
+
+void
+feed_load_finished(struct feed *f, struct feed_table *t)
+{
+	feed_lock_lane(f);
+	t->loading_taken = true;
+	pthread_cond_broadcast(&f->changed);
+	feed_unlock_lane(f);
+}
+
+void
+chunk_release(struct chunk *c)
+{
+	table_free(c->schema);
+	window_free(c->window);
+	buf_release(&c->lo);
+	buf_release(&c->hi);
+	*c = (struct chunk){0};
+}

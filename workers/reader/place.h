@@ -1,0 +1,101 @@
+/*
+ * place.h - the feed as the loader sees it: tables and their states, and the
+ * life of a chunk from its registration to its place in the log.
+ *
+ * A lane's dance (house: the seam):
+ *
+ *     chunk_register   at a transaction boundary R0; the window opens
+ *     (engine opens a snapshot that sees all up to R0, reads `high`)
+ *     chunk_ready      from now on the chunk may be placed
+ *     chunk_await      the log has passed `high`: CHUNK is in the stream ring,
+ *                      the window is closed and the lane's alone
+ *     (rows are read, looked up in the window, put into the load ring)
+ *
+ * All functions lock the feed and come in between transactions.
+ */
+#ifndef WORKERS_READER_PLACE_H
+#define WORKERS_READER_PLACE_H
+
+#include "common/compat.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/err.h"
+#include "workers/reader/feed.h"
+#include "workers/reader/seam.h"
+#include "workers/reader/source.h"
+
+struct feed *feed_new(struct worker *w, const struct routes *routes);
+void feed_free(struct feed *f);
+/* Wakes everybody who waits in here; they return RC_AGAIN. */
+void feed_stop(struct feed *f);
+/* No further transaction begins (feed_begin says AGAIN) and no further chunk gets a place; what has
+ * begun goes on. */
+void feed_drain(struct feed *f);
+bool feed_draining(struct feed *f);
+
+/* Where the log stands: set before streaming starts, moved by every commit. */
+void feed_set_position(struct feed *f, struct logpos at, const char *text);
+/*
+ * Initial schema: once the log has passed `high`, the objects are put into the
+ * stream and their tables may load. Takes the catalog's content over.
+ * Without this call the initial schema counts as done.
+ */
+void feed_set_initial(
+	struct feed *f, struct catalog *c, struct logpos high, bool schema, bool data);
+/* The mark that ends the initial schema: the state row of a table without a name. */
+#define INITIAL_MARK ""
+
+/* A table that the target already knows, in that state. */
+struct feed_table *feed_register(struct feed *f, const struct table *t, enum table_state state);
+
+/* The next table that may load (state schema or loading, no parent before it), NULL: none now.
+ * *done: never again. */
+struct feed_table *feed_next_load(struct feed *f, bool *done);
+void feed_load_finished(struct feed *f, struct feed_table *t);
+/* What of the table is carried, as of now: a copy. */
+struct table *feed_carried(struct feed *f, struct feed_table *t);
+enum table_state feed_state(struct feed *f, struct feed_table *t);
+
+enum chunk_state { CHUNK_OPEN, CHUNK_READY, CHUNK_PLACED, CHUNK_CANCELLED };
+
+struct chunk {
+	struct feed_table *table;
+	struct table *schema; /* what is carried as of the place: owned */
+	uint32_t number;
+	uint32_t ring;
+	bool last;  /* reaches to the end of the keys */
+	bool exact; /* one snapshot of the whole table, no window */
+	struct buf lo, hi;
+	struct window *window;
+	enum chunk_state state; /* the feed's */
+	struct logpos high;
+	uint32_t schema_number; /* SCHEMA event that its rows are of */
+	struct chunk *next;	/* in the feed's list while registered */
+};
+
+/* R0: copies of the position. Not for exact chunks. AGAIN: asked to stop, or the table is gone. */
+enum rc chunk_register(
+	struct feed *f, struct chunk *c, char **seen, struct logpos *seen_at) MUSTCHECK;
+/* The callback of an exact snapshot: from here on the log waits until chunk_ready or chunk_cancel.
+ */
+void chunk_armed(void *chunk_and_feed);
+struct chunk_arm {
+	struct feed *feed;
+	struct chunk *chunk;
+	bool armed;
+};
+enum rc chunk_ready(struct feed *f, struct chunk *c, struct logpos high, struct chunk_arm *arm,
+	struct err *e) MUSTCHECK;
+void chunk_cancel(struct feed *f, struct chunk *c, struct chunk_arm *arm);
+/* OK: placed; AGAIN: cancelled (DDL on the table, or the window grew too large) or asked to stop.
+ */
+enum rc chunk_await(struct feed *f, struct chunk *c) MUSTCHECK;
+/* All chunks of the table that are not placed yet: the plan is complete once this is 0 and
+ * `complete` was said. */
+enum rc chunk_plan_complete(struct feed *f, struct feed_table *t, struct err *e) MUSTCHECK;
+void chunk_release(struct chunk *c);
+
+#endif
