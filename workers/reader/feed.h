@@ -69,7 +69,11 @@ enum rc feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_c
 /* The transaction is whole. Gives the lock back. An empty one moves the checkpoint at most once a
  * second. */
 enum rc feed_commit(struct feed *f, const struct event_commit *c, struct err *e) MUSTCHECK;
-/* The transaction is not to be carried (it was applied before, or rolled back at the source). */
+/*
+ * The transaction is not to be carried: it was applied before, or rolled back
+ * at the source, and none of its rows went out. With c NULL: reading failed
+ * half-way; the ring ends in a transaction without a COMMIT, which nobody applies.
+ */
 void feed_abandon(struct feed *f, const struct event_commit *c);
 /* The log has been read up to here, between transactions; lets chunks be placed and the checkpoint
  * move. */
