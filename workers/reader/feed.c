@@ -293,14 +293,19 @@ enum rc
 feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
 {
 	struct event ev = {.kind = EVENT_TABLE};
+	struct buf b;
 	enum rc rc = feed_emit_schema(f, t);
 
 	if (rc != RC_OK)
 		return rc;
 	t->state = state;
-	ev.table = (struct event_table){.table = t->number, .state = state};
+	buf_init(&b);
+	table_encode(t->full, &b);
+	ev.table = (struct event_table){.table = t->number, .state = state, .schema = b.data, .schema_len = (uint32_t)b.len};
 	feed_report(f, t);
-	return feed_emit(f, &ev);
+	rc = feed_emit(f, &ev);
+	buf_release(&b);
+	return rc;
 }
 
 /* ---- transactions ---- */
