@@ -10,7 +10,9 @@
 #include "common/err.h"
 #include "common/mem.h"
 
-#define BLOCK_SIZE ((size_t)64 * 1024)
+/* Blocks double from the first size to the last: most arenas hold one small batch. */
+#define BLOCK_FIRST ((size_t)1024)
+#define BLOCK_LAST ((size_t)64 * 1024)
 #define ALIGN ((size_t)16)
 
 struct arena_block {
@@ -144,7 +146,12 @@ next_block(struct arena *a, size_t size)
 	struct arena_block *b = a->current != NULL ? a->current->next : a->first;
 
 	if (b == NULL || b->size < size) {
-		struct arena_block *fresh = new_block(size > BLOCK_SIZE ? size : BLOCK_SIZE);
+		size_t normal = a->current == NULL ? BLOCK_FIRST : a->current->size * 2;
+		struct arena_block *fresh;
+
+		if (normal > BLOCK_LAST)
+			normal = BLOCK_LAST;
+		fresh = new_block(size > normal ? size : normal);
 
 		fresh->next = b;
 		if (a->current != NULL)

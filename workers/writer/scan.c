@@ -1,0 +1,498 @@
+/* scan.c - frames of the stream ring become work for the scheduler. */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "workers/writer/apply_private.h"
+
+#define WAIT_MS 50
+/* The queue holds this many groups' worth for each lane: enough to gather, not more. */
+#define QUEUE_GROUPS 2
+
+/* ---- changes ---- */
+
+static void
+presence(const struct row *r, uint64_t *shape)
+{
+	for (uint32_t i = 0; i < r->ncols; i++)
+		if (r->col[i].kind == VALUE_ABSENT || r->col[i].kind == VALUE_UNCHANGED)
+			*shape = (*shape ^ (i + 1)) * 0x100000001b3u;
+}
+
+/* Whether an UPDATE moves the row to another key of the target. */
+static bool
+key_moves(const struct target *t, const struct row *before, const struct row *after)
+{
+	if (t->key == NULL)
+		return false;
+	for (uint32_t i = 0; i < t->source->ncolumns; i++)
+		for (uint32_t p = 0; p < t->key->nparts; p++)
+			if (t->map[i] == t->key->parts[p].column && after->col[i].kind != VALUE_ABSENT &&
+				after->col[i].kind != VALUE_UNCHANGED && !value_equal(&before->col[i], &after->col[i]))
+				return true;
+	return false;
+}
+
+/* Low bits: SHAPE_*; the rest tells apart what cannot share a statement. */
+static uint64_t
+shape_of(const struct change *c, const struct target_slot *s)
+{
+	uint64_t shape = 0xcbf29ce484222325u;
+
+	shape = (shape ^ c->target->number) * 0x100000001b3u;
+	shape = (shape ^ (uint64_t)c->op) * 0x100000001b3u;
+	presence(&c->before, &shape);
+	shape *= 31;
+	presence(&c->after, &shape);
+	shape &= ~(uint64_t)(SHAPE_LENIENT | SHAPE_KEY_MOVES);
+	if (s->entry->state == TABLE_LOADING)
+		shape |= SHAPE_LENIENT;
+	if (c->op == EVENT_UPDATE && key_moves(&s->target, &c->before, &c->after))
+		shape |= SHAPE_KEY_MOVES;
+	return shape;
+}
+
+static bool
+fits(const struct row *r, const struct target *t, bool wanted)
+{
+	return wanted ? r->ncols == t->source->ncolumns : r->ncols == 0;
+}
+
+static enum rc
+check_row(const struct event *ev, const struct target *t, struct err *e)
+{
+	if (fits(&ev->row.before, t, ev->kind != EVENT_INSERT) && fits(&ev->row.after, t, ev->kind != EVENT_DELETE))
+		return RC_OK;
+	return err_set(e, RC_BUG, "a row of %s.%s has not the columns of its table", t->source_db, t->source_name);
+}
+
+static struct change *
+add_change(struct work *w, const struct event *ev, struct target_slot *s)
+{
+	struct change *c = arena_calloc(&w->arena, 1, sizeof *c);
+
+	c->op = ev->kind;
+	c->target = &s->target;
+	c->before = ev->row.before;
+	c->after = ev->row.after;
+	grow(&w->changes, &w->changes_cap, (size_t)w->nchanges + 1, sizeof *w->changes);
+	w->changes[w->nchanges++] = c;
+	return c;
+}
+
+/* The first insert into a loading table is marked in the target, in its own transaction: later chunks keep what exists. */
+static void
+mark_inserted(struct work *w, struct target_slot *s, const struct change *c)
+{
+	struct target_slot **marks;
+
+	if (s->entry->state != TABLE_LOADING || s->entry->inserted)
+		return;
+	if (c->op != EVENT_INSERT && (c->shape & SHAPE_KEY_MOVES) == 0)
+		return;
+	s->entry->inserted = true;
+	marks = arena_alloc(&w->arena, (w->nmarks + 1) * sizeof(struct target_slot *));
+	if (w->nmarks != 0)
+		memcpy(marks, w->marks, w->nmarks * sizeof(struct target_slot *));
+	marks[w->nmarks++] = s;
+	w->marks = marks;
+}
+
+static enum rc
+take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct err *e)
+{
+	struct target_slot *s;
+	struct change *c;
+	struct event ev;
+	size_t first = w->tokens.count;
+	enum rc rc;
+
+	if ((rc = frame_decode(raw->data, raw->len, &w->arena, &ev, e)) != RC_OK ||
+		(rc = targets_get(a, ev.row.table, &s, e)) != RC_OK || (rc = targets_resolve(a, s, e)) != RC_OK ||
+		(rc = check_row(&ev, &s->target, e)) != RC_OK)
+		return rc;
+	c = add_change(w, &ev, s);
+	c->shape = shape_of(c, s);
+	c->component = token_component(s->target.plan);
+	token_row(s->target.plan, c->op, &c->before, &c->after, &w->tokens);
+	c->ntokens = (uint32_t)(w->tokens.count - first);
+	c->tokens = arena_dup(&w->arena, w->tokens.tokens + first, c->ntokens * sizeof(struct token));
+	mark_inserted(w, s, c);
+	w->unit.rows++;
+	w->unit.bytes += raw->len;
+	return RC_OK;
+}
+
+enum rc
+scan_load_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct err *e)
+{
+	struct event ev;
+	enum rc rc = frame_decode(raw->data, raw->len, &w->arena, &ev, e);
+
+	(void)a;
+	if (rc != RC_OK)
+		return rc;
+	if (ev.kind != EVENT_INSERT || ev.row.table != w->slot->target.number)
+		return err_set(e, RC_BUG, "a load ring carries rows of another table than its chunk");
+	if ((rc = check_row(&ev, &w->slot->target, e)) != RC_OK)
+		return rc;
+	add_change(w, &ev, w->slot);
+	return RC_OK;
+}
+
+/* ---- events into works ---- */
+
+static const char *
+keep_text(struct work *w, const char *s)
+{
+	return arena_strndup(&w->arena, s, strlen(s));
+}
+
+static void
+keep_commit(struct work *w, const struct event_commit *c)
+{
+	w->commit = *c;
+	w->commit.txid = keep_text(w, c->txid);
+	w->commit.origin = keep_text(w, c->origin);
+	w->commit.applied = keep_text(w, c->applied);
+	w->commit.resume = keep_text(w, c->resume);
+	w->has_position = true;
+}
+
+static void
+keep_ddl(struct work *w, struct event_ddl *d)
+{
+	d->db = keep_text(w, d->db);
+	d->sql = keep_text(w, d->sql);
+	d->session = keep_text(w, d->session);
+	d->session_charset = keep_text(w, d->session_charset);
+}
+
+/* Hands a work to the scheduler; waits while the queue is full. */
+static enum rc
+push(struct apply *a, struct work *w)
+{
+	w->ring_end = a->scan_end;
+	w->loading = a->loading != 0;
+	token_list_pack(&w->tokens);
+	w->unit.tokens = w->tokens.tokens;
+	w->unit.ntokens = w->tokens.count;
+	pthread_mutex_lock(&a->lock);
+	while (!apply_ending(a) && sched_queued(a->sched) != 0 &&
+		(a->queued_bytes > a->group_bytes * a->nlanes * QUEUE_GROUPS ||
+			sched_queued(a->sched) > (size_t)a->group_rows * a->nlanes * QUEUE_GROUPS))
+		pthread_cond_wait(&a->room_cond, &a->lock);
+	a->queued_bytes += w->unit.bytes;
+	sched_push(a->sched, &w->unit);
+	pthread_cond_broadcast(&a->work_cond);
+	pthread_mutex_unlock(&a->lock);
+	return apply_ending(a) ? RC_AGAIN : RC_OK;
+}
+
+/* What follows a barrier is looked at only when the barrier has been executed. */
+static enum rc
+push_barrier(struct apply *a, struct work *w)
+{
+	enum rc rc;
+
+	w->unit.alone = true;
+	rc = push(a, w);
+	if (rc == RC_OK && !apply_wait_idle(a))
+		rc = RC_AGAIN;
+	return rc;
+}
+
+static enum rc
+push_deferred(struct apply *a)
+{
+	enum rc rc = RC_OK;
+
+	while (a->deferred != NULL && rc == RC_OK) {
+		struct work **last = &a->deferred, *w;
+
+		while ((*last)->next != NULL)
+			last = &(*last)->next;
+		w = *last;
+		*last = NULL;
+		rc = push_barrier(a, w);
+	}
+	return rc;
+}
+
+static enum rc
+take_commit(struct apply *a, const struct event *ev)
+{
+	struct work *w = a->current;
+	enum rc rc;
+
+	a->current = NULL;
+	keep_commit(w, &ev->commit);
+	if (w->kind != WORK_DDL)
+		return push(a, w);
+	rc = push_barrier(a, w);
+	if (rc == RC_OK)
+		targets_forget(a);
+	return rc == RC_OK ? push_deferred(a) : rc;
+}
+
+static enum rc
+take_table(struct apply *a, const struct event *ev, struct err *e)
+{
+	struct work *w = work_new(a, WORK_TABLE);
+	enum rc rc = targets_get(a, ev->table.table, &w->slot, e);
+
+	if (rc != RC_OK)
+		return rc;
+	w->event = *ev;
+	w->event.table.schema = arena_dup(&w->arena, ev->table.schema, ev->table.schema_len);
+	targets_set_state(a, w->slot->entry, ev->table.state);
+	w->inserted = w->slot->entry->inserted;
+	if (a->current == NULL)
+		return push_barrier(a, w);
+	w->next = a->deferred;
+	a->deferred = w;
+	return RC_OK;
+}
+
+static enum rc
+take_chunk(struct apply *a, const struct event *ev, struct err *e)
+{
+	struct work *w = work_new(a, WORK_CHUNK);
+	enum rc rc = targets_get(a, ev->chunk.table, &w->slot, e);
+
+	if (rc == RC_OK)
+		rc = targets_resolve(a, w->slot, e);
+	if (rc == RC_OK && ev->chunk.ring >= a->worker->nlanes)
+		rc = err_set(e, RC_BUG, "a chunk comes through load ring %u, which does not exist", ev->chunk.ring);
+	if (rc != RC_OK)
+		return rc;
+	w->event = *ev;
+	w->event.chunk.lo = arena_dup(&w->arena, ev->chunk.lo, ev->chunk.lo_len);
+	w->event.chunk.hi = arena_dup(&w->arena, ev->chunk.hi, ev->chunk.hi_len);
+	w->keep = w->slot->entry->inserted || a->existing_ignore;
+	w->unit.solo = true;
+	token_chunk(w->slot->target.plan, &w->tokens);
+	return push(a, w);
+}
+
+static enum rc
+take_object(struct apply *a, const struct event *ev, struct err *e)
+{
+	struct work *w = work_new(a, WORK_OBJECT);
+	enum rc rc = RC_OK;
+
+	w->event = *ev;
+	keep_ddl(w, &w->event.object.ddl);
+	w->event.object.db = keep_text(w, ev->object.db);
+	w->event.object.name = keep_text(w, ev->object.name);
+	if (ev->object.kind == OBJECT_TABLE)
+		rc = targets_get(a, ev->object.table, &w->slot, e);
+	return rc == RC_OK ? push_barrier(a, w) : rc;
+}
+
+static enum rc
+take_position(struct apply *a, const struct event *ev)
+{
+	struct work *w = work_new(a, ev->kind == EVENT_START ? WORK_START : WORK_ROWS);
+
+	keep_commit(w, &ev->commit);
+	return ev->kind == EVENT_START ? push_barrier(a, w) : push(a, w);
+}
+
+static enum rc
+take_ddl(struct apply *a, const struct event *ev, struct err *e)
+{
+	struct work *w = a->current;
+
+	if (w->nchanges != 0 || w->kind != WORK_ROWS)
+		return err_set(e, RC_BUG, "a transaction carries a DDL statement beside other things");
+	w->kind = WORK_DDL;
+	w->event = *ev;
+	keep_ddl(w, &w->event.ddl);
+	return RC_OK;
+}
+
+static bool
+in_transaction_only(enum event_kind k)
+{
+	return k == EVENT_INSERT || k == EVENT_UPDATE || k == EVENT_DELETE || k == EVENT_COMMIT || k == EVENT_DDL;
+}
+
+static enum rc
+take_event(struct apply *a, const struct event *ev, struct err *e)
+{
+	if (in_transaction_only(ev->kind) && a->current == NULL)
+		return err_set(e, RC_BUG, "the stream carries %s outside of a transaction", event_name(ev->kind));
+	switch (ev->kind) {
+	case EVENT_SCHEMA:
+		return targets_schema(a, &ev->schema, e);
+	case EVENT_BEGIN:
+		if (a->current != NULL)
+			return err_set(e, RC_BUG, "the stream begins a transaction within a transaction");
+		a->current = work_new(a, WORK_ROWS);
+		return RC_OK;
+	case EVENT_DDL:
+		return take_ddl(a, ev, e);
+	case EVENT_COMMIT:
+		return take_commit(a, ev);
+	case EVENT_START:
+	case EVENT_HEARTBEAT:
+		return take_position(a, ev);
+	case EVENT_OBJECT:
+		return take_object(a, ev, e);
+	case EVENT_TABLE:
+		return take_table(a, ev, e);
+	case EVENT_CHUNK:
+		return take_chunk(a, ev, e);
+	case EVENT_INSERT:
+	case EVENT_UPDATE:
+	case EVENT_DELETE:
+	case EVENT_CHUNK_ROWS:
+	case EVENT_CHUNK_END:
+	case EVENT_COUNT:
+	default:
+		return err_set(e, RC_BUG, "the stream carries a %s, which has no place there", event_name(ev->kind));
+	}
+}
+
+static bool
+is_row(enum event_kind k)
+{
+	return k == EVENT_INSERT || k == EVENT_UPDATE || k == EVENT_DELETE;
+}
+
+static enum rc
+next_frame(struct apply *a, struct frame_raw *raw, struct err *e)
+{
+	enum rc rc;
+
+	pthread_mutex_lock(&a->lock);
+	rc = frame_next(&a->reader, raw, e);
+	pthread_mutex_unlock(&a->lock);
+	if (rc == RC_OK)
+		a->scan_end = raw->end;
+	return rc;
+}
+
+/* The transaction outgrows the window: it runs alone, while it is still being read. */
+static enum rc
+run_large(struct apply *a)
+{
+	struct work *w = a->current;
+	enum rc rc;
+
+	a->current = NULL;
+	if (!apply_wait_idle(a))
+		return RC_AGAIN;
+	w->kind = WORK_LARGE;
+	w->no_retry = true;
+	w->tokens.count = 0;
+	a->large_running = true;
+	rc = push_barrier(a, w);
+	a->large_running = false;
+	return rc;
+}
+
+static enum rc
+take_frame(struct apply *a, struct frame_raw *raw, struct err *e)
+{
+	struct arena scratch;
+	struct event ev;
+	enum rc rc;
+
+	if (is_row(raw->kind)) {
+		if (a->current == NULL)
+			return err_set(e, RC_BUG, "the stream carries a row outside of a transaction");
+		rc = take_row(a, a->current, raw, e);
+		work_own(a->current, raw);
+		if (rc == RC_OK && a->current->unit.bytes > a->large_bytes)
+			rc = run_large(a);
+		return rc;
+	}
+	arena_init(&scratch);
+	rc = frame_decode(raw->data, raw->len, &scratch, &ev, e);
+	if (rc == RC_OK)
+		rc = take_event(a, &ev, e);
+	arena_release(&scratch);
+	if (raw->owned)
+		free((void *)raw->data);
+	return rc;
+}
+
+enum rc
+scan_more(struct apply *a, struct work *w, struct err *e)
+{
+	struct frame_raw raw;
+	struct event ev;
+	enum rc rc;
+
+	while (w->unit.bytes < a->large_bytes && !w->complete) {
+		rc = next_frame(a, &raw, e);
+		if (rc == RC_AGAIN) {
+			if (apply_ending(a))
+				return RC_AGAIN;
+			ring_wait_data(a->ring, WAIT_MS);
+			continue;
+		}
+		if (rc != RC_OK)
+			return rc;
+		if (is_row(raw.kind)) {
+			rc = take_row(a, w, &raw, e);
+			work_own(w, &raw);
+		} else if ((rc = frame_decode(raw.data, raw.len, &w->arena, &ev, e)) == RC_OK) {
+			if (ev.kind == EVENT_SCHEMA) {
+				rc = targets_schema(a, &ev.schema, e);
+			} else if (ev.kind == EVENT_COMMIT) {
+				keep_commit(w, &ev.commit);
+				w->complete = true;
+			} else {
+				rc = err_set(e, RC_BUG, "a large transaction carries a %s", event_name(ev.kind));
+			}
+			work_own(w, &raw);
+		}
+		if (rc != RC_OK)
+			return rc;
+		w->ring_end = raw.end;
+	}
+	return RC_OK;
+}
+
+/* Drained: everything that was whole has been applied; a transaction without its COMMIT is left out. */
+static bool
+drained(struct apply *a)
+{
+	bool now;
+
+	pthread_mutex_lock(&a->lock);
+	now = a->draining && sched_idle(a->sched);
+	pthread_mutex_unlock(&a->lock);
+	return now;
+}
+
+void *
+apply_scan(void *arg)
+{
+	struct apply *a = arg;
+	struct err e = {0};
+	struct frame_raw raw;
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && !apply_ending(a)) {
+		rc = next_frame(a, &raw, &e);
+		if (rc == RC_OK) {
+			rc = take_frame(a, &raw, &e);
+		} else if (rc == RC_AGAIN) {
+			rc = RC_OK;
+			if (drained(a)) {
+				worker_drained(a->worker);
+				break;
+			}
+			ring_wait_data(a->ring, WAIT_MS);
+		}
+	}
+	if (rc != RC_OK && rc != RC_AGAIN)
+		apply_fail(a, &e);
+	return NULL;
+}
