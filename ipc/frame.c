@@ -1,0 +1,541 @@
+/* frame.c - see frame.h. */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/buf.h"
+#include "ipc/frame.h"
+
+#define FRAME_HEAD 4u /* version, kind, flags, zero */
+#define WAIT_MS 50
+
+/* ---- sizes ---- */
+
+static size_t
+size_str(const char *s)
+{
+	return 4 + strlen(s);
+}
+
+static size_t
+size_row(const struct row *r)
+{
+	size_t n = 4 + (size_t)r->ncols * 4;
+
+	for (uint32_t i = 0; i < r->ncols; i++)
+		if (r->col[i].kind == VALUE_BYTES)
+			n += r->col[i].len;
+	return n;
+}
+
+static size_t
+size_commit(const struct event_commit *c)
+{
+	return 8 * 5 + 4 + size_str(c->txid) + size_str(c->origin) + size_str(c->applied) +
+	       size_str(c->resume);
+}
+
+static size_t
+size_ddl(const struct event_ddl *d)
+{
+	return size_str(d->db) + size_str(d->sql) + size_str(d->session) +
+	       size_str(d->session_charset);
+}
+
+size_t
+frame_size(const struct event *ev)
+{
+	size_t n = FRAME_HEAD;
+
+	switch (ev->kind) {
+	case EVENT_SCHEMA:
+		return n + 4 + 4 + ev->schema.len;
+	case EVENT_INSERT:
+	case EVENT_UPDATE:
+	case EVENT_DELETE:
+		return n + 4 + size_row(&ev->row.before) + size_row(&ev->row.after);
+	case EVENT_DDL:
+		return n + size_ddl(&ev->ddl);
+	case EVENT_COMMIT:
+	case EVENT_START:
+	case EVENT_HEARTBEAT:
+		return n + size_commit(&ev->commit);
+	case EVENT_OBJECT:
+		return n + 1 + 4 + size_str(ev->object.db) + size_str(ev->object.name) +
+		       size_ddl(&ev->object.ddl);
+	case EVENT_TABLE:
+		return n + 4 + 1 + 4 + ev->table.schema_len;
+	case EVENT_CHUNK:
+	case EVENT_CHUNK_ROWS:
+	case EVENT_CHUNK_END:
+		return n + 4 + 4 + 4 + 1 + 4 + ev->chunk.lo_len + 4 + ev->chunk.hi_len + 8;
+	case EVENT_BEGIN:
+	case EVENT_COUNT:
+	default:
+		return n;
+	}
+}
+
+/* ---- encoding: a pointer that moves; frame_size has made the room ---- */
+
+static void
+w_u8(unsigned char **p, uint8_t v)
+{
+	*(*p)++ = v;
+}
+
+static void
+w_u32(unsigned char **p, uint32_t v)
+{
+	put_u32(*p, v);
+	*p += 4;
+}
+
+static void
+w_u64(unsigned char **p, uint64_t v)
+{
+	put_u64(*p, v);
+	*p += 8;
+}
+
+static void
+w_raw(unsigned char **p, const void *from, size_t n)
+{
+	if (n != 0)
+		memcpy(*p, from, n);
+	*p += n;
+}
+
+static void
+w_bytes(unsigned char **p, const void *from, size_t n)
+{
+	w_u32(p, (uint32_t)n);
+	w_raw(p, from, n);
+}
+
+static void
+w_str(unsigned char **p, const char *s)
+{
+	w_bytes(p, s, strlen(s));
+}
+
+static void
+w_row(unsigned char **p, const struct row *r)
+{
+	w_u32(p, r->ncols);
+	for (uint32_t i = 0; i < r->ncols; i++) {
+		const struct value *v = &r->col[i];
+
+		switch (v->kind) {
+		case VALUE_NULL:
+			w_u32(p, HEAD_NULL);
+			break;
+		case VALUE_ABSENT:
+			w_u32(p, HEAD_ABSENT);
+			break;
+		case VALUE_UNCHANGED:
+			w_u32(p, HEAD_UNCHANGED);
+			break;
+		case VALUE_BYTES:
+		default:
+			w_bytes(p, v->data, v->len);
+			break;
+		}
+	}
+}
+
+static void
+w_commit(unsigned char **p, const struct event_commit *c)
+{
+	w_u64(p, c->at.file);
+	w_u64(p, c->at.offset);
+	w_u64(p, c->order);
+	w_u32(p, c->incarnation);
+	w_u64(p, c->time_us);
+	w_u64(p, c->read_us);
+	w_str(p, c->txid);
+	w_str(p, c->origin);
+	w_str(p, c->applied);
+	w_str(p, c->resume);
+}
+
+static void
+w_ddl(unsigned char **p, const struct event_ddl *d)
+{
+	w_str(p, d->db);
+	w_str(p, d->sql);
+	w_str(p, d->session);
+	w_str(p, d->session_charset);
+}
+
+static void
+w_chunk(unsigned char **p, const struct event_chunk *c)
+{
+	w_u32(p, c->table);
+	w_u32(p, c->number);
+	w_u32(p, c->ring);
+	w_u8(p, c->last);
+	w_bytes(p, c->lo, c->lo_len);
+	w_bytes(p, c->hi, c->hi_len);
+	w_u64(p, c->rows);
+}
+
+static void
+w_event(unsigned char **p, const struct event *ev)
+{
+	switch (ev->kind) {
+	case EVENT_SCHEMA:
+		w_u32(p, ev->schema.number);
+		w_bytes(p, ev->schema.table, ev->schema.len);
+		break;
+	case EVENT_INSERT:
+	case EVENT_UPDATE:
+	case EVENT_DELETE:
+		w_u32(p, ev->row.table);
+		w_row(p, &ev->row.before);
+		w_row(p, &ev->row.after);
+		break;
+	case EVENT_DDL:
+		w_ddl(p, &ev->ddl);
+		break;
+	case EVENT_COMMIT:
+	case EVENT_START:
+	case EVENT_HEARTBEAT:
+		w_commit(p, &ev->commit);
+		break;
+	case EVENT_OBJECT:
+		w_u8(p, (uint8_t)ev->object.kind);
+		w_u32(p, ev->object.table);
+		w_str(p, ev->object.db);
+		w_str(p, ev->object.name);
+		w_ddl(p, &ev->object.ddl);
+		break;
+	case EVENT_TABLE:
+		w_u32(p, ev->table.table);
+		w_u8(p, (uint8_t)ev->table.state);
+		w_bytes(p, ev->table.schema, ev->table.schema_len);
+		break;
+	case EVENT_CHUNK:
+	case EVENT_CHUNK_ROWS:
+	case EVENT_CHUNK_END:
+		w_chunk(p, &ev->chunk);
+		break;
+	case EVENT_BEGIN:
+	case EVENT_COUNT:
+	default:
+		break;
+	}
+}
+
+void
+frame_encode(const struct event *ev, unsigned char *to)
+{
+	w_u8(&to, FRAME_VERSION);
+	w_u8(&to, (uint8_t)ev->kind);
+	w_u8(&to, 0);
+	w_u8(&to, 0);
+	w_event(&to, ev);
+}
+
+/* ---- decoding ---- */
+
+static const char *
+r_str(struct cursor *c, struct arena *a)
+{
+	size_t n;
+	const unsigned char *p = cursor_bytes(c, &n);
+
+	return p != NULL ? arena_strndup(a, (const char *)p, n) : "";
+}
+
+static void
+r_range(struct cursor *c, const unsigned char **p, uint32_t *n)
+{
+	size_t len;
+
+	*p = cursor_bytes(c, &len);
+	*n = (uint32_t)len;
+}
+
+static void
+r_row(struct cursor *c, struct arena *a, struct row *r)
+{
+	r->ncols = cursor_u32(c);
+	if (c->bad || r->ncols > cursor_left(c) / 4) {
+		c->bad = true;
+		r->ncols = 0;
+	}
+	r->col = arena_alloc(a, r->ncols * sizeof *r->col);
+	for (uint32_t i = 0; i < r->ncols; i++) {
+		struct value *v = &r->col[i];
+		uint32_t head = cursor_u32(c);
+
+		*v = (struct value){.kind = VALUE_BYTES};
+		if (head == HEAD_NULL) {
+			v->kind = VALUE_NULL;
+		} else if (head == HEAD_ABSENT) {
+			v->kind = VALUE_ABSENT;
+		} else if (head == HEAD_UNCHANGED) {
+			v->kind = VALUE_UNCHANGED;
+		} else {
+			v->len = head;
+			v->data = cursor_take(c, head);
+		}
+	}
+}
+
+static void
+r_commit(struct cursor *c, struct arena *a, struct event_commit *m)
+{
+	m->at.file = cursor_u64(c);
+	m->at.offset = cursor_u64(c);
+	m->order = cursor_u64(c);
+	m->incarnation = cursor_u32(c);
+	m->time_us = cursor_u64(c);
+	m->read_us = cursor_u64(c);
+	m->txid = r_str(c, a);
+	m->origin = r_str(c, a);
+	m->applied = r_str(c, a);
+	m->resume = r_str(c, a);
+}
+
+static void
+r_ddl(struct cursor *c, struct arena *a, struct event_ddl *d)
+{
+	d->db = r_str(c, a);
+	d->sql = r_str(c, a);
+	d->session = r_str(c, a);
+	d->session_charset = r_str(c, a);
+}
+
+static void
+r_chunk(struct cursor *c, struct event_chunk *k)
+{
+	k->table = cursor_u32(c);
+	k->number = cursor_u32(c);
+	k->ring = cursor_u32(c);
+	k->last = cursor_u8(c) != 0;
+	r_range(c, &k->lo, &k->lo_len);
+	r_range(c, &k->hi, &k->hi_len);
+	k->rows = cursor_u64(c);
+}
+
+static void
+r_object(struct cursor *c, struct arena *a, struct event_object *o)
+{
+	uint8_t kind = cursor_u8(c);
+
+	if (kind >= OBJECT_COUNT)
+		c->bad = true;
+	o->kind = (enum object_kind)kind;
+	o->table = cursor_u32(c);
+	o->db = r_str(c, a);
+	o->name = r_str(c, a);
+	r_ddl(c, a, &o->ddl);
+}
+
+static void
+r_table(struct cursor *c, struct event_table *t)
+{
+	uint8_t state;
+
+	t->table = cursor_u32(c);
+	state = cursor_u8(c);
+	if (state >= TABLE_STATE_COUNT)
+		c->bad = true;
+	t->state = (enum table_state)state;
+	r_range(c, &t->schema, &t->schema_len);
+}
+
+static void
+r_event(struct cursor *c, struct arena *a, struct event *ev)
+{
+	switch (ev->kind) {
+	case EVENT_SCHEMA:
+		ev->schema.number = cursor_u32(c);
+		r_range(c, &ev->schema.table, &ev->schema.len);
+		break;
+	case EVENT_INSERT:
+	case EVENT_UPDATE:
+	case EVENT_DELETE:
+		ev->row.table = cursor_u32(c);
+		r_row(c, a, &ev->row.before);
+		r_row(c, a, &ev->row.after);
+		break;
+	case EVENT_DDL:
+		r_ddl(c, a, &ev->ddl);
+		break;
+	case EVENT_COMMIT:
+	case EVENT_START:
+	case EVENT_HEARTBEAT:
+		r_commit(c, a, &ev->commit);
+		break;
+	case EVENT_OBJECT:
+		r_object(c, a, &ev->object);
+		break;
+	case EVENT_TABLE:
+		r_table(c, &ev->table);
+		break;
+	case EVENT_CHUNK:
+	case EVENT_CHUNK_ROWS:
+	case EVENT_CHUNK_END:
+		r_chunk(c, &ev->chunk);
+		break;
+	case EVENT_BEGIN:
+	case EVENT_COUNT:
+	default:
+		break;
+	}
+}
+
+/* Version and kind of a frame's head; the flags. */
+static enum rc
+check_head(const unsigned char *p, size_t n, struct err *e)
+{
+	if (n < FRAME_HEAD)
+		return err_set(e, RC_BUG, "a frame of %zu bytes has no head", n);
+	if (p[0] != FRAME_VERSION || p[1] >= EVENT_COUNT)
+		return err_set(e, RC_CONFIG,
+			"a frame has version %u and kind %u: reader and writer are of different "
+			"age",
+			p[0], p[1]);
+	return RC_OK;
+}
+
+enum rc
+frame_decode(const unsigned char *p, size_t n, struct arena *a, struct event *ev, struct err *e)
+{
+	struct cursor c;
+	enum rc rc = check_head(p, n, e);
+
+	if (rc != RC_OK)
+		return rc;
+	*ev = (struct event){.kind = (enum event_kind)p[1]};
+	cursor_init(&c, p + FRAME_HEAD, n - FRAME_HEAD);
+	r_event(&c, a, ev);
+	if (!cursor_done(&c))
+		return err_set(
+			e, RC_BUG, "a %s frame of %zu bytes is damaged", event_name(ev->kind), n);
+	return RC_OK;
+}
+
+/* ---- rings ---- */
+
+static void
+set_head(unsigned char *p, enum event_kind kind, uint8_t flags)
+{
+	p[0] = FRAME_VERSION;
+	p[1] = (unsigned char)kind;
+	p[2] = flags;
+	p[3] = 0;
+}
+
+/* The body of a large event goes in pieces, each behind a head of its own. */
+static enum rc
+put_fragments(struct ring *r, const struct event *ev, size_t size, const volatile bool *stop)
+{
+	size_t piece = ring_max_frame(r) / 2, done = 0, body = size - FRAME_HEAD;
+	unsigned char *whole = xmalloc(size), *to;
+	enum rc rc = RC_OK;
+
+	frame_encode(ev, whole);
+	while (done < body) {
+		size_t n = body - done < piece ? body - done : piece;
+		uint8_t flags = (uint8_t)((done + n < body ? FRAME_MORE : 0) |
+					  (done != 0 ? FRAME_CONT : 0));
+
+		while ((rc = ring_reserve(r, FRAME_HEAD + n, &to)) == RC_AGAIN &&
+			(done == 0 || !*stop)) {
+			if (done == 0)
+				break;
+			ring_wait_space(r, FRAME_HEAD + n, WAIT_MS);
+		}
+		if (rc != RC_OK)
+			break;
+		set_head(to, ev->kind, flags);
+		memcpy(to + FRAME_HEAD, whole + FRAME_HEAD + done, n);
+		ring_commit(r, FRAME_HEAD + n);
+		done += n;
+	}
+	free(whole);
+	return rc;
+}
+
+enum rc
+frame_put(struct ring *r, const struct event *ev, const volatile bool *stop)
+{
+	size_t size = frame_size(ev);
+	unsigned char *to;
+	enum rc rc;
+
+	if (size > ring_max_frame(r))
+		return put_fragments(r, ev, size, stop);
+	if ((rc = ring_reserve(r, size, &to)) != RC_OK)
+		return rc;
+	frame_encode(ev, to);
+	ring_commit(r, size);
+	return RC_OK;
+}
+
+void
+frame_reader_init(struct frame_reader *fr, struct ring *ring)
+{
+	*fr = (struct frame_reader){.ring = ring};
+}
+
+void
+frame_reader_release(struct frame_reader *fr)
+{
+	free(fr->joined);
+	*fr = (struct frame_reader){0};
+}
+
+static enum rc
+join(struct frame_reader *fr, const struct ring_frame *f, struct frame_raw *raw, struct err *e)
+{
+	bool cont = f->data[2] & FRAME_CONT, more = f->data[2] & FRAME_MORE;
+	size_t skip = cont ? FRAME_HEAD : 0, n = f->len - skip;
+
+	if (cont != fr->joining || (cont && fr->joined[1] != f->data[1]))
+		return err_set(e, RC_BUG, "fragments of a large event are out of order");
+	if (!cont)
+		fr->joined_len = 0;
+	if (n > UINT32_MAX - fr->joined_len)
+		return err_set(e, RC_BUG, "fragments of a large event never end");
+	grow(&fr->joined, &fr->joined_cap, fr->joined_len + n, 1);
+	memcpy(fr->joined + fr->joined_len, f->data + skip, n);
+	fr->joined_len += n;
+	fr->joining = more;
+	/* The pieces are ours now. Only the last keeps its place, so that release goes on in order.
+	 */
+	if (more)
+		return RC_AGAIN;
+	*raw = (struct frame_raw){
+		.data = fr->joined, .len = fr->joined_len, .owned = true, .end = f->end};
+	fr->joined = NULL;
+	fr->joined_len = fr->joined_cap = 0;
+	return RC_OK;
+}
+
+enum rc
+frame_next(struct frame_reader *fr, struct frame_raw *raw, struct err *e)
+{
+	struct ring_frame f;
+	enum rc rc;
+
+	while ((rc = ring_next(fr->ring, &f, e)) == RC_OK) {
+		if ((rc = check_head(f.data, f.len, e)) != RC_OK)
+			return rc;
+		if (!fr->joining && (f.data[2] & (FRAME_MORE | FRAME_CONT)) == 0)
+			*raw = (struct frame_raw){.data = f.data, .len = f.len, .end = f.end};
+		else
+			rc = join(fr, &f, raw, e);
+		if (rc == RC_AGAIN)
+			continue;
+		if (rc == RC_OK)
+			raw->kind = (enum event_kind)f.data[1];
+		return rc;
+	}
+	return rc;
+}
