@@ -38,13 +38,13 @@ msg_name(enum msg_type t)
 }
 
 const char *
-stat_name(enum stat s)
+stat_name(enum statistic s)
 {
 	return s < STAT_COUNT ? stats[s].name : "unknown";
 }
 
 bool
-stat_is_gauge(enum stat s)
+stat_is_gauge(enum statistic s)
 {
 	return s < STAT_COUNT && stats[s].kind == GAUGE;
 }

@@ -31,8 +31,8 @@ struct msg {
 };
 
 const char *msg_name(enum msg_type t);
-const char *stat_name(enum stat s);
-bool stat_is_gauge(enum stat s);
+const char *stat_name(enum statistic s);
+bool stat_is_gauge(enum statistic s);
 
 void msg_end_init(struct msg_end *m, int fd, enum msg_direction mine, uint32_t generation);
 void msg_end_release(struct msg_end *m);

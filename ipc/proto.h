@@ -109,7 +109,7 @@ enum msg_type {
 	X(IN_FLIGHT, "groups_in_flight", "W", GAUGE)                                               \
 	X(BUSY_US, "busy_since_us", "W", GAUGE) /* in one DDL since (our clock), 0: no */
 
-enum stat {
+enum statistic {
 #define X(symbol, name, who, kind) STAT_##symbol,
 	STAT_LIST(X)
 #undef X

@@ -21,6 +21,8 @@
 
 #include "common/conf.h"
 #include "common/err.h"
+#include "common/loop.h"
+#include "ipc/proto.h"
 #include "ipc/report.h"
 #include "ipc/ring.h"
 
@@ -50,11 +52,11 @@ struct worker {
 	const char *channel;
 	uint32_t generation;
 	struct conf *conf;
-	struct ring *rings[1 + 32]; /* stream ring, then load rings */
-	uint32_t nlanes;	    /* load rings */
-	volatile bool stopping;	    /* set once, by the main thread */
-	_Atomic uint64_t stats[64]; /* by enum stat; any thread */
-	void *state;		    /* the program's own */
+	struct ring *rings[1 + PROTO_MAX_LANES]; /* stream ring, then load rings */
+	uint32_t nlanes;			 /* load rings */
+	volatile bool stopping;			 /* set once, by the main thread */
+	_Atomic uint64_t stats[STAT_COUNT];	 /* by enum statistic; any thread */
+	void *state;				 /* the program's own */
 	struct worker_private *p;
 };
 
@@ -72,9 +74,5 @@ void worker_report_position(struct worker *w, const char *applied, uint64_t time
 /* Ends the process: FAILED is sent, then exit with the class's status. Only the first call counts.
  */
 void worker_fail(struct worker *w, const struct err *e);
-
-/* Wall clock, microseconds since 1970 UTC; and the monotonic one. */
-uint64_t now_us(void);
-uint64_t mono_us(void);
 
 #endif

@@ -301,7 +301,10 @@ feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
 	t->state = state;
 	buf_init(&b);
 	table_encode(t->full, &b);
-	ev.table = (struct event_table){.table = t->number, .state = state, .schema = b.data, .schema_len = (uint32_t)b.len};
+	ev.table = (struct event_table){.table = t->number,
+		.state = state,
+		.schema = b.data,
+		.schema_len = (uint32_t)b.len};
 	feed_report(f, t);
 	rc = feed_emit(f, &ev);
 	buf_release(&b);

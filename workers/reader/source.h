@@ -38,7 +38,7 @@ struct source_env {
 	const struct routes *routes; /* which objects are selected */
 	struct feed *feed;	     /* NULL in check mode */
 	const volatile bool *stop;   /* turns true once: end soon */
-	_Atomic uint64_t *stats;     /* by enum stat */
+	_Atomic uint64_t *stats;     /* by enum statistic */
 	const char *channel;
 	const struct resume
 		*resume; /* what the target holds; schemas as of the position; NULL in check mode */

@@ -84,7 +84,10 @@ work_free(struct work *w)
 void
 work_done(struct apply *a, struct work *w)
 {
-	struct work clean = {.arena = w->arena, .changes = w->changes, .changes_cap = w->changes_cap, .tokens = w->tokens};
+	struct work clean = {.arena = w->arena,
+		.changes = w->changes,
+		.changes_cap = w->changes_cap,
+		.tokens = w->tokens};
 
 	while (w->owned != NULL) {
 		struct owned *o = w->owned;
@@ -163,13 +166,13 @@ make_checkpoint(struct apply *a, const struct group *g, struct checkpoint *c)
 }
 
 static void
-add_stat(struct apply *a, enum stat s, uint64_t n)
+add_stat(struct apply *a, enum statistic s, uint64_t n)
 {
 	atomic_fetch_add(&a->worker->stats[s], n);
 }
 
 static void
-set_stat(struct apply *a, enum stat s, uint64_t n)
+set_stat(struct apply *a, enum statistic s, uint64_t n)
 {
 	atomic_store(&a->worker->stats[s], n);
 }
@@ -219,7 +222,8 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 		struct work *w = (struct work *)u;
 
 		u = u->next;
-		a->queued_bytes -= w->unit.bytes < a->queued_bytes ? w->unit.bytes : a->queued_bytes;
+		a->queued_bytes -=
+			w->unit.bytes < a->queued_bytes ? w->unit.bytes : a->queued_bytes;
 		if (w->ring_end != 0)
 			ring_release(a->ring, w->ring_end);
 		if (w->kind == WORK_CHUNK)
@@ -324,10 +328,12 @@ execute(struct apply_lane *l, struct group *g, bool *careful, struct err *e)
 static bool
 may_retry(const struct group *g, enum rc rc, const struct err *e)
 {
-	return rc == RC_RETRY && e->code == SINK_DEADLOCK && !((const struct work *)g->first)->no_retry;
+	return rc == RC_RETRY && e->code == SINK_DEADLOCK &&
+	       !((const struct work *)g->first)->no_retry;
 }
 
-/* Until the group has committed. A lost connection ends the worker: its successor asks the target what happened. */
+/* Until the group has committed. A lost connection ends the worker: its successor asks the target
+ * what happened. */
 static enum rc
 run_group(struct apply_lane *l, struct group *g, struct err *e)
 {
@@ -437,7 +443,8 @@ start_thread(pthread_t *t, void *(*run)(void *), void *arg)
 }
 
 struct apply *
-apply_start(struct worker *w, struct sink *s, const struct routes *routes, const struct resume *resume, uint64_t turn)
+apply_start(struct worker *w, struct sink *s, const struct routes *routes,
+	const struct resume *resume, uint64_t turn)
 {
 	struct apply *a = xcalloc(1, sizeof *a);
 
@@ -485,8 +492,8 @@ apply_tick(struct apply *a)
 
 	pthread_mutex_lock(&a->lock);
 	oldest = sched_oldest(a->sched);
-	if (oldest != NULL && oldest->state == GROUP_RUNNING && mono_us() - a->moved_us > STALL_US &&
-		sched_stalled(a->sched) != 0)
+	if (oldest != NULL && oldest->state == GROUP_RUNNING &&
+		mono_us() - a->moved_us > STALL_US && sched_stalled(a->sched) != 0)
 		pthread_cond_broadcast(&a->gate_cond);
 	set_stat(a, STAT_RING_FILL, ring_fill(a->ring));
 	pthread_mutex_unlock(&a->lock);

@@ -1,5 +1,6 @@
 /*
- * conflict.c - a row that is not as the source's change expects, and what the channel's policy says about it.
+ * conflict.c - a row that is not as the source's change expects, and what the channel's policy says
+ * about it.
  *
  * A mismatch is a conflict (spec S0, S5): an INSERT whose key exists, an UPDATE
  * or DELETE of a row that is not there. TaskFailed stops the channel, Ignore
@@ -115,7 +116,8 @@ kind_name(const struct outcome *o)
 }
 
 static void
-report(struct apply_lane *l, const struct work *w, const struct change *c, const struct outcome *o, const char *action)
+report(struct apply_lane *l, const struct work *w, const struct change *c, const struct outcome *o,
+	const char *action)
 {
 	const struct target *t = c->target;
 	struct report_conflict r = {.db = t->db,
@@ -134,7 +136,8 @@ report(struct apply_lane *l, const struct work *w, const struct change *c, const
 		r.target = NULL;
 	worker_report_conflict(l->apply->worker, &r);
 	atomic_fetch_add(&l->apply->worker->stats[STAT_CONFLICTS], 1);
-	log_warn("conflict: %s of %s.%s: %s; action=%s", r.operation, r.db, r.table, r.kind, action);
+	log_warn(
+		"conflict: %s of %s.%s: %s; action=%s", r.operation, r.db, r.table, r.kind, action);
 	free(r.key);
 	free(r.before);
 	free(r.after);
@@ -147,24 +150,28 @@ fail(const struct work *w, const struct change *c, const struct outcome *o, stru
 	const struct target *t = c->target;
 	char *key = row_text(t, c->before.ncols != 0 ? &c->before : &c->after, true);
 
-	err_set(e, RC_CONFLICT, "cannot apply %s of %s.%s where %s at source position %s: %s%s%s", event_name(c->op), t->db, t->name,
-		key != NULL ? key : "?", w->has_position ? w->commit.applied : "?", kind_name(o), *o->detail != '\0' ? ": " : "",
-		o->detail);
-	err_remedy(e, "look at the row with `syncline errors`, make the target's row as the source expects it, then `syncline start`; "
+	err_set(e, RC_CONFLICT, "cannot apply %s of %s.%s where %s at source position %s: %s%s%s",
+		event_name(c->op), t->db, t->name, key != NULL ? key : "?",
+		w->has_position ? w->commit.applied : "?", kind_name(o),
+		*o->detail != '\0' ? ": " : "", o->detail);
+	err_remedy(e, "look at the row with `syncline errors`, make the target's row as the source "
+		      "expects it, then `syncline start`; "
 		      "or set conflict = \"Ignore\" or \"Overwrite\"");
 	free(key);
 	return RC_CONFLICT;
 }
 
 static enum rc
-run(struct apply_lane *l, const struct change *c, enum row_mode mode, bool fk, struct outcome *o, struct err *e)
+run(struct apply_lane *l, const struct change *c, enum row_mode mode, bool fk, struct outcome *o,
+	struct err *e)
 {
 	*o = (struct outcome){0};
 	return l->apply->sink->ops->row(l->sink, c, mode, fk, o, e);
 }
 
 static enum rc
-by_policy(struct apply_lane *l, const struct work *w, const struct change *c, struct outcome *o, struct err *e)
+by_policy(struct apply_lane *l, const struct work *w, const struct change *c, struct outcome *o,
+	struct err *e)
 {
 	struct outcome again;
 	enum rc rc;
@@ -192,7 +199,8 @@ by_policy(struct apply_lane *l, const struct work *w, const struct change *c, st
 
 /* While a table loads. *settled: nothing more is to be done. */
 static enum rc
-while_loading(struct apply_lane *l, const struct change *c, struct outcome *o, bool *settled, struct err *e)
+while_loading(struct apply_lane *l, const struct change *c, struct outcome *o, bool *settled,
+	struct err *e)
 {
 	*settled = false;
 	if ((c->shape & SHAPE_LENIENT) == 0 || o->kind != OUTCOME_MISSING)
@@ -224,7 +232,8 @@ conflict_row(struct apply_lane *l, const struct work *w, const struct change *c,
 	bool settled = false;
 	enum rc rc = run(l, c, ROW_STRICT, true, &o, e);
 
-	if (rc == RC_OK && o.kind == OUTCOME_PARENT_MISSING && w->loading) /* the parent's chunk is still to come */
+	if (rc == RC_OK && o.kind == OUTCOME_PARENT_MISSING &&
+		w->loading) /* the parent's chunk is still to come */
 		rc = run(l, c, ROW_STRICT, false, &o, e);
 	if (rc == RC_OK && o.kind != OUTCOME_DONE)
 		rc = while_loading(l, c, &o, &settled, e);

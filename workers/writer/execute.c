@@ -41,7 +41,8 @@ as_expected(const struct batch *b, uint64_t matched)
 
 	if (matched == b->count)
 		return true;
-	return (shape & SHAPE_LENIENT) != 0 && (shape & SHAPE_KEY_MOVES) == 0 && b->op != EVENT_INSERT && matched < b->count;
+	return (shape & SHAPE_LENIENT) != 0 && (shape & SHAPE_KEY_MOVES) == 0 &&
+	       b->op != EVENT_INSERT && matched < b->count;
 }
 
 /* Errors of a batch that a closer look may explain; all others end the attempt. */
@@ -52,7 +53,8 @@ worth_a_look(enum rc rc)
 }
 
 static enum rc
-run_batches(struct apply_lane *l, struct change *const *changes, uint32_t n, bool *mismatch, struct err *e)
+run_batches(struct apply_lane *l, struct change *const *changes, uint32_t n, bool *mismatch,
+	struct err *e)
 {
 	struct batch_list list;
 	enum rc rc = RC_OK;
@@ -93,7 +95,8 @@ mark(struct apply_lane *l, const struct work *w, struct err *e)
 	for (uint32_t i = 0; i < w->nmarks && rc == RC_OK; i++) {
 		const struct target *t = &w->marks[i]->target;
 
-		rc = ops_of(l)->table_state(l->sink, t->source_db, t->source_name, TABLE_LOADING, true, NULL, e);
+		rc = ops_of(l)->table_state(
+			l->sink, t->source_db, t->source_name, TABLE_LOADING, true, NULL, e);
 	}
 	return rc;
 }
@@ -117,7 +120,8 @@ next_part(struct work *w)
 	arena_reset(&w->arena);
 }
 
-/* A part that does not go as a batch is run row by row behind a savepoint: it cannot be read again. */
+/* A part that does not go as a batch is run row by row behind a savepoint: it cannot be read again.
+ */
 static enum rc
 run_part(struct apply_lane *l, struct work *w, struct err *e)
 {
@@ -186,7 +190,8 @@ load_rows(struct apply_lane *l, struct work *w, uint32_t from, struct err *e)
 
 	if (from == w->nchanges)
 		return RC_OK;
-	rc = ops_of(l)->load(l->sink, &w->slot->target, w->changes + from, w->nchanges - from, w->keep, &kept, e);
+	rc = ops_of(l)->load(l->sink, &w->slot->target, w->changes + from, w->nchanges - from,
+		w->keep, &kept, e);
 	w->rows_loaded += w->nchanges - from;
 	w->rows_kept += kept;
 	return rc;
@@ -220,8 +225,10 @@ take_load_frame(struct apply_lane *l, struct work *w, struct frame_raw *raw, str
 	rc = frame_decode(raw->data, raw->len, &w->arena, &ev, e);
 	if (rc == RC_OK && (ev.kind != EVENT_CHUNK_ROWS && ev.kind != EVENT_CHUNK_END))
 		rc = err_set(e, RC_BUG, "a load ring carries a %s", event_name(ev.kind));
-	if (rc == RC_OK && (ev.chunk.number != w->event.chunk.number || ev.chunk.table != w->event.chunk.table))
-		rc = err_set(e, RC_BUG, "a load ring carries another chunk than the stream announced");
+	if (rc == RC_OK && (ev.chunk.number != w->event.chunk.number ||
+				   ev.chunk.table != w->event.chunk.table))
+		rc = err_set(
+			e, RC_BUG, "a load ring carries another chunk than the stream announced");
 	if (rc == RC_OK && ev.kind == EVENT_CHUNK_END) {
 		w->complete = true;
 		w->event.chunk.rows = ev.chunk.rows;
@@ -239,7 +246,8 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 
 	w->rows_loaded = w->rows_kept = 0;
 	while (rc == RC_OK && !w->complete) {
-		if ((rc = next_load_frame(l, w, &raw, e)) != RC_OK || (rc = take_load_frame(l, w, &raw, e)) != RC_OK)
+		if ((rc = next_load_frame(l, w, &raw, e)) != RC_OK ||
+			(rc = take_load_frame(l, w, &raw, e)) != RC_OK)
 			return rc;
 		w->load_end = raw.end;
 		if (w->nchanges - done >= LOAD_ROWS) {
@@ -262,8 +270,8 @@ run_table(struct apply_lane *l, const struct work *w, struct err *e)
 	const struct event_table *t = &w->event.table;
 	struct buf schema = {.data = (unsigned char *)t->schema, .len = t->schema_len};
 
-	return ops_of(l)->table_state(
-		l->sink, w->slot->target.source_db, w->slot->target.source_name, t->state, w->inserted, &schema, e);
+	return ops_of(l)->table_state(l->sink, w->slot->target.source_db,
+		w->slot->target.source_name, t->state, w->inserted, &schema, e);
 }
 
 /* ---- groups ---- */
@@ -351,15 +359,16 @@ execute_is_self_committing(const struct group *g)
 }
 
 enum rc
-execute_self_committing(struct apply_lane *l, struct group *g, const struct checkpoint *c, struct err *e)
+execute_self_committing(
+	struct apply_lane *l, struct group *g, const struct checkpoint *c, struct err *e)
 {
 	struct work *w = first_work(g);
 	char *skipped = NULL;
 	enum rc rc;
 
 	if (w->kind == WORK_OBJECT)
-		return ops_of(l)->object(
-			l->sink, &w->event.object, w->slot != NULL ? w->slot->target.source : NULL, l->apply->intercept, e);
+		return ops_of(l)->object(l->sink, &w->event.object,
+			w->slot != NULL ? w->slot->target.source : NULL, l->apply->intercept, e);
 	rc = ops_of(l)->ddl(l->sink, &w->event.ddl, c, &skipped, e);
 	if (rc == RC_OK && skipped != NULL)
 		log_warn("a DDL statement was skipped: %s; position=%s", skipped, c->applied);

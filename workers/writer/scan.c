@@ -29,8 +29,10 @@ key_moves(const struct target *t, const struct row *before, const struct row *af
 		return false;
 	for (uint32_t i = 0; i < t->source->ncolumns; i++)
 		for (uint32_t p = 0; p < t->key->nparts; p++)
-			if (t->map[i] == t->key->parts[p].column && after->col[i].kind != VALUE_ABSENT &&
-				after->col[i].kind != VALUE_UNCHANGED && !value_equal(&before->col[i], &after->col[i]))
+			if (t->map[i] == t->key->parts[p].column &&
+				after->col[i].kind != VALUE_ABSENT &&
+				after->col[i].kind != VALUE_UNCHANGED &&
+				!value_equal(&before->col[i], &after->col[i]))
 				return true;
 	return false;
 }
@@ -63,9 +65,11 @@ fits(const struct row *r, const struct target *t, bool wanted)
 static enum rc
 check_row(const struct event *ev, const struct target *t, struct err *e)
 {
-	if (fits(&ev->row.before, t, ev->kind != EVENT_INSERT) && fits(&ev->row.after, t, ev->kind != EVENT_DELETE))
+	if (fits(&ev->row.before, t, ev->kind != EVENT_INSERT) &&
+		fits(&ev->row.after, t, ev->kind != EVENT_DELETE))
 		return RC_OK;
-	return err_set(e, RC_BUG, "a row of %s.%s has not the columns of its table", t->source_db, t->source_name);
+	return err_set(e, RC_BUG, "a row of %s.%s has not the columns of its table", t->source_db,
+		t->source_name);
 }
 
 static struct change *
@@ -82,7 +86,8 @@ add_change(struct work *w, const struct event *ev, struct target_slot *s)
 	return c;
 }
 
-/* The first insert into a loading table is marked in the target, in its own transaction: later chunks keep what exists. */
+/* The first insert into a loading table is marked in the target, in its own transaction: later
+ * chunks keep what exists. */
 static void
 mark_inserted(struct work *w, struct target_slot *s, const struct change *c)
 {
@@ -110,7 +115,8 @@ take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct er
 	enum rc rc;
 
 	if ((rc = frame_decode(raw->data, raw->len, &w->arena, &ev, e)) != RC_OK ||
-		(rc = targets_get(a, ev.row.table, &s, e)) != RC_OK || (rc = targets_resolve(a, s, e)) != RC_OK ||
+		(rc = targets_get(a, ev.row.table, &s, e)) != RC_OK ||
+		(rc = targets_resolve(a, s, e)) != RC_OK ||
 		(rc = check_row(&ev, &s->target, e)) != RC_OK)
 		return rc;
 	c = add_change(w, &ev, s);
@@ -118,7 +124,8 @@ take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct er
 	c->component = token_component(s->target.plan);
 	token_row(s->target.plan, c->op, &c->before, &c->after, &w->tokens);
 	c->ntokens = (uint32_t)(w->tokens.count - first);
-	c->tokens = arena_dup(&w->arena, w->tokens.tokens + first, c->ntokens * sizeof(struct token));
+	c->tokens =
+		arena_dup(&w->arena, w->tokens.tokens + first, c->ntokens * sizeof(struct token));
 	mark_inserted(w, s, c);
 	w->unit.rows++;
 	w->unit.bytes += raw->len;
@@ -135,7 +142,8 @@ scan_load_row(struct apply *a, struct work *w, const struct frame_raw *raw, stru
 	if (rc != RC_OK)
 		return rc;
 	if (ev.kind != EVENT_INSERT || ev.row.table != w->slot->target.number)
-		return err_set(e, RC_BUG, "a load ring carries rows of another table than its chunk");
+		return err_set(
+			e, RC_BUG, "a load ring carries rows of another table than its chunk");
 	if ((rc = check_row(&ev, &w->slot->target, e)) != RC_OK)
 		return rc;
 	add_change(w, &ev, w->slot);
@@ -265,7 +273,8 @@ take_chunk(struct apply *a, const struct event *ev, struct err *e)
 	if (rc == RC_OK)
 		rc = targets_resolve(a, w->slot, e);
 	if (rc == RC_OK && ev->chunk.ring >= a->worker->nlanes)
-		rc = err_set(e, RC_BUG, "a chunk comes through load ring %u, which does not exist", ev->chunk.ring);
+		rc = err_set(e, RC_BUG, "a chunk comes through load ring %u, which does not exist",
+			ev->chunk.ring);
 	if (rc != RC_OK)
 		return rc;
 	w->event = *ev;
@@ -307,7 +316,8 @@ take_ddl(struct apply *a, const struct event *ev, struct err *e)
 	struct work *w = a->current;
 
 	if (w->nchanges != 0 || w->kind != WORK_ROWS)
-		return err_set(e, RC_BUG, "a transaction carries a DDL statement beside other things");
+		return err_set(
+			e, RC_BUG, "a transaction carries a DDL statement beside other things");
 	w->kind = WORK_DDL;
 	w->event = *ev;
 	keep_ddl(w, &w->event.ddl);
@@ -317,20 +327,23 @@ take_ddl(struct apply *a, const struct event *ev, struct err *e)
 static bool
 in_transaction_only(enum event_kind k)
 {
-	return k == EVENT_INSERT || k == EVENT_UPDATE || k == EVENT_DELETE || k == EVENT_COMMIT || k == EVENT_DDL;
+	return k == EVENT_INSERT || k == EVENT_UPDATE || k == EVENT_DELETE || k == EVENT_COMMIT ||
+	       k == EVENT_DDL;
 }
 
 static enum rc
 take_event(struct apply *a, const struct event *ev, struct err *e)
 {
 	if (in_transaction_only(ev->kind) && a->current == NULL)
-		return err_set(e, RC_BUG, "the stream carries %s outside of a transaction", event_name(ev->kind));
+		return err_set(e, RC_BUG, "the stream carries %s outside of a transaction",
+			event_name(ev->kind));
 	switch (ev->kind) {
 	case EVENT_SCHEMA:
 		return targets_schema(a, &ev->schema, e);
 	case EVENT_BEGIN:
 		if (a->current != NULL)
-			return err_set(e, RC_BUG, "the stream begins a transaction within a transaction");
+			return err_set(
+				e, RC_BUG, "the stream begins a transaction within a transaction");
 		a->current = work_new(a, WORK_ROWS);
 		return RC_OK;
 	case EVENT_DDL:
@@ -353,7 +366,8 @@ take_event(struct apply *a, const struct event *ev, struct err *e)
 	case EVENT_CHUNK_END:
 	case EVENT_COUNT:
 	default:
-		return err_set(e, RC_BUG, "the stream carries a %s, which has no place there", event_name(ev->kind));
+		return err_set(e, RC_BUG, "the stream carries a %s, which has no place there",
+			event_name(ev->kind));
 	}
 }
 
@@ -404,7 +418,8 @@ take_frame(struct apply *a, struct frame_raw *raw, struct err *e)
 
 	if (is_row(raw->kind)) {
 		if (a->current == NULL)
-			return err_set(e, RC_BUG, "the stream carries a row outside of a transaction");
+			return err_set(
+				e, RC_BUG, "the stream carries a row outside of a transaction");
 		rc = take_row(a, a->current, raw, e);
 		work_own(a->current, raw);
 		if (rc == RC_OK && a->current->unit.bytes > a->large_bytes)
@@ -448,7 +463,8 @@ scan_more(struct apply *a, struct work *w, struct err *e)
 				keep_commit(w, &ev.commit);
 				w->complete = true;
 			} else {
-				rc = err_set(e, RC_BUG, "a large transaction carries a %s", event_name(ev.kind));
+				rc = err_set(e, RC_BUG, "a large transaction carries a %s",
+					event_name(ev.kind));
 			}
 			work_own(w, &raw);
 		}
@@ -459,7 +475,8 @@ scan_more(struct apply *a, struct work *w, struct err *e)
 	return RC_OK;
 }
 
-/* Drained: everything that was whole has been applied; a transaction without its COMMIT is left out. */
+/* Drained: everything that was whole has been applied; a transaction without its COMMIT is left
+ * out. */
 static bool
 drained(struct apply *a)
 {

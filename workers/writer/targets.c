@@ -46,8 +46,10 @@ targets_schema(struct apply *a, const struct event_schema *ev, struct err *e)
 	struct cursor c;
 	enum rc rc;
 
-	if (ev->number == 0 || ev->number > MAX_NUMBER || (ev->number < a->slots_cap && a->slots[ev->number] != NULL))
-		return err_set(e, RC_BUG, "the stream numbers a schema %u, which cannot be", ev->number);
+	if (ev->number == 0 || ev->number > MAX_NUMBER ||
+		(ev->number < a->slots_cap && a->slots[ev->number] != NULL))
+		return err_set(
+			e, RC_BUG, "the stream numbers a schema %u, which cannot be", ev->number);
 	cursor_init(&c, ev->table, ev->len);
 	if ((rc = table_decode(&c, &t, e)) != RC_OK)
 		return rc;
@@ -74,7 +76,8 @@ targets_get(struct apply *a, uint32_t number, struct target_slot **out, struct e
 {
 	*out = number < a->slots_cap ? a->slots[number] : NULL;
 	if (*out == NULL)
-		return err_set(e, RC_BUG, "the stream speaks of table number %u, which it has not described", number);
+		return err_set(e, RC_BUG,
+			"the stream speaks of table number %u, which it has not described", number);
 	return RC_OK;
 }
 
@@ -140,9 +143,12 @@ map_columns(struct apply *a, struct target *t, struct err *e)
 
 		t->map[i] = name != NULL ? table_column(t->table, name) : UINT32_MAX;
 		if (t->map[i] == UINT32_MAX && !a->existing_ignore) {
-			err_set(e, RC_CONFIG, "target table %s.%s has no column \"%s\" (source column %s.%s.%s)", t->db, t->name,
-				name != NULL ? name : source, t->source_db, t->source_name, source);
-			return err_remedy(e, "add the column at the target, or put it into drop_columns of the object");
+			err_set(e, RC_CONFIG,
+				"target table %s.%s has no column \"%s\" (source column %s.%s.%s)",
+				t->db, t->name, name != NULL ? name : source, t->source_db,
+				t->source_name, source);
+			return err_remedy(e, "add the column at the target, or put it into "
+					     "drop_columns of the object");
 		}
 	}
 	return RC_OK;
@@ -163,7 +169,8 @@ is_carried(const struct target *t, const struct index *ix)
 	return true;
 }
 
-/* The scheduler's world of foreign keys has changed: what is in flight was computed with the old one. */
+/* The scheduler's world of foreign keys has changed: what is in flight was computed with the old
+ * one. */
 static bool
 change_world(struct apply *a, const struct table *t)
 {
@@ -183,9 +190,10 @@ describe(struct apply *a, struct target *t, struct err *e)
 	rc = a->sink->ops->describe(a->sink, t->db, t->name, &t->table, e);
 	apply_unlock_sink(a);
 	if (rc == RC_OK && t->table == NULL) {
-		err_set(e, RC_CONFIG, "target table %s.%s does not exist (source table %s.%s)", t->db, t->name, t->source_db,
-			t->source_name);
-		err_remedy(e, "create it, or let the channel do so: initial = [\"schema\", \"data\"]");
+		err_set(e, RC_CONFIG, "target table %s.%s does not exist (source table %s.%s)",
+			t->db, t->name, t->source_db, t->source_name);
+		err_remedy(
+			e, "create it, or let the channel do so: initial = [\"schema\", \"data\"]");
 		rc = RC_CONFIG;
 	}
 	return rc;
