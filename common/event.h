@@ -142,7 +142,8 @@ const char *table_state_name(enum table_state s);
 /* TABLE_STATE_COUNT for an unknown name. */
 enum table_state table_state_by_name(const char *name);
 
-/* schema: table_encode's bytes of all the source's columns, for the target to keep and hand back. */
+/* schema: table_encode's bytes of all the source's columns, for the target to keep and hand back.
+ */
 struct event_table {
 	uint32_t table;
 	enum table_state state;

@@ -3,7 +3,7 @@
  *
  * Built from the `objects` of a channel's file: groups with `database`,
  * optional `table` (both with * and ?), `exclude`, `to_database`, `to_table`,
- * `columns` (pairs), `drop_columns`, `where`. The most specific entry wins
+ * `columns` (pairs), `drop_columns`. The most specific entry wins
  * (exact table over pattern, table over database), exclude beats include.
  * Names are UTF-8 and compared byte by byte. Immutable once built; any thread.
  */
@@ -28,14 +28,14 @@ bool routes_table(const struct routes *r, const char *db, const char *table);
 bool routes_database(const struct routes *r, const char *db);
 /* Whether any table of the database can be selected: worth listing. */
 bool routes_touches(const struct routes *r, const char *db);
-/* Target names; borrowed from r or from the arguments. */
+/* Target names; borrowed from r or from the arguments. A table may go to another database than its
+ * own does. */
 const char *routes_target_db(const struct routes *r, const char *db);
+const char *routes_table_db(const struct routes *r, const char *db, const char *table);
 const char *routes_target_table(const struct routes *r, const char *db, const char *table);
 /* NULL: the column is dropped. */
 const char *routes_column(
 	const struct routes *r, const char *db, const char *table, const char *column);
-/* The filter of this table, NULL if it has none. */
-const char *routes_where(const struct routes *r, const char *db, const char *table);
 /* Whether any name changes anywhere (DDL must be rewritten). */
 bool routes_rename(const struct routes *r);
 

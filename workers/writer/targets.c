@@ -65,7 +65,7 @@ targets_schema(struct apply *a, const struct event_schema *ev, struct err *e)
 	s->target.source = t;
 	s->target.source_db = xstrdup(t->db);
 	s->target.source_name = xstrdup(t->name);
-	s->target.db = xstrdup(routes_target_db(a->routes, t->db));
+	s->target.db = xstrdup(routes_table_db(a->routes, t->db, t->name));
 	s->target.name = xstrdup(routes_target_table(a->routes, t->db, t->name));
 	a->slots[ev->number] = s;
 	return RC_OK;

@@ -1,0 +1,655 @@
+/* conf.c - see conf.h. */
+#include "common/compat.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/conf.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define MAX_VALUES (1u << 20)
+#define MASK "********"
+
+/* One path that was set: one text, or the members of a LIST or PAIRS, one after the other. */
+struct setting {
+	char *path;
+	char *where;
+	char **values;
+	uint32_t nvalues;
+};
+
+struct conf {
+	const struct option *rows;
+	struct setting *settings;
+	uint32_t count;
+};
+
+/* ---- rows ---- */
+
+/* "objects[2].table" -> "objects.table" */
+static void
+strip_indexes(const char *path, char *out, size_t size)
+{
+	size_t n = 0;
+	bool inside = false;
+
+	for (; *path != '\0' && n + 1 < size; path++) {
+		if (*path == '[')
+			inside = true;
+		if (!inside)
+			out[n++] = *path;
+		if (*path == ']')
+			inside = false;
+	}
+	out[n] = '\0';
+}
+
+const struct option *
+option_find(const struct option *rows, const char *path)
+{
+	char plain[256];
+
+	strip_indexes(path, plain, sizeof plain);
+	for (; rows->path != NULL; rows++)
+		if (strcmp(rows->path, plain) == 0)
+			return rows;
+	return NULL;
+}
+
+/* Levenshtein's distance, cut at 4; names are short. */
+static unsigned
+distance(const char *a, const char *b)
+{
+	unsigned row[64], n = (unsigned)strlen(b);
+
+	if (n >= COUNT_OF(row) || strlen(a) >= COUNT_OF(row))
+		return 4;
+	for (unsigned j = 0; j <= n; j++)
+		row[j] = j;
+	for (unsigned i = 1; *a != '\0'; i++, a++) {
+		unsigned diagonal = row[0];
+
+		row[0] = i;
+		for (unsigned j = 1; j <= n; j++) {
+			unsigned best = diagonal + (*a != b[j - 1]);
+
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			diagonal = row[j];
+			row[j] = best;
+		}
+	}
+	return row[n];
+}
+
+const char *
+option_suggest(const struct option *rows, const char *path)
+{
+	const char *best = NULL;
+	unsigned nearest = 4;
+	char plain[256];
+
+	strip_indexes(path, plain, sizeof plain);
+	for (; rows->path != NULL; rows++) {
+		unsigned d = distance(plain, rows->path);
+
+		if (d < nearest) {
+			nearest = d;
+			best = rows->path;
+		}
+	}
+	return best;
+}
+
+/* ---- values ---- */
+
+struct unit_name {
+	const char *name;
+	int64_t factor;
+};
+
+static const struct unit_name sizes[] = {
+	{"B", 1}, {"KiB", 1024}, {"MiB", 1024 * 1024}, {"GiB", 1024 * 1024 * 1024}};
+static const struct unit_name durations[] = {
+	{"ms", 1}, {"s", 1000}, {"min", 60000}, {"h", 3600000}, {"d", 86400000}};
+
+static bool
+parse_int(const char *s, int64_t *out)
+{
+	char *rest;
+
+	errno = 0;
+	*out = strtoll(s, &rest, 10);
+	return errno == 0 && rest != s && *rest == '\0';
+}
+
+static bool
+parse_unit(const char *s, const struct unit_name *units, size_t n, int64_t *out)
+{
+	char *rest;
+	long long v;
+
+	errno = 0;
+	v = strtoll(s, &rest, 10);
+	if (errno != 0 || rest == s || v < 0)
+		return false;
+	while (*rest == ' ')
+		rest++;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(rest, units[i].name) == 0) {
+			if (v > INT64_MAX / units[i].factor)
+				return false;
+			*out = v * units[i].factor;
+			return true;
+		}
+	return false;
+}
+
+static bool
+is_word(const char *words, const char *s)
+{
+	size_t n = strlen(s);
+
+	while (*words != '\0') {
+		size_t len = strcspn(words, " ");
+
+		if (len == n && strncmp(words, s, n) == 0)
+			return true;
+		words += len;
+		words += strspn(words, " ");
+	}
+	return false;
+}
+
+/* The number behind a value of INT, SIZE, DURATION, BOOL. */
+static bool
+number(const struct option *o, const char *s, int64_t *out)
+{
+	switch (o->type) {
+	case OPTION_INT:
+		return parse_int(s, out);
+	case OPTION_SIZE:
+		return parse_unit(s, sizes, COUNT_OF(sizes), out);
+	case OPTION_DURATION:
+		return parse_unit(s, durations, COUNT_OF(durations), out);
+	case OPTION_BOOL:
+		*out = strcmp(s, "true") == 0;
+		return *out || strcmp(s, "false") == 0;
+	case OPTION_STRING:
+	case OPTION_ENUM:
+	case OPTION_PATH:
+	case OPTION_SECRET:
+	case OPTION_LIST:
+	case OPTION_GROUP:
+	case OPTION_GROUPS:
+	case OPTION_PAIRS:
+	default:
+		return false;
+	}
+}
+
+static const char *
+wanted(const struct option *o)
+{
+	switch (o->type) {
+	case OPTION_INT:
+		return "a whole number";
+	case OPTION_SIZE:
+		return "a size with its unit, such as \"64MiB\" (B, KiB, MiB, GiB)";
+	case OPTION_DURATION:
+		return "a time with its unit, such as \"30s\" (ms, s, min, h, d)";
+	case OPTION_BOOL:
+		return "true or false";
+	case OPTION_ENUM:
+	case OPTION_STRING:
+	case OPTION_PATH:
+	case OPTION_SECRET:
+	case OPTION_LIST:
+	case OPTION_GROUP:
+	case OPTION_GROUPS:
+	case OPTION_PAIRS:
+	default:
+		return "a text";
+	}
+}
+
+static enum rc
+check_value(const struct option *o, const char *path, const char *value, struct err *e)
+{
+	int64_t n;
+
+	if ((o->type == OPTION_ENUM || (o->type == OPTION_LIST && o->words != NULL)) &&
+		!is_word(o->words, value))
+		return err_set(
+			e, RC_CONFIG, "%s = \"%s\" is not one of: %s", path, value, o->words);
+	if (o->type != OPTION_INT && o->type != OPTION_SIZE && o->type != OPTION_DURATION &&
+		o->type != OPTION_BOOL)
+		return RC_OK;
+	if (!number(o, value, &n))
+		return err_set(e, RC_CONFIG, "%s = \"%s\" is not %s", path, value, wanted(o));
+	if (o->type != OPTION_BOOL && (n < o->min || n > o->max))
+		return err_set(e, RC_CONFIG,
+			"%s = %s is out of bounds: %" PRId64 " to %" PRId64 "%s", path, value,
+			o->min, o->max,
+			o->type == OPTION_SIZE	     ? " bytes"
+			: o->type == OPTION_DURATION ? " ms"
+						     : "");
+	return RC_OK;
+}
+
+/* ---- the set ---- */
+
+struct conf *
+conf_new(const struct option *rows)
+{
+	struct conf *c = xcalloc(1, sizeof *c);
+
+	c->rows = rows;
+	return c;
+}
+
+void
+conf_free(struct conf *c)
+{
+	if (c == NULL)
+		return;
+	for (uint32_t i = 0; i < c->count; i++) {
+		struct setting *s = &c->settings[i];
+
+		for (uint32_t k = 0; k < s->nvalues; k++)
+			free(s->values[k]);
+		free(s->values);
+		free(s->path);
+		free(s->where);
+	}
+	free(c->settings);
+	free(c);
+}
+
+static struct setting *
+find(const struct conf *c, const char *path)
+{
+	for (uint32_t i = 0; i < c->count; i++)
+		if (strcmp(c->settings[i].path, path) == 0)
+			return &c->settings[i];
+	return NULL;
+}
+
+static struct setting *
+find_or_add(struct conf *c, const char *path, const char *where)
+{
+	struct setting *s = find(c, path);
+
+	if (s == NULL) {
+		c->settings = xreallocarray(c->settings, c->count + 1, sizeof *c->settings);
+		s = &c->settings[c->count++];
+		*s = (struct setting){.path = xstrdup(path), .where = xstrdup(where)};
+	}
+	return s;
+}
+
+static void
+add_value(struct setting *s, const char *value)
+{
+	s->values = xreallocarray(s->values, s->nvalues + 1, sizeof *s->values);
+	s->values[s->nvalues++] = xstrdup(value);
+}
+
+static enum rc
+row_of(const struct conf *c, const char *path, const struct option **o, struct err *e)
+{
+	const char *near;
+
+	*o = option_find(c->rows, path);
+	if (*o != NULL)
+		return RC_OK;
+	near = option_suggest(c->rows, path);
+	return err_set(e, RC_CONFIG, "unknown setting \"%s\"%s%s%s", path,
+		near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
+		near != NULL ? "\"?" : "");
+}
+
+enum rc
+conf_set(struct conf *c, const char *path, const char *value, const char *where, struct err *e)
+{
+	const struct option *o;
+	struct setting *s;
+	enum rc rc = row_of(c, path, &o, e);
+
+	if (rc != RC_OK || (rc = check_value(o, path, value, e)) != RC_OK)
+		return rc;
+	s = find_or_add(c, path, where);
+	while (s->nvalues != 0)
+		free(s->values[--s->nvalues]);
+	free(s->where);
+	s->where = xstrdup(where);
+	add_value(s, value);
+	return RC_OK;
+}
+
+enum rc
+conf_append(struct conf *c, const char *path, const char *a, const char *b, const char *where,
+	struct err *e)
+{
+	const struct option *o;
+	struct setting *s;
+	enum rc rc = row_of(c, path, &o, e);
+
+	if (rc != RC_OK)
+		return rc;
+	if (o->type == OPTION_GROUPS || (a == NULL && o->type == OPTION_LIST)) {
+		find_or_add(c, path, where); /* an empty list is set, too */
+		return RC_OK;
+	}
+	if (a == NULL || (b == NULL) == (o->type == OPTION_PAIRS))
+		return err_set(e, RC_CONFIG, "%s wants %s", path,
+			o->type == OPTION_PAIRS ? "pairs of texts" : "texts");
+	if ((rc = check_value(o, path, a, e)) != RC_OK)
+		return rc;
+	s = find_or_add(c, path, where);
+	add_value(s, a);
+	if (b != NULL)
+		add_value(s, b);
+	return RC_OK;
+}
+
+bool
+conf_has(const struct conf *c, const char *path)
+{
+	return find(c, path) != NULL;
+}
+
+const char *
+conf_where(const struct conf *c, const char *path)
+{
+	const struct setting *s = find(c, path);
+
+	return s != NULL ? s->where : "default";
+}
+
+const char *
+conf_str(const struct conf *c, const char *path)
+{
+	const struct setting *s = find(c, path);
+	const struct option *o;
+
+	if (s != NULL && s->nvalues != 0)
+		return s->values[0];
+	o = option_find(c->rows, path);
+	if (o == NULL)
+		bug("a setting \"%s\" is asked for that no row describes", path);
+	return o->preset;
+}
+
+static int64_t
+get_number(const struct conf *c, const char *path, enum option_type type)
+{
+	const struct option *o = option_find(c->rows, path);
+	const char *s = conf_str(c, path);
+	int64_t n = 0;
+
+	if (o == NULL || o->type != type)
+		bug("the setting \"%s\" is asked for as what it is not", path);
+	if (s != NULL && !number(o, s, &n))
+		bug("the setting \"%s\" has a value that was never checked", path);
+	return n;
+}
+
+int64_t
+conf_int(const struct conf *c, const char *path)
+{
+	return get_number(c, path, OPTION_INT);
+}
+
+bool
+conf_bool(const struct conf *c, const char *path)
+{
+	return get_number(c, path, OPTION_BOOL) != 0;
+}
+
+uint64_t
+conf_size(const struct conf *c, const char *path)
+{
+	return (uint64_t)get_number(c, path, OPTION_SIZE);
+}
+
+uint64_t
+conf_ms(const struct conf *c, const char *path)
+{
+	return (uint64_t)get_number(c, path, OPTION_DURATION);
+}
+
+bool
+conf_is(const struct conf *c, const char *path, const char *word)
+{
+	const char *s = conf_str(c, path);
+
+	return s != NULL && strcmp(s, word) == 0;
+}
+
+/* A LIST that is not set has the words of its default. */
+static const char *
+preset_word(const struct option *o, size_t i, size_t *len)
+{
+	const char *s = o->preset;
+
+	for (; s != NULL && *s != '\0'; i--) {
+		*len = strcspn(s, " ");
+		if (i == 0)
+			return s;
+		s += *len;
+		s += strspn(s, " ");
+	}
+	return NULL;
+}
+
+static size_t
+count_groups(const struct conf *c, const char *path)
+{
+	size_t n = 0, len = strlen(path);
+
+	for (uint32_t i = 0; i < c->count; i++) {
+		const char *p = c->settings[i].path;
+
+		if (strncmp(p, path, len) == 0 && p[len] == '[') {
+			size_t at = strtoul(p + len + 1, NULL, 10) + 1;
+
+			n = at > n ? at : n;
+		}
+	}
+	return n;
+}
+
+size_t
+conf_count(const struct conf *c, const char *path)
+{
+	const struct option *o = option_find(c->rows, path);
+	const struct setting *s = find(c, path);
+	size_t n = 0, len;
+
+	if (o == NULL)
+		bug("a setting \"%s\" is counted that no row describes", path);
+	if (o->type == OPTION_GROUPS)
+		return count_groups(c, path);
+	if (s != NULL)
+		return o->type == OPTION_PAIRS ? s->nvalues / 2 : s->nvalues;
+	while (o->type == OPTION_LIST && preset_word(o, n, &len) != NULL)
+		n++;
+	return n;
+}
+
+const char *
+conf_list(const struct conf *c, const char *path, size_t i)
+{
+	static _Thread_local char word[64];
+	const struct setting *s = find(c, path);
+	const struct option *o = option_find(c->rows, path);
+	const char *p;
+	size_t len;
+
+	if (s != NULL)
+		return i < s->nvalues ? s->values[i] : NULL;
+	p = o != NULL ? preset_word(o, i, &len) : NULL;
+	if (p == NULL)
+		return NULL;
+	snprintf(word, sizeof word, "%.*s", (int)len, p);
+	return word;
+}
+
+void
+conf_pair(const struct conf *c, const char *path, size_t i, const char **a, const char **b)
+{
+	const struct setting *s = find(c, path);
+
+	*a = *b = NULL;
+	if (s != NULL && i * 2 + 1 < s->nvalues) {
+		*a = s->values[i * 2];
+		*b = s->values[i * 2 + 1];
+	}
+}
+
+const char *
+conf_strf(const struct conf *c, const char *fmt, ...)
+{
+	char path[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(path, sizeof path, fmt, ap);
+	va_end(ap);
+	return conf_str(c, path);
+}
+
+/* ---- the trip to a worker ---- */
+
+static bool
+is_secret(const struct conf *c, const char *path)
+{
+	const struct option *o = option_find(c->rows, path);
+
+	return o != NULL && o->type == OPTION_SECRET;
+}
+
+static bool
+stays(const struct conf *c, const char *path, const char *drop)
+{
+	size_t n = drop != NULL ? strlen(drop) : 0;
+
+	return drop != NULL && strncmp(path, drop, n) == 0 && path[n] == '.' && is_secret(c, path);
+}
+
+void
+conf_encode(const struct conf *c, const char *drop_secrets_of, struct buf *b)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < c->count; i++)
+		n += !stays(c, c->settings[i].path, drop_secrets_of);
+	buf_u32(b, n);
+	for (uint32_t i = 0; i < c->count; i++) {
+		const struct setting *s = &c->settings[i];
+
+		if (stays(c, s->path, drop_secrets_of))
+			continue;
+		buf_str(b, s->path);
+		buf_str(b, s->where);
+		buf_u32(b, s->nvalues);
+		for (uint32_t k = 0; k < s->nvalues; k++)
+			buf_str(b, s->values[k]);
+	}
+}
+
+static enum rc
+decode_setting(struct conf *c, struct cursor *cur, struct err *e)
+{
+	char *path = cursor_strdup(cur), *where = cursor_strdup(cur);
+	uint32_t n = cursor_u32(cur);
+	enum rc rc = RC_OK;
+
+	if (path == NULL || where == NULL || n > MAX_VALUES || option_find(c->rows, path) == NULL) {
+		rc = err_set(e, RC_CONFIG,
+			"the configuration message has a setting \"%s\" that this program does not "
+			"know",
+			path != NULL ? path : "");
+	} else {
+		struct setting *s = find_or_add(c, path, where);
+
+		for (uint32_t k = 0; k < n && cursor_ok(cur); k++) {
+			char *v = cursor_strdup(cur);
+
+			add_value(s, v != NULL ? v : "");
+			free(v);
+		}
+		if (n == 1 && cursor_ok(cur))
+			rc = check_value(option_find(c->rows, path), path, s->values[0], e);
+	}
+	free(path);
+	free(where);
+	return rc;
+}
+
+enum rc
+conf_decode(const struct option *rows, struct cursor *cur, struct conf **out, struct err *e)
+{
+	struct conf *c = conf_new(rows);
+	uint32_t n = cursor_u32(cur);
+	enum rc rc = RC_OK;
+
+	*out = NULL;
+	for (uint32_t i = 0; i < n && rc == RC_OK && cursor_ok(cur); i++)
+		rc = decode_setting(c, cur, e);
+	if (rc == RC_OK && !cursor_done(cur))
+		rc = err_set(e, RC_BUG, "the configuration message is damaged");
+	if (rc != RC_OK) {
+		conf_free(c);
+		return rc;
+	}
+	*out = c;
+	return RC_OK;
+}
+
+static char *
+show(const struct setting *s)
+{
+	struct buf b;
+
+	buf_init(&b);
+	for (uint32_t k = 0; k < s->nvalues; k++)
+		buf_printf(&b, "%s%s", k != 0 ? ", " : "", s->values[k]);
+	buf_puts(&b, "");
+	return (char *)b.data;
+}
+
+void
+conf_each(const struct conf *c,
+	void (*cb)(void *arg, const char *path, const char *value, const char *where), void *arg)
+{
+	for (const struct option *o = c->rows; o->path != NULL; o++) {
+		bool set = false;
+		char plain[256];
+
+		for (uint32_t i = 0; i < c->count; i++) {
+			const struct setting *s = &c->settings[i];
+			char *value;
+
+			strip_indexes(s->path, plain, sizeof plain);
+			if (strcmp(plain, o->path) != 0)
+				continue;
+			set = true;
+			value = show(s);
+			cb(arg, s->path, o->type == OPTION_SECRET ? MASK : value, s->where);
+			free(value);
+		}
+		if (!set && o->preset != NULL)
+			cb(arg, o->path, o->preset, "default");
+	}
+}

@@ -1,0 +1,412 @@
+/*
+ * options.c - the option rows: every setting there is, once.
+ *
+ * Checks, defaults, samples, manual page and suggestions derive from these.
+ */
+#include "common/compat.h"
+
+#include "common/conf.h"
+
+#define KiB ((int64_t)1024)
+#define MiB (KiB * 1024)
+#define GiB (MiB * 1024)
+#define SECOND ((int64_t)1000)
+#define HOUR (3600 * SECOND)
+
+/* What both ends of a channel have. */
+#define END_ROWS(end)                                                                             \
+	{.path = end,                                                                             \
+		.type = OPTION_GROUP,                                                             \
+		.required = true,                                                                 \
+		.reload = RELOAD_CHANNEL,                                                         \
+		.help = "The " end " endpoint."},                                                 \
+		{.path = end ".kind",                                                             \
+			.type = OPTION_ENUM,                                                      \
+			.required = true,                                                         \
+			.words = "mysql fake",                                                    \
+			.reload = RELOAD_NEVER,                                                   \
+			.help = "What kind of server it is."},                                    \
+		{.path = end ".host",                                                             \
+			.type = OPTION_STRING,                                                    \
+			.preset = "localhost",                                                    \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Host name or address."},                                         \
+		{.path = end ".port",                                                             \
+			.type = OPTION_INT,                                                       \
+			.preset = "3306",                                                         \
+			.min = 1,                                                                 \
+			.max = 65535,                                                             \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "TCP port."},                                                     \
+		{.path = end ".socket",                                                           \
+			.type = OPTION_PATH,                                                      \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "UNIX socket; set, it is used instead of host and port."},        \
+		{.path = end ".user",                                                             \
+			.type = OPTION_STRING,                                                    \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Account."},                                                      \
+		{.path = end ".password",                                                         \
+			.type = OPTION_SECRET,                                                    \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Password, in the file itself; better: password_file or "         \
+				"credential."},                                                   \
+		{.path = end ".password_file",                                                    \
+			.type = OPTION_PATH,                                                      \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "File whose first line is the password."},                        \
+		{.path = end ".credential",                                                       \
+			.type = OPTION_STRING,                                                    \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Name of a systemd credential that holds the password."},         \
+		{.path = end ".tls",                                                              \
+			.type = OPTION_ENUM,                                                      \
+			.preset = "prefer",                                                       \
+			.kinds = "mysql",                                                         \
+			.words = "off prefer require verify",                                     \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Encryption: verify also checks the server's certificate and "    \
+				"name."},                                                         \
+		{.path = end ".tls_ca",                                                           \
+			.type = OPTION_PATH,                                                      \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Certificates that sign the server's, PEM."},                     \
+		{.path = end ".tls_cert",                                                         \
+			.type = OPTION_PATH,                                                      \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Our own certificate, PEM."},                                     \
+		{.path = end ".tls_key",                                                          \
+			.type = OPTION_PATH,                                                      \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "The key of our own certificate, PEM."},                          \
+		{.path = end ".connect_timeout",                                                  \
+			.type = OPTION_DURATION,                                                  \
+			.preset = "10s",                                                          \
+			.min = SECOND,                                                            \
+			.max = HOUR,                                                              \
+			.kinds = "mysql",                                                         \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "How long a connection may take to be made."},                    \
+	{                                                                                         \
+		.path = end ".read_timeout", .type = OPTION_DURATION, .preset = "60s",            \
+		.min = SECOND, .max = 24 * HOUR, .kinds = "mysql", .reload = RELOAD_CHANNEL,      \
+		.help = "How long a server may stay silent before the connection counts as lost." \
+	}
+
+static const struct option channel_rows[] = {
+	{.path = "id",
+		.type = OPTION_STRING,
+		.reload = RELOAD_NEVER,
+		.help = "Identity of the channel, unique; default: the file's base name."},
+	{.path = "name",
+		.type = OPTION_STRING,
+		.reload = RELOAD_LIVE,
+		.help = "A label for people."},
+	END_ROWS("source"),
+	{.path = "source.server_id",
+		.type = OPTION_INT,
+		.min = 1,
+		.max = 4294967295,
+		.kinds = "mysql",
+		.reload = RELOAD_CHANNEL,
+		.help = "Our server id as a replica, unique at the source; default: derived from "
+			"the channel's id."},
+	{.path = "source.tables",
+		.type = OPTION_INT,
+		.preset = "4",
+		.min = 0,
+		.max = 1000,
+		.kinds = "fake",
+		.reload = RELOAD_NEVER,
+		.help = "Fake: how many tables with a key."},
+	{.path = "source.rows",
+		.type = OPTION_INT,
+		.preset = "100",
+		.min = 0,
+		.max = 10000000,
+		.kinds = "fake",
+		.reload = RELOAD_NEVER,
+		.help = "Fake: rows of each table at the beginning."},
+	{.path = "source.transactions",
+		.type = OPTION_INT,
+		.preset = "1000",
+		.min = 0,
+		.max = 1000000000,
+		.kinds = "fake",
+		.reload = RELOAD_NEVER,
+		.help = "Fake: how many transactions there will be."},
+	{.path = "source.seed",
+		.type = OPTION_INT,
+		.preset = "1",
+		.min = 0,
+		.max = INT64_MAX,
+		.kinds = "fake",
+		.reload = RELOAD_NEVER,
+		.help = "Fake: the seed of its history."},
+	{.path = "source.rate",
+		.type = OPTION_INT,
+		.preset = "0",
+		.min = 0,
+		.max = 1000000,
+		.kinds = "fake",
+		.reload = RELOAD_CHANNEL,
+		.help = "Fake: transactions per second, 0: no limit."},
+	END_ROWS("target"),
+	{.path = "target.file",
+		.type = OPTION_PATH,
+		.kinds = "fake",
+		.reload = RELOAD_NEVER,
+		.help = "Fake: the journal that is its database."},
+	{.path = "objects",
+		.type = OPTION_GROUPS,
+		.required = true,
+		.reload = RELOAD_CHANNEL,
+		.help = "What is synchronized: databases, tables, patterns of them."},
+	{.path = "objects.database",
+		.type = OPTION_STRING,
+		.required = true,
+		.reload = RELOAD_CHANNEL,
+		.help = "Database; * and ? match any characters."},
+	{.path = "objects.table",
+		.type = OPTION_STRING,
+		.reload = RELOAD_CHANNEL,
+		.help = "Table; * and ? match any characters; left out: the whole database."},
+	{.path = "objects.exclude",
+		.type = OPTION_BOOL,
+		.preset = "false",
+		.reload = RELOAD_CHANNEL,
+		.help = "Leave these objects out; beats any entry that takes them in."},
+	{.path = "objects.to_database",
+		.type = OPTION_STRING,
+		.reload = RELOAD_CHANNEL,
+		.help = "Name of the database at the target."},
+	{.path = "objects.to_table",
+		.type = OPTION_STRING,
+		.reload = RELOAD_CHANNEL,
+		.help = "Name of the table at the target."},
+	{.path = "objects.columns",
+		.type = OPTION_PAIRS,
+		.reload = RELOAD_CHANNEL,
+		.help = "Columns with another name at the target: ((\"name\", \"new name\"), "
+			"...)."},
+	{.path = "objects.drop_columns",
+		.type = OPTION_LIST,
+		.reload = RELOAD_CHANNEL,
+		.help = "Columns that are not carried."},
+	{.path = "initial",
+		.type = OPTION_LIST,
+		.preset = "schema data",
+		.words = "schema data",
+		.reload = RELOAD_NEVER,
+		.help = "What is carried before the changes: \"schema\", \"data\", both, or "
+			"neither."},
+	{.path = "existing",
+		.type = OPTION_ENUM,
+		.preset = "intercept",
+		.words = "intercept ignore",
+		.reload = RELOAD_CHANNEL,
+		.help = "Tables that exist at the target: intercept refuses to start, ignore keeps "
+			"their rows."},
+	{.path = "apply",
+		.type = OPTION_ENUM,
+		.preset = "atomic",
+		.words = "atomic",
+		.reload = RELOAD_CHANNEL,
+		.help = "atomic: the target is at every moment an exact prefix of the source."},
+	{.path = "conflict",
+		.type = OPTION_ENUM,
+		.preset = "TaskFailed",
+		.words = "TaskFailed Ignore Overwrite",
+		.reload = RELOAD_CHANNEL,
+		.help = "What a target row that is not as expected does: stop, skip the change, or "
+			"overwrite the row."},
+	{.path = "triggers",
+		.type = OPTION_ENUM,
+		.preset = "none",
+		.words = "none copy",
+		.reload = RELOAD_CHANNEL,
+		.help = "Whether triggers are created at the target; row changes carry their "
+			"effects already."},
+	{.path = "lanes",
+		.type = OPTION_INT,
+		.preset = "4",
+		.min = 1,
+		.max = 32,
+		.reload = RELOAD_CHANNEL,
+		.help = "Parallel connections at each end."},
+	{.path = "group_rows",
+		.type = OPTION_INT,
+		.preset = "1000",
+		.min = 1,
+		.max = 100000,
+		.reload = RELOAD_CHANNEL,
+		.help = "Row changes that one target transaction gathers at most, unless one "
+			"source transaction has more."},
+	{.path = "group_bytes",
+		.type = OPTION_SIZE,
+		.preset = "1MiB",
+		.min = 4 * KiB,
+		.max = GiB,
+		.reload = RELOAD_CHANNEL,
+		.help = "The same in bytes."},
+	{.path = "chunk_rows",
+		.type = OPTION_INT,
+		.preset = "20000",
+		.min = 16,
+		.max = 10000000,
+		.reload = RELOAD_CHANNEL,
+		.help = "Rows of a chunk of the initial load at most."},
+	{.path = "chunk_bytes",
+		.type = OPTION_SIZE,
+		.preset = "4MiB",
+		.min = 64 * KiB,
+		.max = GiB,
+		.reload = RELOAD_CHANNEL,
+		.help = "The same in bytes, by the table's average row."},
+	{.path = "ring_size",
+		.type = OPTION_SIZE,
+		.preset = "16MiB",
+		.min = 64 * KiB,
+		.max = GiB,
+		.reload = RELOAD_CHANNEL,
+		.help = "Shared memory between reader and writer for the stream; a power of two."},
+	{.path = "load_ring_size",
+		.type = OPTION_SIZE,
+		.preset = "8MiB",
+		.min = 64 * KiB,
+		.max = GiB,
+		.reload = RELOAD_CHANNEL,
+		.help = "The same for each lane of the initial load."},
+	{.path = "state_schema",
+		.type = OPTION_STRING,
+		.preset = "syncline",
+		.kinds = "mysql",
+		.reload = RELOAD_NEVER,
+		.help = "Database at the target that holds our own tables."},
+	{.path = "log_level",
+		.type = OPTION_ENUM,
+		.words = "debug info warn error",
+		.reload = RELOAD_LIVE,
+		.help = "Log level of this channel's workers; default: the daemon's."},
+	{.path = NULL},
+};
+
+static const struct option daemon_rows[] = {
+	{.path = "channels",
+		.type = OPTION_PATH,
+		.preset = "/etc/syncline/conf.d/*.conf",
+		.reload = RELOAD_LIVE,
+		.help = "Channel files, one channel each; a pattern."},
+	{.path = "state_dir",
+		.type = OPTION_PATH,
+		.preset = "/var/lib/syncline",
+		.reload = RELOAD_DAEMON,
+		.help = "Directory of the state store."},
+	{.path = "run_dir",
+		.type = OPTION_PATH,
+		.preset = "/run/syncline",
+		.reload = RELOAD_DAEMON,
+		.help = "Directory of the control socket and the pid file."},
+	{.path = "libexec_dir",
+		.type = OPTION_PATH,
+		.reload = RELOAD_DAEMON,
+		.help = "Directory of the worker programs."},
+	{.path = "socket_mode",
+		.type = OPTION_STRING,
+		.preset = "0660",
+		.reload = RELOAD_DAEMON,
+		.help = "Mode of the control socket, octal."},
+	{.path = "socket_group",
+		.type = OPTION_STRING,
+		.reload = RELOAD_DAEMON,
+		.help = "Group whose members may use the control socket; default: the daemon's own "
+			"user and root only."},
+	{.path = "metrics_listen",
+		.type = OPTION_STRING,
+		.preset = "127.0.0.1:9187",
+		.reload = RELOAD_DAEMON,
+		.help = "Address and port of /metrics, or \"off\"."},
+	{.path = "log_file",
+		.type = OPTION_PATH,
+		.reload = RELOAD_DAEMON,
+		.help = "Log file; default: standard error."},
+	{.path = "log_level",
+		.type = OPTION_ENUM,
+		.preset = "info",
+		.words = "debug info warn error",
+		.reload = RELOAD_LIVE,
+		.help = "Least level that is logged."},
+	{.path = "log_format",
+		.type = OPTION_ENUM,
+		.preset = "text",
+		.words = "text json",
+		.reload = RELOAD_LIVE,
+		.help = "Form of a log line."},
+	{.path = "drain_timeout",
+		.type = OPTION_DURATION,
+		.preset = "30s",
+		.min = 0,
+		.max = HOUR,
+		.reload = RELOAD_LIVE,
+		.help = "How long a stop waits for rings to empty before it ends at the last "
+			"commit."},
+	{.path = "start_timeout",
+		.type = OPTION_DURATION,
+		.preset = "60s",
+		.min = SECOND,
+		.max = HOUR,
+		.reload = RELOAD_LIVE,
+		.help = "How long a pair may take to open its ends."},
+	{.path = "heartbeat_timeout",
+		.type = OPTION_DURATION,
+		.preset = "10s",
+		.min = SECOND,
+		.max = HOUR,
+		.reload = RELOAD_LIVE,
+		.help = "A worker that reports nothing for this long is replaced."},
+	{.path = "restart_delay_min",
+		.type = OPTION_DURATION,
+		.preset = "100ms",
+		.min = 10,
+		.max = HOUR,
+		.reload = RELOAD_LIVE,
+		.help = "Delay before the first restart of a failed pair; it doubles with each "
+			"further failure."},
+	{.path = "restart_delay_max",
+		.type = OPTION_DURATION,
+		.preset = "30s",
+		.min = 10,
+		.max = HOUR,
+		.reload = RELOAD_LIVE,
+		.help = "The longest such delay."},
+	{.path = "history",
+		.type = OPTION_DURATION,
+		.preset = "7d",
+		.min = HOUR,
+		.max = 366 * 24 * HOUR,
+		.reload = RELOAD_LIVE,
+		.help = "How long metrics and events are kept."},
+	{.path = NULL},
+};
+
+const struct option *
+channel_options(void)
+{
+	return channel_rows;
+}
+
+const struct option *
+daemon_options(void)
+{
+	return daemon_rows;
+}

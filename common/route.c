@@ -1,0 +1,268 @@
+/* route.c - see route.h. */
+#include "common/compat.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/route.h"
+
+struct rule {
+	char *db;
+	char *table; /* NULL: the whole database */
+	bool exclude;
+	char *to_db;
+	char *to_table;
+	char **columns; /* pairs: name, new name */
+	uint32_t ncolumns;
+	char **drops;
+	uint32_t ndrops;
+};
+
+struct routes {
+	struct rule *rules;
+	uint32_t count;
+};
+
+/* Iterative, so that hostile patterns cost at most their length times the text's. */
+bool
+glob_match(const char *pattern, const char *s)
+{
+	const char *star = NULL, *back = NULL;
+
+	while (*s != '\0') {
+		if (*pattern == '*') {
+			star = ++pattern;
+			back = s;
+		} else if (*pattern == '?' || *pattern == *s) {
+			pattern++;
+			s++;
+		} else if (star != NULL) {
+			pattern = star;
+			s = ++back;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return *pattern == '\0';
+}
+
+static bool
+is_pattern(const char *s)
+{
+	return s != NULL && strpbrk(s, "*?") != NULL;
+}
+
+static char *
+copy(const char *s)
+{
+	return s != NULL ? xstrdup(s) : NULL;
+}
+
+static enum rc
+check_rule(const struct rule *r, size_t i, struct err *e)
+{
+	if (r->to_table != NULL && (r->table == NULL || is_pattern(r->table)))
+		return err_set(e, RC_CONFIG,
+			"objects[%zu]: to_table wants one table, not a pattern or a whole database",
+			i);
+	if (r->to_db != NULL && is_pattern(r->db))
+		return err_set(e, RC_CONFIG,
+			"objects[%zu]: to_database wants one database, not a pattern", i);
+	for (uint32_t a = 0; a < r->ncolumns; a++)
+		for (uint32_t b = a + 1; b < r->ncolumns; b++)
+			if (strcmp(r->columns[a * 2 + 1], r->columns[b * 2 + 1]) == 0)
+				return err_set(e, RC_CONFIG,
+					"objects[%zu]: two columns are renamed to \"%s\"", i,
+					r->columns[a * 2 + 1]);
+	return RC_OK;
+}
+
+static enum rc
+read_rule(const struct conf *c, size_t i, struct rule *r, struct err *e)
+{
+	const char *exclude = conf_strf(c, "objects[%zu].exclude", i);
+	char path[64];
+	size_t n;
+
+	r->db = copy(conf_strf(c, "objects[%zu].database", i));
+	if (r->db == NULL || *r->db == '\0')
+		return err_set(e, RC_CONFIG, "objects[%zu] names no database", i);
+	r->table = copy(conf_strf(c, "objects[%zu].table", i));
+	r->exclude = exclude != NULL && strcmp(exclude, "true") == 0;
+	r->to_db = copy(conf_strf(c, "objects[%zu].to_database", i));
+	r->to_table = copy(conf_strf(c, "objects[%zu].to_table", i));
+	snprintf(path, sizeof path, "objects[%zu].columns", i);
+	n = conf_count(c, path);
+	r->columns = xcalloc(n * 2, sizeof *r->columns);
+	for (size_t k = 0; k < n; k++) {
+		const char *a, *b;
+
+		conf_pair(c, path, k, &a, &b);
+		r->columns[r->ncolumns * 2] = xstrdup(a);
+		r->columns[r->ncolumns++ * 2 + 1] = xstrdup(b);
+	}
+	snprintf(path, sizeof path, "objects[%zu].drop_columns", i);
+	n = conf_count(c, path);
+	r->drops = xcalloc(n, sizeof *r->drops);
+	for (size_t k = 0; k < n; k++)
+		r->drops[r->ndrops++] = xstrdup(conf_list(c, path, k));
+	return check_rule(r, i, e);
+}
+
+enum rc
+routes_new(const struct conf *c, struct routes **out, struct err *e)
+{
+	struct routes *r = xcalloc(1, sizeof *r);
+	size_t n = conf_count(c, "objects");
+	enum rc rc = RC_OK;
+
+	*out = NULL;
+	if (n == 0)
+		rc = err_set(e, RC_CONFIG, "objects is empty: there is nothing to synchronize");
+	r->rules = xcalloc(n, sizeof *r->rules);
+	for (size_t i = 0; i < n && rc == RC_OK; i++)
+		rc = read_rule(c, i, &r->rules[r->count++], e);
+	if (rc != RC_OK) {
+		routes_free(r);
+		return rc;
+	}
+	*out = r;
+	return RC_OK;
+}
+
+static void
+free_texts(char **texts, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+void
+routes_free(struct routes *r)
+{
+	if (r == NULL)
+		return;
+	for (uint32_t i = 0; i < r->count; i++) {
+		struct rule *u = &r->rules[i];
+
+		free(u->db);
+		free(u->table);
+		free(u->to_db);
+		free(u->to_table);
+		free_texts(u->columns, u->ncolumns * 2);
+		free_texts(u->drops, u->ndrops);
+	}
+	free(r->rules);
+	free(r);
+}
+
+/* How exactly a rule names the table; 0: not at all. */
+static unsigned
+rank(const struct rule *u, const char *db, const char *table)
+{
+	if (!glob_match(u->db, db))
+		return 0;
+	if (u->table == NULL)
+		return is_pattern(u->db) ? 1 : 2;
+	if (table == NULL || !glob_match(u->table, table))
+		return 0;
+	return (is_pattern(u->table) ? 3 : 5) + !is_pattern(u->db);
+}
+
+/* The most specific entry that takes the table in; NULL if none does or any leaves it out. */
+static const struct rule *
+rule_of(const struct routes *r, const char *db, const char *table)
+{
+	const struct rule *best = NULL;
+	unsigned high = 0;
+
+	for (uint32_t i = 0; i < r->count; i++) {
+		unsigned k = rank(&r->rules[i], db, table);
+
+		if (k != 0 && r->rules[i].exclude)
+			return NULL;
+		if (k > high) {
+			high = k;
+			best = &r->rules[i];
+		}
+	}
+	return best;
+}
+
+bool
+routes_table(const struct routes *r, const char *db, const char *table)
+{
+	return rule_of(r, db, table) != NULL;
+}
+
+bool
+routes_database(const struct routes *r, const char *db)
+{
+	const struct rule *u = rule_of(r, db, NULL);
+
+	return u != NULL && u->table == NULL;
+}
+
+bool
+routes_touches(const struct routes *r, const char *db)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		if (!r->rules[i].exclude && glob_match(r->rules[i].db, db))
+			return true;
+	return false;
+}
+
+const char *
+routes_target_db(const struct routes *r, const char *db)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		if (r->rules[i].to_db != NULL && !r->rules[i].exclude &&
+			r->rules[i].table == NULL && strcmp(r->rules[i].db, db) == 0)
+			return r->rules[i].to_db;
+	return db;
+}
+
+const char *
+routes_table_db(const struct routes *r, const char *db, const char *table)
+{
+	const struct rule *u = rule_of(r, db, table);
+
+	return u != NULL && u->to_db != NULL ? u->to_db : routes_target_db(r, db);
+}
+
+const char *
+routes_target_table(const struct routes *r, const char *db, const char *table)
+{
+	const struct rule *u = rule_of(r, db, table);
+
+	return u != NULL && u->to_table != NULL ? u->to_table : table;
+}
+
+const char *
+routes_column(const struct routes *r, const char *db, const char *table, const char *column)
+{
+	const struct rule *u = rule_of(r, db, table);
+
+	for (uint32_t i = 0; u != NULL && i < u->ndrops; i++)
+		if (strcmp(u->drops[i], column) == 0)
+			return NULL;
+	for (uint32_t i = 0; u != NULL && i < u->ncolumns; i++)
+		if (strcmp(u->columns[i * 2], column) == 0)
+			return u->columns[i * 2 + 1];
+	return column;
+}
+
+bool
+routes_rename(const struct routes *r)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		if (r->rules[i].to_db != NULL || r->rules[i].to_table != NULL ||
+			r->rules[i].ncolumns != 0 || r->rules[i].ndrops != 0)
+			return true;
+	return false;
+}
