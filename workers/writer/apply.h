@@ -21,9 +21,10 @@
 
 struct apply;
 
-/* Starts scan thread and lanes. resume, turn: what the sink's open said. All arguments outlive the apply. */
-struct apply *apply_start(struct worker *w, struct sink *s, const struct routes *routes, const struct resume *resume,
-	uint64_t turn);
+/* Starts scan thread and lanes. resume, turn: what the sink's open said. All arguments outlive the
+ * apply. */
+struct apply *apply_start(struct worker *w, struct sink *s, const struct routes *routes,
+	const struct resume *resume, uint64_t turn);
 /* What is in the rings is applied, then worker_drained is called. */
 void apply_drain(struct apply *a);
 /* House-keeping of the main thread: a gate that does not move. */

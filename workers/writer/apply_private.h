@@ -21,7 +21,7 @@ struct table_entry {
 	char *db;
 	char *name;
 	enum table_state state; /* as of the scan's place in the stream */
-	bool inserted;          /* likewise */
+	bool inserted;		/* likewise */
 	struct table_entry *next;
 };
 
@@ -35,8 +35,8 @@ struct target_slot {
 
 /* What a unit is. */
 enum work_kind {
-	WORK_ROWS,   /* a transaction, or a position without rows */
-	WORK_LARGE,  /* a transaction larger than the window: read on while it runs */
+	WORK_ROWS,  /* a transaction, or a position without rows */
+	WORK_LARGE, /* a transaction larger than the window: read on while it runs */
 	WORK_CHUNK,
 	WORK_DDL,
 	WORK_OBJECT,
@@ -57,22 +57,23 @@ struct work {
 	uint32_t nchanges;
 	size_t changes_cap;
 	struct token_list tokens;
-	struct event event;         /* DDL, OBJECT, TABLE, CHUNK, in the arena */
+	struct event event; /* DDL, OBJECT, TABLE, CHUNK, in the arena */
 	bool has_position;
 	struct event_commit commit; /* texts in the arena */
 	struct target_slot *slot;   /* of TABLE and CHUNK */
-	bool keep;                  /* CHUNK: the stream has inserted before it */
-	bool inserted;              /* TABLE: the entry's flag */
-	bool loading;               /* some table was loading: parents may be missing */
-	struct target_slot **marks; /* entries that this work is the first to insert into, while loading */
+	bool keep;		    /* CHUNK: the stream has inserted before it */
+	bool inserted;		    /* TABLE: the entry's flag */
+	bool loading;		    /* some table was loading: parents may be missing */
+	struct target_slot *
+		*marks; /* entries that this work is the first to insert into, while loading */
 	uint32_t nmarks;
-	uint64_t ring_end;          /* stream ring: released once committed */
+	uint64_t ring_end; /* stream ring: released once committed */
 	struct owned *owned;
-	bool complete;              /* LARGE: the COMMIT is here; CHUNK: so is its end */
-	bool no_retry;              /* frames were released before the commit */
-	uint64_t load_end;          /* load ring: released once committed */
+	bool complete;	   /* LARGE: the COMMIT is here; CHUNK: so is its end */
+	bool no_retry;	   /* frames were released before the commit */
+	uint64_t load_end; /* load ring: released once committed */
 	uint64_t rows_loaded, rows_kept;
-	struct work *next;          /* free list, deferred list */
+	struct work *next; /* free list, deferred list */
 };
 
 struct apply_lane {
@@ -80,7 +81,7 @@ struct apply_lane {
 	unsigned number;
 	pthread_t thread;
 	struct sink_lane *sink;
-	struct arena arena; /* plans of batches */
+	struct arena arena;		    /* plans of batches */
 	uint64_t inserts, updates, deletes; /* of the group that is being run */
 };
 
@@ -102,7 +103,7 @@ struct apply {
 	uint32_t nlanes;
 	bool draining;
 	bool failed;
-	uint64_t moved_us;        /* when the gate moved last */
+	uint64_t moved_us; /* when the gate moved last */
 
 	/* the scan thread's */
 	struct target_slot **slots; /* by number */
@@ -110,12 +111,12 @@ struct apply {
 	struct table_entry *entries;
 	struct fk_world *world;
 	uint64_t world_version;
-	struct work *current;     /* between BEGIN and COMMIT */
-	struct work *deferred;    /* TABLE events of a DDL's transaction, newest first */
-	size_t queued_bytes;      /* lock */
-	unsigned loading;         /* tables in that state */
+	struct work *current;  /* between BEGIN and COMMIT */
+	struct work *deferred; /* TABLE events of a DDL's transaction, newest first */
+	size_t queued_bytes;   /* lock */
+	unsigned loading;      /* tables in that state */
 	uint64_t scan_end;
-	bool large_running;       /* a large transaction reads on by itself: nothing else is in flight */
+	bool large_running; /* a large transaction reads on by itself: nothing else is in flight */
 
 	/* positions as of the last commit; lock */
 	uint64_t turn;
@@ -154,15 +155,19 @@ enum rc scan_more(struct apply *a, struct work *w, struct err *e);
 enum rc scan_load_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct err *e);
 
 /* ---- execute.c ---- */
-/* Runs all of a group inside the sink's open transaction (or, for DDL and objects, does nothing yet). */
-enum rc execute_group(struct apply_lane *l, struct group *g, bool careful, bool *mismatch, struct err *e);
+/* Runs all of a group inside the sink's open transaction (or, for DDL and objects, does nothing
+ * yet). */
+enum rc execute_group(
+	struct apply_lane *l, struct group *g, bool careful, bool *mismatch, struct err *e);
 /* Whether the group commits by itself: DDL and objects. */
 bool execute_is_self_committing(const struct group *g);
-enum rc execute_self_committing(struct apply_lane *l, struct group *g, const struct checkpoint *c, struct err *e);
+enum rc execute_self_committing(
+	struct apply_lane *l, struct group *g, const struct checkpoint *c, struct err *e);
 
 /* ---- conflict.c ---- */
 /* One change by itself, by the channel's policy. */
-enum rc conflict_row(struct apply_lane *l, const struct work *w, const struct change *c, struct err *e);
+enum rc conflict_row(
+	struct apply_lane *l, const struct work *w, const struct change *c, struct err *e);
 
 /* ---- targets.c ---- */
 enum rc targets_schema(struct apply *a, const struct event_schema *ev, struct err *e);
@@ -177,7 +182,7 @@ struct table_entry *targets_entry(struct apply *a, const char *db, const char *n
 void targets_set_state(struct apply *a, struct table_entry *en, enum table_state state);
 
 /* Bits of change->shape that execute.c asks for. */
-#define SHAPE_LENIENT 1u  /* the table is loading: a row that is not there is right */
+#define SHAPE_LENIENT 1u   /* the table is loading: a row that is not there is right */
 #define SHAPE_KEY_MOVES 2u /* an UPDATE of key columns */
 
 #endif

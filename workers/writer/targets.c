@@ -169,16 +169,15 @@ is_carried(const struct target *t, const struct index *ix)
 	return true;
 }
 
-/* The scheduler's world of foreign keys has changed: what is in flight was computed with the old
- * one. */
+/* Where relations change, what is in flight was computed with the old ones: it must be gone before
+ * the new ones count. */
 static bool
-change_world(struct apply *a, const struct table *t)
+tell_world(struct apply *a, const struct table *t)
 {
-	if (!a->large_running && !apply_wait_idle(a))
-		return false;
-	fk_world_set(a->world, t);
+	if (!fk_world_set(a->world, t))
+		return true;
 	a->world_version++;
-	return true;
+	return a->large_running || apply_wait_idle(a);
 }
 
 static enum rc
@@ -221,7 +220,7 @@ targets_resolve(struct apply *a, struct target_slot *s, struct err *e)
 		if (t->key != NULL && !is_carried(t, t->key))
 			t->key = NULL;
 		s->resolved = true;
-		if (t->table->nfks != 0 && !change_world(a, t->table))
+		if (!tell_world(a, t->table))
 			return RC_AGAIN;
 	}
 	token_plan_free(t->plan);
