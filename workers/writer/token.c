@@ -374,277 +374,288 @@ token_plan_new(const struct table *target, const struct table *source, const uin
 			p->identity = p->nuniques;
 		key_plan_init(&p->uniques[p->nuniques++], target, &target->indexes[i], map,
 			source->ncolumns);
-		p->parents = xcalloc(target->nfks, sizeof *p->parents);
-		for (uint32_t i = 0; i < target->nfks; i++) {
-			const struct foreign_key *fk = &target->fks[i];
+	}
+	p->parents = xcalloc(target->nfks, sizeof *p->parents);
+	for (uint32_t i = 0; i < target->nfks; i++) {
+		const struct foreign_key *fk = &target->fks[i];
 
-			parent_plan_init(&p->parents[p->nparents++], target, fk,
-				described(world, fk->ref_db, fk->ref_table), map, source->ncolumns);
+		parent_plan_init(&p->parents[p->nparents++], target, fk,
+			described(world, fk->ref_db, fk->ref_table), map, source->ncolumns);
+	}
+	if (node != SIZE_MAX && (target->nfks != 0 || world->nodes[node].referred)) {
+		const struct fk_node *n = &world->nodes[node];
+		const struct fk_node *root = &world->nodes[n->cascade];
+
+		p->component = n->component + 1;
+		p->cascade = hash_name(SPACE_CASCADE, root->db, root->name, NULL);
+		p->cascades_down = has_cascading_child(world, target);
+	}
+	return p;
+}
+
+static void
+key_plans_free(struct key_plan *k, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		free(k[i].columns);
+		free(k[i].prefixes);
+	}
+	free(k);
+}
+
+void
+token_plan_free(struct token_plan *p)
+{
+	if (p == NULL)
+		return;
+	key_plans_free(p->uniques, p->nuniques);
+	key_plans_free(p->parents, p->nparents);
+	for (uint32_t i = 0; i < p->ncolumns; i++) {
+		free(p->columns[i].charset);
+		free(p->target_columns[i].collation);
+	}
+	free(p->columns);
+	free(p->target_columns);
+	free(p);
+}
+
+/* ---- values ---- */
+
+enum kind_of_value { KIND_HASHED, KIND_NULL, KIND_WILD };
+
+/* Each part is hashed with what came before as its seed. */
+static void
+chain(uint64_t *h, const void *p, size_t n)
+{
+	*h = XXH3_64bits_withSeed(p, n, *h);
+}
+
+static bool
+is_printable(const unsigned char *p, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (p[i] < 0x20 || p[i] > 0x7e)
+			return false;
+	return true;
+}
+
+/* Text under its target collation: printable ASCII, folded, without trailing spaces, cut to
+ * the prefix. */
+static enum kind_of_value
+hash_text(uint64_t *h, const char *collation, const struct value *v, uint32_t prefix)
+{
+	enum fold fold = collation_fold(collation);
+	unsigned char folded[256];
+	uint32_t n = v->len;
+
+	if (fold == FOLD_UNKNOWN || !is_printable(v->data, n))
+		return KIND_WILD;
+	if (prefix != 0 && n > prefix)
+		n = prefix;
+	while (n != 0 && v->data[n - 1] == ' ')
+		n--;
+	if (fold == FOLD_NONE) {
+		chain(h, v->data, n);
+		return KIND_HASHED;
+	}
+	for (uint32_t at = 0; at < n; at += sizeof folded) {
+		uint32_t part = n - at < sizeof folded ? n - at : sizeof folded;
+
+		for (uint32_t i = 0; i < part; i++) {
+			unsigned char c = v->data[at + i];
+
+			folded[i] = c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
 		}
-		if (node != SIZE_MAX && (target->nfks != 0 || world->nodes[node].referred)) {
-			const struct fk_node *n = &world->nodes[node];
-			const struct fk_node *root = &world->nodes[n->cascade];
-
-			p->component = n->component + 1;
-			p->cascade = hash_name(SPACE_CASCADE, root->db, root->name, NULL);
-			p->cascades_down = has_cascading_child(world, target);
-		}
-		return p;
+		chain(h, folded, part);
 	}
+	return KIND_HASHED;
+}
 
-	static void key_plans_free(struct key_plan * k, uint32_t n)
-	{
-		for (uint32_t i = 0; i < n; i++) {
-			free(k[i].columns);
-			free(k[i].prefixes);
-		}
-		free(k);
-	}
+/* "-0.50" and "-0.5" are one number: no sign of zero, no trailing zeros. */
+static void
+hash_decimal(uint64_t *h, const struct value *v)
+{
+	const char *p = (const char *)v->data;
+	uint32_t n = v->len;
+	bool zero = true;
 
-	void token_plan_free(struct token_plan * p)
-	{
-		if (p == NULL)
-			return;
-		key_plans_free(p->uniques, p->nuniques);
-		key_plans_free(p->parents, p->nparents);
-		for (uint32_t i = 0; i < p->ncolumns; i++) {
-			free(p->columns[i].charset);
-			free(p->target_columns[i].collation);
-		}
-		free(p->columns);
-		free(p->target_columns);
-		free(p);
-	}
+	if (memchr(p, '.', n) != NULL)
+		while (n != 0 && (p[n - 1] == '0' || p[n - 1] == '.'))
+			if (p[--n] == '.')
+				break;
+	for (uint32_t i = 0; i < n; i++)
+		if (p[i] >= '1' && p[i] <= '9')
+			zero = false;
+	if (zero)
+		chain(h, "0", 1);
+	else
+		chain(h, p, n);
+}
 
-	/* ---- values ---- */
+static enum kind_of_value
+hash_value(uint64_t *h, const struct token_plan *p, uint32_t column, uint32_t prefix,
+	const struct value *v)
+{
+	uint32_t n = v->len;
 
-	enum kind_of_value { KIND_HASHED, KIND_NULL, KIND_WILD };
-
-	/* Each part is hashed with what came before as its seed. */
-	static void chain(uint64_t * h, const void *p, size_t n)
-	{
-		*h = XXH3_64bits_withSeed(p, n, *h);
-	}
-
-	static bool is_printable(const unsigned char *p, uint32_t n)
-	{
-		for (uint32_t i = 0; i < n; i++)
-			if (p[i] < 0x20 || p[i] > 0x7e)
-				return false;
-		return true;
-	}
-
-	/* Text under its target collation: printable ASCII, folded, without trailing spaces, cut to
-	 * the prefix. */
-	static enum kind_of_value hash_text(
-		uint64_t * h, const char *collation, const struct value *v, uint32_t prefix)
-	{
-		enum fold fold = collation_fold(collation);
-		unsigned char folded[256];
-		uint32_t n = v->len;
-
-		if (fold == FOLD_UNKNOWN || !is_printable(v->data, n))
-			return KIND_WILD;
-		if (prefix != 0 && n > prefix)
-			n = prefix;
-		while (n != 0 && v->data[n - 1] == ' ')
+	if (v->kind == VALUE_NULL)
+		return KIND_NULL;
+	if (v->kind != VALUE_BYTES)
+		return KIND_WILD;
+	switch (p->columns[column].type) {
+	case TYPE_TEXT:
+		if (p->target_columns[column].type == TYPE_TEXT)
+			return hash_text(h, p->target_columns[column].collation, v, prefix);
+		return KIND_WILD;
+	case TYPE_DECIMAL:
+		hash_decimal(h, v);
+		break;
+	case TYPE_BINARY:
+		n = prefix != 0 && n > prefix ? prefix : n;
+		/* BINARY(n) is padded with zeros or not; equality at the target ignores
+		 * neither: cutting is coarser. */
+		while (n != 0 && v->data[n - 1] == 0)
 			n--;
-		if (fold == FOLD_NONE) {
-			chain(h, v->data, n);
-			return KIND_HASHED;
-		}
-		for (uint32_t at = 0; at < n; at += sizeof folded) {
-			uint32_t part = n - at < sizeof folded ? n - at : sizeof folded;
-
-			for (uint32_t i = 0; i < part; i++) {
-				unsigned char c = v->data[at + i];
-
-				folded[i] = c >= 'A' && c <= 'Z' ? (unsigned char)(c + 32) : c;
-			}
-			chain(h, folded, part);
-		}
-		return KIND_HASHED;
+		chain(h, v->data, n);
+		break;
+	case TYPE_INTEGER:
+	case TYPE_YEAR:
+	case TYPE_ENUM:
+	case TYPE_SET:
+	case TYPE_BIT:
+	case TYPE_DATETIME:
+	case TYPE_TIMESTAMP:
+		chain(h, v->data, n);
+		break;
+	case TYPE_FLOAT:
+	case TYPE_DOUBLE:
+	case TYPE_DATE:
+	case TYPE_TIME:
+	case TYPE_JSON:
+	case TYPE_GEOMETRY:
+	case TYPE_COUNT:
+	default:
+		return KIND_WILD;
 	}
+	return KIND_HASHED;
+}
 
-	/* "-0.50" and "-0.5" are one number: no sign of zero, no trailing zeros. */
-	static void hash_decimal(uint64_t * h, const struct value *v)
-	{
-		const char *p = (const char *)v->data;
-		uint32_t n = v->len;
-		bool zero = true;
+static enum kind_of_value
+hash_key(const struct token_plan *p, const struct key_plan *k, const struct row *r, uint64_t *hash)
+{
+	enum kind_of_value kind = KIND_HASHED;
 
-		if (memchr(p, '.', n) != NULL)
-			while (n != 0 && (p[n - 1] == '0' || p[n - 1] == '.'))
-				if (p[--n] == '.')
-					break;
-		for (uint32_t i = 0; i < n; i++)
-			if (p[i] >= '1' && p[i] <= '9')
-				zero = false;
-		if (zero)
-			chain(h, "0", 1);
-		else
-			chain(h, p, n);
-	}
+	if (k->wild)
+		return KIND_WILD;
+	*hash = k->seed;
+	for (uint32_t i = 0; i < k->n; i++) {
+		enum kind_of_value one =
+			hash_value(hash, p, k->columns[i], k->prefixes[i], &r->col[k->columns[i]]);
+		unsigned char separator = 0;
 
-	static enum kind_of_value hash_value(uint64_t * h, const struct token_plan *p,
-		uint32_t column, uint32_t prefix, const struct value *v)
-	{
-		uint32_t n = v->len;
-
-		if (v->kind == VALUE_NULL)
+		if (one == KIND_NULL && !k->nulls_equal)
 			return KIND_NULL;
-		if (v->kind != VALUE_BYTES)
-			return KIND_WILD;
-		switch (p->columns[column].type) {
-		case TYPE_TEXT:
-			if (p->target_columns[column].type == TYPE_TEXT)
-				return hash_text(h, p->target_columns[column].collation, v, prefix);
-			return KIND_WILD;
-		case TYPE_DECIMAL:
-			hash_decimal(h, v);
-			break;
-		case TYPE_BINARY:
-			n = prefix != 0 && n > prefix ? prefix : n;
-			/* BINARY(n) is padded with zeros or not; equality at the target ignores
-			 * neither: cutting is coarser. */
-			while (n != 0 && v->data[n - 1] == 0)
-				n--;
-			chain(h, v->data, n);
-			break;
-		case TYPE_INTEGER:
-		case TYPE_YEAR:
-		case TYPE_ENUM:
-		case TYPE_SET:
-		case TYPE_BIT:
-		case TYPE_DATETIME:
-		case TYPE_TIMESTAMP:
-			chain(h, v->data, n);
-			break;
-		case TYPE_FLOAT:
-		case TYPE_DOUBLE:
-		case TYPE_DATE:
-		case TYPE_TIME:
-		case TYPE_JSON:
-		case TYPE_GEOMETRY:
-		case TYPE_COUNT:
-		default:
-			return KIND_WILD;
-		}
-		return KIND_HASHED;
+		if (one == KIND_NULL)
+			separator = 1;
+		if (one == KIND_WILD)
+			kind = KIND_WILD;
+		chain(hash, &separator, 1);
 	}
+	return kind;
+}
 
-	static enum kind_of_value hash_key(const struct token_plan *p, const struct key_plan *k,
-		const struct row *r, uint64_t *hash)
-	{
-		enum kind_of_value kind = KIND_HASHED;
+/* R on the index for all who name a value of it, so that a wild value's W waits for them.
+ */
+static void
+add_key(const struct token_plan *p, const struct key_plan *k, const struct row *r,
+	enum token_mode mode, struct token_list *out)
+{
+	uint64_t hash;
 
-		if (k->wild)
-			return KIND_WILD;
-		*hash = k->seed;
-		for (uint32_t i = 0; i < k->n; i++) {
-			enum kind_of_value one = hash_value(
-				hash, p, k->columns[i], k->prefixes[i], &r->col[k->columns[i]]);
-			unsigned char separator = 0;
-
-			if (one == KIND_NULL && !k->nulls_equal)
-				return KIND_NULL;
-			if (one == KIND_NULL)
-				separator = 1;
-			if (one == KIND_WILD)
-				kind = KIND_WILD;
-			chain(hash, &separator, 1);
-		}
-		return kind;
+	switch (hash_key(p, k, r, &hash)) {
+	case KIND_NULL:
+		break;
+	case KIND_WILD:
+		token_add(out, k->index, TOKEN_W);
+		break;
+	case KIND_HASHED:
+	default:
+		token_add(out, k->index, TOKEN_R);
+		token_add(out, hash, mode);
+		break;
 	}
+}
 
-	/* R on the index for all who name a value of it, so that a wild value's W waits for them.
-	 */
-	static void add_key(const struct token_plan *p, const struct key_plan *k,
-		const struct row *r, enum token_mode mode, struct token_list *out)
-	{
-		uint64_t hash;
+static bool
+key_changes(const struct key_plan *k, const struct row *before, const struct row *after)
+{
+	for (uint32_t i = 0; i < k->n; i++) {
+		uint32_t c = k->columns[i];
 
-		switch (hash_key(p, k, r, &hash)) {
-		case KIND_NULL:
-			break;
-		case KIND_WILD:
-			token_add(out, k->index, TOKEN_W);
-			break;
-		case KIND_HASHED:
-		default:
-			token_add(out, k->index, TOKEN_R);
-			token_add(out, hash, mode);
-			break;
-		}
+		if (c == UINT32_MAX || after->col[c].kind == VALUE_ABSENT ||
+			before->col[c].kind == VALUE_ABSENT)
+			return true;
+		if (after->col[c].kind != VALUE_UNCHANGED &&
+			!value_equal(&before->col[c], &after->col[c]))
+			return true;
 	}
+	return false;
+}
 
-	static bool key_changes(
-		const struct key_plan *k, const struct row *before, const struct row *after)
-	{
-		for (uint32_t i = 0; i < k->n; i++) {
-			uint32_t c = k->columns[i];
+/* Old and new value of a unique index, if inserted, deleted or changed; the row's identity
+ * always.
+ */
+static void
+add_unique(const struct token_plan *p, const struct key_plan *k, bool identity,
+	const struct row *before, const struct row *after, struct token_list *out)
+{
+	bool both = before != NULL && after != NULL;
+	bool changes = !both || key_changes(k, before, after);
 
-			if (c == UINT32_MAX || after->col[c].kind == VALUE_ABSENT ||
-				before->col[c].kind == VALUE_ABSENT)
-				return true;
-			if (after->col[c].kind != VALUE_UNCHANGED &&
-				!value_equal(&before->col[c], &after->col[c]))
-				return true;
-		}
-		return false;
+	if (!changes && !identity)
+		return;
+	if (before != NULL)
+		add_key(p, k, before, TOKEN_W, out);
+	if (after != NULL && changes)
+		add_key(p, k, after, TOKEN_W, out);
+}
+
+void
+token_row(const struct token_plan *p, enum event_kind op, const struct row *before,
+	const struct row *after, struct token_list *out)
+{
+	const struct row *b = op != EVENT_INSERT ? before : NULL,
+			 *a = op != EVENT_DELETE ? after : NULL;
+	bool key_moved = op == EVENT_DELETE;
+
+	token_add(out, p->table, TOKEN_R);
+	if (p->keyless != 0)
+		token_add(out, p->keyless, op == EVENT_INSERT ? TOKEN_R : TOKEN_W);
+	for (uint32_t i = 0; i < p->nuniques; i++) {
+		add_unique(p, &p->uniques[i], i == p->identity, b, a, out);
+		if (op == EVENT_UPDATE && key_changes(&p->uniques[i], before, after))
+			key_moved = true;
 	}
-
-	/* Old and new value of a unique index, if inserted, deleted or changed; the row's identity
-	 * always.
-	 */
-	static void add_unique(const struct token_plan *p, const struct key_plan *k, bool identity,
-		const struct row *before, const struct row *after, struct token_list *out)
-	{
-		bool both = before != NULL && after != NULL;
-		bool changes = !both || key_changes(k, before, after);
-
-		if (!changes && !identity)
-			return;
-		if (before != NULL)
-			add_key(p, k, before, TOKEN_W, out);
-		if (after != NULL && changes)
-			add_key(p, k, after, TOKEN_W, out);
+	for (uint32_t i = 0; i < p->nparents; i++) {
+		if (a != NULL)
+			add_key(p, &p->parents[i], a, TOKEN_R, out);
+		if (b != NULL)
+			add_key(p, &p->parents[i], b, TOKEN_R, out);
 	}
+	if (p->cascade != 0)
+		token_add(out, p->cascade, p->cascades_down && key_moved ? TOKEN_W : TOKEN_R);
+}
 
-	void token_row(const struct token_plan *p, enum event_kind op, const struct row *before,
-		const struct row *after, struct token_list *out)
-	{
-		const struct row *b = op != EVENT_INSERT ? before : NULL,
-				 *a = op != EVENT_DELETE ? after : NULL;
-		bool key_moved = op == EVENT_DELETE;
+void
+token_chunk(const struct token_plan *p, struct token_list *out)
+{
+	token_add(out, p->table, TOKEN_C);
+	if (p->cascade != 0)
+		token_add(out, p->cascade, TOKEN_R);
+}
 
-		token_add(out, p->table, TOKEN_R);
-		if (p->keyless != 0)
-			token_add(out, p->keyless, op == EVENT_INSERT ? TOKEN_R : TOKEN_W);
-		for (uint32_t i = 0; i < p->nuniques; i++) {
-			add_unique(p, &p->uniques[i], i == p->identity, b, a, out);
-			if (op == EVENT_UPDATE && key_changes(&p->uniques[i], before, after))
-				key_moved = true;
-		}
-		for (uint32_t i = 0; i < p->nparents; i++) {
-			if (a != NULL)
-				add_key(p, &p->parents[i], a, TOKEN_R, out);
-			if (b != NULL)
-				add_key(p, &p->parents[i], b, TOKEN_R, out);
-		}
-		if (p->cascade != 0)
-			token_add(
-				out, p->cascade, p->cascades_down && key_moved ? TOKEN_W : TOKEN_R);
-	}
-
-	void token_chunk(const struct token_plan *p, struct token_list *out)
-	{
-		token_add(out, p->table, TOKEN_C);
-		if (p->cascade != 0)
-			token_add(out, p->cascade, TOKEN_R);
-	}
-
-	uint64_t token_component(const struct token_plan *p)
-	{
-		return p->component;
-	}
+uint64_t
+token_component(const struct token_plan *p)
+{
+	return p->component;
+}
