@@ -1,0 +1,310 @@
+/* describe.c - see describe.h. */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/mem.h"
+#include "common/mysql/describe.h"
+#include "common/mysql/token.h"
+
+static const struct {
+	const char *name;
+	enum type type;
+} types[] = {
+	{"tinyint", TYPE_INTEGER},
+	{"smallint", TYPE_INTEGER},
+	{"mediumint", TYPE_INTEGER},
+	{"int", TYPE_INTEGER},
+	{"bigint", TYPE_INTEGER},
+	{"float", TYPE_FLOAT},
+	{"double", TYPE_DOUBLE},
+	{"decimal", TYPE_DECIMAL},
+	{"date", TYPE_DATE},
+	{"time", TYPE_TIME},
+	{"datetime", TYPE_DATETIME},
+	{"timestamp", TYPE_TIMESTAMP},
+	{"year", TYPE_YEAR},
+	{"char", TYPE_TEXT},
+	{"varchar", TYPE_TEXT},
+	{"tinytext", TYPE_TEXT},
+	{"text", TYPE_TEXT},
+	{"mediumtext", TYPE_TEXT},
+	{"longtext", TYPE_TEXT},
+	{"bit", TYPE_BIT},
+	{"enum", TYPE_ENUM},
+	{"set", TYPE_SET},
+	{"json", TYPE_JSON},
+	{"geometry", TYPE_GEOMETRY},
+	{"point", TYPE_GEOMETRY},
+	{"linestring", TYPE_GEOMETRY},
+	{"polygon", TYPE_GEOMETRY},
+	{"multipoint", TYPE_GEOMETRY},
+	{"multilinestring", TYPE_GEOMETRY},
+	{"multipolygon", TYPE_GEOMETRY},
+	{"geometrycollection", TYPE_GEOMETRY},
+	{"geomcollection", TYPE_GEOMETRY},
+};
+
+enum type
+mysql_type(const char *data_type, const char *charset)
+{
+	for (size_t i = 0; i < COUNT_OF(types); i++)
+		if (strcasecmp(types[i].name, data_type) == 0)
+			return types[i].type == TYPE_TEXT && charset == NULL ? TYPE_BINARY
+									     : types[i].type;
+	return TYPE_BINARY;
+}
+
+void
+table_list_release(struct table_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		table_free(l->tables[i]);
+	free(l->tables);
+	*l = (struct table_list){0};
+}
+
+/* The list is sorted as the queries are: found by walking on, or from the start again. */
+static struct table *
+find(struct table_list *l, size_t *hint, const char *db, const char *name)
+{
+	for (size_t n = 0; n < l->count; n++) {
+		size_t i = (*hint + n) % l->count;
+
+		if (strcmp(l->tables[i]->name, name) == 0 && strcmp(l->tables[i]->db, db) == 0) {
+			*hint = i;
+			return l->tables[i];
+		}
+	}
+	return NULL;
+}
+
+static void
+add_filter(struct client *c, struct buf *b, const char *prefix, const char *db, const char *name)
+{
+	if (db == NULL) {
+		buf_printf(b,
+			"%sTABLE_SCHEMA NOT IN "
+			"('mysql','information_schema','performance_schema','sys')",
+			prefix);
+		return;
+	}
+	buf_printf(b, "%sTABLE_SCHEMA = ", prefix);
+	client_quote(c, b, db, strlen(db));
+	if (name != NULL) {
+		buf_printf(b, " AND %sTABLE_NAME = ", prefix);
+		client_quote(c, b, name, strlen(name));
+	}
+}
+
+static uint64_t
+number(const char *s)
+{
+	return s != NULL ? strtoull(s, NULL, 10) : 0;
+}
+
+static enum rc
+read_tables(struct client *c, const char *filter, struct table_list *out, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(c, &res, e,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, DATA_LENGTH FROM "
+		"information_schema.TABLES t "
+		"WHERE TABLE_TYPE = 'BASE TABLE' AND %s ORDER BY TABLE_SCHEMA, TABLE_NAME",
+		filter);
+
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL) {
+		struct table *t = table_new(row[0], row[1]);
+
+		t->engine = row[2] != NULL ? xstrdup(row[2]) : NULL;
+		t->rows = number(row[3]);
+		t->bytes = number(row[4]);
+		grow(&out->tables, &out->cap, out->count + 1, sizeof(struct table *));
+		out->tables[out->count++] = t;
+	}
+	mysql_free_result(res);
+	return RC_OK;
+}
+
+/* enum('a','b''c'): the labels, unquoted. */
+static void
+read_labels(struct column *col, const char *native)
+{
+	struct tokens t;
+	struct tok k;
+
+	tokens_init(&t, native, strlen(native), false, true);
+	while ((k = tokens_next(&t)).kind != TOK_END) {
+		if (k.kind != TOK_STRING)
+			continue;
+		col->labels = xreallocarray(col->labels, col->nlabels + 1, sizeof *col->labels);
+		col->labels[col->nlabels++] = tok_name(&t, &k);
+	}
+}
+
+static void
+read_column(struct table *t, MYSQL_ROW row)
+{
+	const char *data_type = row[3], *native = row[4], *extra = row[9];
+	struct column *col = table_add_column(t, row[2], mysql_type(data_type, row[10]));
+
+	col->native = xstrdup(native);
+	col->is_unsigned = strstr(native, "unsigned") != NULL || col->type == TYPE_YEAR ||
+			   col->type == TYPE_SET;
+	col->nullable = strcmp(row[5], "YES") == 0;
+	col->length = (uint32_t)number(row[6]);
+	col->precision = (uint32_t)number(row[7]);
+	if (col->type == TYPE_BIT)
+		col->length = col->precision;
+	col->scale =
+		col->type == TYPE_DECIMAL ? (uint32_t)number(row[8]) : (uint32_t)number(row[12]);
+	col->charset = row[10] != NULL ? xstrdup(row[10]) : NULL;
+	col->collation = row[11] != NULL ? xstrdup(row[11]) : NULL;
+	col->auto_increment = strstr(extra, "auto_increment") != NULL;
+	col->generated = strstr(extra, "VIRTUAL") != NULL || strstr(extra, "STORED") != NULL ||
+			 strstr(extra, "PERSISTENT") != NULL;
+	if (col->type == TYPE_ENUM || col->type == TYPE_SET)
+		read_labels(col, native);
+}
+
+static enum rc
+read_columns(struct client *c, const char *filter, struct table_list *out, struct err *e)
+{
+	size_t hint = 0;
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(c, &res, e,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, "
+		"IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, "
+		"NUMERIC_PRECISION, NUMERIC_SCALE, EXTRA, CHARACTER_SET_NAME, COLLATION_NAME, "
+		"DATETIME_PRECISION "
+		"FROM information_schema.COLUMNS t WHERE %s ORDER BY TABLE_SCHEMA, TABLE_NAME, "
+		"ORDINAL_POSITION",
+		filter);
+
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL) {
+		struct table *t = find(out, &hint, row[0], row[1]);
+
+		if (t != NULL)
+			read_column(t, row);
+	}
+	mysql_free_result(res);
+	return RC_OK;
+}
+
+static enum rc
+read_indexes(struct client *c, const char *filter, struct table_list *out, struct err *e)
+{
+	struct index *ix = NULL;
+	size_t hint = 0;
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(c, &res, e,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, INDEX_NAME, NON_UNIQUE, SEQ_IN_INDEX, "
+		"COLUMN_NAME, SUB_PART "
+		"FROM information_schema.STATISTICS t WHERE %s ORDER BY TABLE_SCHEMA, TABLE_NAME, "
+		"INDEX_NAME <> 'PRIMARY', INDEX_NAME, SEQ_IN_INDEX",
+		filter);
+
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL) {
+		struct table *t = find(out, &hint, row[0], row[1]);
+
+		if (t == NULL)
+			continue;
+		if (number(row[4]) == 1)
+			ix = table_add_index(t, row[2], strcmp(row[2], "PRIMARY") == 0,
+				strcmp(row[3], "0") == 0);
+		index_add_part(ix, row[5] != NULL ? table_column(t, row[5]) : UINT32_MAX,
+			(uint32_t)number(row[6]));
+	}
+	mysql_free_result(res);
+	return RC_OK;
+}
+
+static enum fk_action
+action(const char *rule)
+{
+	if (strcmp(rule, "CASCADE") == 0)
+		return FK_CASCADE;
+	if (strcmp(rule, "SET NULL") == 0)
+		return FK_SET_NULL;
+	return strcmp(rule, "SET DEFAULT") == 0 ? FK_SET_DEFAULT : FK_NONE;
+}
+
+static enum rc
+read_fks(struct client *c, const char *filter, struct table_list *out, struct err *e)
+{
+	struct foreign_key *fk = NULL;
+	size_t hint = 0;
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(c, &res, e,
+		"SELECT t.TABLE_SCHEMA, t.TABLE_NAME, t.CONSTRAINT_NAME, t.COLUMN_NAME, "
+		"t.REFERENCED_TABLE_SCHEMA, "
+		"t.REFERENCED_TABLE_NAME, t.REFERENCED_COLUMN_NAME, t.ORDINAL_POSITION, "
+		"r.DELETE_RULE, r.UPDATE_RULE "
+		"FROM information_schema.KEY_COLUMN_USAGE t JOIN "
+		"information_schema.REFERENTIAL_CONSTRAINTS r "
+		"ON r.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = "
+		"t.CONSTRAINT_NAME "
+		"AND r.TABLE_NAME = t.TABLE_NAME WHERE t.REFERENCED_TABLE_NAME IS NOT NULL AND %s "
+		"ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME, t.CONSTRAINT_NAME, t.ORDINAL_POSITION",
+		filter);
+
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL) {
+		struct table *t = find(out, &hint, row[0], row[1]);
+		uint32_t n;
+
+		if (t == NULL)
+			continue;
+		if (number(row[7]) == 1) {
+			fk = table_add_fk(t, row[2]);
+			fk->ref_db = xstrdup(row[4]);
+			fk->ref_table = xstrdup(row[5]);
+			fk->on_delete = action(row[8]);
+			fk->on_update = action(row[9]);
+		}
+		n = fk->ncolumns++;
+		fk->columns = xreallocarray(fk->columns, n + 1, sizeof *fk->columns);
+		fk->ref_columns = xreallocarray(fk->ref_columns, n + 1, sizeof *fk->ref_columns);
+		fk->columns[n] = table_column(t, row[3]);
+		fk->ref_columns[n] = xstrdup(row[6]);
+	}
+	mysql_free_result(res);
+	return RC_OK;
+}
+
+enum rc
+mysql_describe(
+	struct client *c, const char *db, const char *name, struct table_list *out, struct err *e)
+{
+	struct buf filter;
+	enum rc rc;
+
+	buf_init(&filter);
+	add_filter(c, &filter, "t.", db, name);
+	rc = client_run(c, e, "SET NAMES utf8mb4");
+	if (rc == RC_OK)
+		rc = read_tables(c, buf_text(&filter), out, e);
+	if (rc == RC_OK && out->count != 0)
+		rc = read_columns(c, buf_text(&filter), out, e);
+	if (rc == RC_OK && out->count != 0)
+		rc = read_indexes(c, buf_text(&filter), out, e);
+	if (rc == RC_OK && out->count != 0)
+		rc = read_fks(c, buf_text(&filter), out, e);
+	if (rc == RC_OK)
+		rc = client_run(c, e, "SET NAMES binary");
+	buf_release(&filter);
+	return rc;
+}

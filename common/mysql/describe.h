@@ -1,0 +1,29 @@
+/*
+ * describe.h - a server's tables as struct table, from information_schema.
+ */
+#ifndef COMMON_MYSQL_DESCRIBE_H
+#define COMMON_MYSQL_DESCRIBE_H
+
+#include "common/compat.h"
+
+#include "common/mysql/client.h"
+#include "common/schema.h"
+
+struct table_list {
+	struct table **tables;
+	size_t count;
+	size_t cap;
+};
+
+/*
+ * Base tables: one (db and name), all of a database (name NULL), or all but the
+ * system's (both NULL). A fixed number of queries however many there are.
+ */
+enum rc mysql_describe(struct client *c, const char *db, const char *name, struct table_list *out,
+	struct err *e) MUSTCHECK;
+void table_list_release(struct table_list *l);
+
+/* The canonical type of a DATA_TYPE. */
+enum type mysql_type(const char *data_type, const char *charset);
+
+#endif
