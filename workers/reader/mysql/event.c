@@ -60,10 +60,9 @@ binlog_split(const struct binlog_format *f, const unsigned char *p, size_t n,
 		return err_set(e, RC_DATA, "a binary log event of %zu bytes claims %u", n, ev->len);
 	ev->body = p + BINLOG_HEADER;
 	ev->body_len = n - BINLOG_HEADER;
+	/* The ROTATE that the server makes up has no checksum where the session asked for none. */
 	crc = f->checksum && ev->type != FORMAT_DESCRIPTION_EVENT &&
-	      (ev->flags & BINLOG_ARTIFICIAL) == 0;
-	/* An artificial ROTATE carries a CRC only where the session asked for checksums: by its
-	 * length it cannot be told. */
+	      !(ev->type == ROTATE_EVENT && (ev->flags & BINLOG_ARTIFICIAL) != 0);
 	if (!crc)
 		return RC_OK;
 	if (ev->body_len < CRC_LEN)

@@ -1,0 +1,551 @@
+/* value.c - see value.h. */
+#include "common/compat.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "workers/reader/mysql/value.h"
+
+/* enum_field_types of the server's headers. */
+enum field_type {
+	T_DECIMAL = 0,
+	T_TINY = 1,
+	T_SHORT = 2,
+	T_LONG = 3,
+	T_FLOAT = 4,
+	T_DOUBLE = 5,
+	T_NULL = 6,
+	T_TIMESTAMP = 7,
+	T_LONGLONG = 8,
+	T_INT24 = 9,
+	T_DATE = 10,
+	T_TIME = 11,
+	T_DATETIME = 12,
+	T_YEAR = 13,
+	T_NEWDATE = 14,
+	T_VARCHAR = 15,
+	T_BIT = 16,
+	T_TIMESTAMP2 = 17,
+	T_DATETIME2 = 18,
+	T_TIME2 = 19,
+	T_COMPRESSED_BLOB = 140,
+	T_COMPRESSED_VARCHAR = 141,
+	T_VECTOR = 242,
+	T_JSON = 245,
+	T_NEWDECIMAL = 246,
+	T_ENUM = 247,
+	T_SET = 248,
+	T_BLOB = 252,
+	T_VAR_STRING = 253,
+	T_STRING = 254,
+	T_GEOMETRY = 255
+};
+
+static void
+set_i64(struct arena *a, struct value *v, int64_t n)
+{
+	unsigned char *p = arena_alloc(a, 8);
+
+	put_u64(p, (uint64_t)n);
+	*v = (struct value){.kind = VALUE_BYTES, .len = 8, .data = p};
+}
+
+static void
+set_bytes(struct value *v, const unsigned char *p, size_t n)
+{
+	*v = (struct value){.kind = VALUE_BYTES, .len = (uint32_t)n, .data = p};
+}
+
+static void
+set_text(struct arena *a, struct value *v, const char *s, int n)
+{
+	set_bytes(v, arena_dup(a, s, (size_t)n), (size_t)n);
+}
+
+/* ---- numbers ---- */
+
+static int64_t
+sign_extend(uint64_t v, unsigned bytes, bool is_unsigned)
+{
+	unsigned shift = 64 - bytes * 8;
+
+	return is_unsigned || shift == 0 ? (int64_t)v : (int64_t)(v << shift) >> shift;
+}
+
+static uint64_t
+take_le(struct cursor *c, unsigned bytes)
+{
+	const unsigned char *p = cursor_take(c, bytes);
+	uint64_t v = 0;
+
+	for (unsigned i = 0; p != NULL && i < bytes; i++)
+		v |= (uint64_t)p[i] << (8 * i);
+	return v;
+}
+
+static uint64_t
+take_be(struct cursor *c, unsigned bytes)
+{
+	const unsigned char *p = cursor_take(c, bytes);
+	uint64_t v = 0;
+
+	for (unsigned i = 0; p != NULL && i < bytes; i++)
+		v = v << 8 | p[i];
+	return v;
+}
+
+static const unsigned digit_bytes[10] = {0, 1, 1, 2, 2, 3, 3, 4, 4, 4};
+
+/* `digits` digits from bytes whose sign has been taken off. */
+static void
+add_group(
+	struct buf *b, const unsigned char *p, unsigned bytes, unsigned digits, unsigned char flip)
+{
+	uint32_t v = 0;
+
+	for (unsigned i = 0; i < bytes; i++)
+		v = v << 8 | (unsigned char)(p[i] ^ flip);
+	buf_printf(b, "%0*" PRIu32, (int)digits, v);
+}
+
+size_t
+mysql_decimal_text(
+	const unsigned char *p, size_t n, unsigned precision, unsigned scale, struct buf *out)
+{
+	unsigned whole = precision - scale, lead = whole % 9, tail = scale % 9;
+	size_t size, at = 0, start;
+	unsigned char first[4];
+	unsigned char flip;
+
+	if (precision == 0 || precision > 65 || scale > precision)
+		return 0;
+	size = whole / 9 * 4 + digit_bytes[lead] + scale / 9 * 4 + digit_bytes[tail];
+	if (n < size || size == 0)
+		return 0;
+	flip = p[0] & 0x80 ? 0 : 0xff;
+	if (flip)
+		buf_putc(out, '-');
+	start = out->len;
+	for (unsigned g = 0; g < (lead != 0) + whole / 9 + scale / 9 + (tail != 0); g++) {
+		unsigned digits = g == 0 && lead != 0			     ? lead
+				  : g == (lead != 0) + whole / 9 + scale / 9 ? tail
+									     : 9;
+		unsigned bytes = digit_bytes[digits];
+
+		if (g == (unsigned)(lead != 0) + whole / 9) {
+			if (out->len == start)
+				buf_putc(out, '0');
+			buf_putc(out, '.');
+		}
+		memcpy(first, p + at, bytes);
+		if (at == 0)
+			first[0] ^= 0x80; /* the very first bit is kept inverted */
+		add_group(out, first, bytes, digits, flip);
+		at += bytes;
+	}
+	/* No leading zeros but the one before the point. */
+	{
+		size_t zeros = 0;
+
+		while (start + zeros + 1 < out->len && out->data[start + zeros] == '0' &&
+			out->data[start + zeros + 1] != '.')
+			zeros++;
+		memmove(out->data + start, out->data + start + zeros, out->len - start - zeros + 1);
+		out->len -= zeros;
+	}
+	return size;
+}
+
+static void
+take_decimal(struct cursor *c, const struct binlog_column *bc, struct arena *a, struct value *v)
+{
+	struct buf b;
+	size_t n;
+
+	buf_init(&b);
+	n = c->bad ? 0
+		   : mysql_decimal_text(c->p, cursor_left(c), bc->meta >> 8, bc->meta & 0xff, &b);
+	if (n == 0)
+		c->bad = true;
+	else
+		set_text(a, v, buf_text(&b), (int)b.len);
+	cursor_take(c, n);
+	buf_release(&b);
+}
+
+/* ---- dates and times ---- */
+
+/* ".123456" cut to `digits`. */
+static int
+add_fraction(char *to, uint32_t micros, unsigned digits)
+{
+	static const uint32_t powers[] = {1000000, 100000, 10000, 1000, 100, 10, 1};
+
+	if (digits == 0 || digits > 6)
+		return 0;
+	return snprintf(to, 16, ".%0*u", (int)digits, micros / powers[digits]);
+}
+
+static uint32_t
+take_fraction(struct cursor *c, unsigned digits)
+{
+	switch ((digits + 1) / 2) {
+	case 1:
+		return (uint32_t)take_be(c, 1) * 10000;
+	case 2:
+		return (uint32_t)take_be(c, 2) * 100;
+	case 3:
+		return (uint32_t)take_be(c, 3);
+	default:
+		return 0;
+	}
+}
+
+static void
+set_datetime(struct arena *a, struct value *v, unsigned y, unsigned mo, unsigned d, unsigned h,
+	unsigned mi, unsigned s, uint32_t micros, unsigned digits)
+{
+	char text[64];
+	int n = snprintf(text, sizeof text, "%04u-%02u-%02u %02u:%02u:%02u", y, mo, d, h, mi, s);
+
+	n += add_fraction(text + n, micros, digits);
+	set_text(a, v, text, n);
+}
+
+static void
+set_timestamp(struct arena *a, struct value *v, uint32_t seconds, uint32_t micros, unsigned digits)
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (seconds == 0 && micros == 0) {
+		set_datetime(a, v, 0, 0, 0, 0, 0, 0, 0, digits);
+		return;
+	}
+	gmtime_r(&t, &tm);
+	set_datetime(a, v, (unsigned)tm.tm_year + 1900, (unsigned)tm.tm_mon + 1,
+		(unsigned)tm.tm_mday, (unsigned)tm.tm_hour, (unsigned)tm.tm_min,
+		(unsigned)tm.tm_sec, micros, digits);
+}
+
+static void
+take_datetime2(struct cursor *c, unsigned digits, struct arena *a, struct value *v)
+{
+	uint64_t n = take_be(c, 5) - 0x8000000000u;
+	uint64_t ym = n >> 22 & 0x1ffff;
+	uint32_t micros = take_fraction(c, digits);
+
+	set_datetime(a, v, (unsigned)(ym / 13), (unsigned)(ym % 13), (unsigned)(n >> 17 & 31),
+		(unsigned)(n >> 12 & 31), (unsigned)(n >> 6 & 63), (unsigned)(n & 63), micros,
+		digits);
+}
+
+static void
+set_time(struct arena *a, struct value *v, bool negative, unsigned h, unsigned m, unsigned s,
+	uint32_t micros, unsigned digits)
+{
+	char text[64];
+	int n = snprintf(text, sizeof text, "%s%02u:%02u:%02u", negative ? "-" : "", h, m, s);
+
+	n += add_fraction(text + n, micros, digits);
+	set_text(a, v, text, n);
+}
+
+/* Integer part and fraction are one big-endian number with a bias; negative ones are its
+ * complement. */
+static void
+take_time2(struct cursor *c, unsigned digits, struct arena *a, struct value *v)
+{
+	unsigned frac_bytes = (digits + 1) / 2;
+	uint64_t bias = (uint64_t)0x800000 << (8 * frac_bytes);
+	int64_t n = (int64_t)take_be(c, 3 + frac_bytes) - (int64_t)bias;
+	uint64_t u = (uint64_t)(n < 0 ? -n : n), hms = u >> (8 * frac_bytes);
+	uint32_t frac = (uint32_t)(u & (((uint64_t)1 << (8 * frac_bytes)) - 1));
+
+	frac *= frac_bytes == 1 ? 10000 : frac_bytes == 2 ? 100 : 1;
+	set_time(a, v, n < 0, (unsigned)(hms >> 12 & 1023), (unsigned)(hms >> 6 & 63),
+		(unsigned)(hms & 63), frac, digits);
+}
+
+static void
+take_date(struct cursor *c, struct arena *a, struct value *v)
+{
+	uint32_t n = (uint32_t)take_le(c, 3);
+	char text[32];
+
+	set_text(a, v, text,
+		snprintf(text, sizeof text, "%04u-%02u-%02u", n >> 9, n >> 5 & 15, n & 31));
+}
+
+static void
+take_old_time(struct cursor *c, struct arena *a, struct value *v)
+{
+	int64_t n = sign_extend(take_le(c, 3), 3, false);
+	uint64_t u = (uint64_t)(n < 0 ? -n : n);
+
+	set_time(a, v, n < 0, (unsigned)(u / 10000), (unsigned)(u / 100 % 100), (unsigned)(u % 100),
+		0, 0);
+}
+
+static void
+take_old_datetime(struct cursor *c, struct arena *a, struct value *v)
+{
+	uint64_t n = take_le(c, 8), date = n / 1000000, time = n % 1000000;
+
+	set_datetime(a, v, (unsigned)(date / 10000), (unsigned)(date / 100 % 100),
+		(unsigned)(date % 100), (unsigned)(time / 10000), (unsigned)(time / 100 % 100),
+		(unsigned)(time % 100), 0, 0);
+}
+
+/* ---- strings ---- */
+
+static void
+take_string(
+	struct cursor *c, size_t max, const struct column *col, struct arena *a, struct value *v)
+{
+	size_t n = max < 256 ? cursor_u8(c) : cursor_u16(c);
+	const unsigned char *p = cursor_take(c, n);
+
+	if (p == NULL)
+		return;
+	/* BINARY(n) travels without its trailing zeros. */
+	if (col->type == TYPE_BINARY && n < col->length && strncmp(col->native, "binary", 6) == 0) {
+		unsigned char *padded = arena_calloc(a, 1, col->length);
+
+		memcpy(padded, p, n);
+		set_bytes(v, padded, col->length);
+		return;
+	}
+	set_bytes(v, p, n);
+}
+
+static void
+take_json(struct cursor *c, unsigned meta, struct arena *a, struct value *v)
+{
+	size_t n = take_le(c, meta);
+	const unsigned char *p = cursor_take(c, n);
+	struct buf b;
+
+	if (p == NULL)
+		return;
+	buf_init(&b);
+	if (n == 0)
+		buf_puts(&b, "null");
+	else if (!mysql_json_text(p, n, &b))
+		c->bad = true;
+	set_bytes(v, arena_dup(a, b.data, b.len), b.len);
+	buf_release(&b);
+}
+
+static void
+take_blob(struct cursor *c, unsigned meta, struct value *v)
+{
+	size_t n = meta <= 4 ? take_le(c, meta) : SIZE_MAX;
+	const unsigned char *p = cursor_take(c, n);
+
+	if (p != NULL)
+		set_bytes(v, p, n);
+}
+
+static void
+take_bit(struct cursor *c, unsigned meta, struct value *v)
+{
+	size_t n = (meta >> 8) + ((meta & 0xff) != 0);
+	const unsigned char *p = cursor_take(c, n);
+
+	if (p != NULL)
+		set_bytes(v, p, n);
+}
+
+static void
+take_integer(struct cursor *c, unsigned bytes, const struct column *col, struct arena *a,
+	struct value *v)
+{
+	set_i64(a, v, sign_extend(take_le(c, bytes), bytes, col->is_unsigned));
+}
+
+static enum rc
+take_value(struct cursor *c, const struct binlog_column *bc, const struct column *col,
+	struct arena *a, struct value *v, struct err *e)
+{
+	uint8_t year;
+
+	*v = (struct value){.kind = VALUE_BYTES};
+	switch (bc->type) {
+	case T_TINY:
+		take_integer(c, 1, col, a, v);
+		break;
+	case T_SHORT:
+		take_integer(c, 2, col, a, v);
+		break;
+	case T_INT24:
+		take_integer(c, 3, col, a, v);
+		break;
+	case T_LONG:
+		take_integer(c, 4, col, a, v);
+		break;
+	case T_LONGLONG:
+		take_integer(c, 8, col, a, v);
+		break;
+	case T_FLOAT:
+		set_bytes(v, cursor_take(c, 4), 4);
+		break;
+	case T_DOUBLE:
+		set_bytes(v, cursor_take(c, 8), 8);
+		break;
+	case T_NEWDECIMAL:
+		take_decimal(c, bc, a, v);
+		break;
+	case T_YEAR:
+		year = cursor_u8(c);
+		set_i64(a, v, year == 0 ? 0 : 1900 + year);
+		break;
+	case T_DATE:
+	case T_NEWDATE:
+		take_date(c, a, v);
+		break;
+	case T_TIME:
+		take_old_time(c, a, v);
+		break;
+	case T_DATETIME:
+		take_old_datetime(c, a, v);
+		break;
+	case T_TIMESTAMP:
+		set_timestamp(a, v, (uint32_t)take_le(c, 4), 0, 0);
+		break;
+	case T_TIMESTAMP2: {
+		uint32_t seconds = (uint32_t)take_be(c, 4);
+
+		set_timestamp(a, v, seconds, take_fraction(c, bc->meta), bc->meta);
+		break;
+	}
+	case T_DATETIME2:
+		take_datetime2(c, bc->meta, a, v);
+		break;
+	case T_TIME2:
+		take_time2(c, bc->meta, a, v);
+		break;
+	case T_ENUM:
+	case T_SET:
+		if (bc->meta > 8)
+			c->bad = true;
+		else
+			set_i64(a, v, (int64_t)take_le(c, bc->meta));
+		break;
+	case T_BIT:
+		take_bit(c, bc->meta, v);
+		break;
+	case T_VARCHAR:
+	case T_VAR_STRING:
+	case T_STRING:
+		take_string(c, bc->meta, col, a, v);
+		break;
+	case T_JSON:
+		take_json(c, bc->meta, a, v);
+		break;
+	case T_BLOB:
+	case T_GEOMETRY:
+	case T_VECTOR:
+		take_blob(c, bc->meta, v);
+		break;
+	default:
+		return err_set(e, RC_DATA,
+			"column \"%s\" has type %u in the binary log, which is not supported",
+			col->name, bc->type);
+	}
+	return RC_OK;
+}
+
+static bool
+bit(const unsigned char *bits, uint32_t i)
+{
+	return bits[i / 8] >> (i % 8) & 1;
+}
+
+enum rc
+binlog_row(const struct binlog_table *bt, const struct table *t, const unsigned char *present,
+	struct cursor *c, struct arena *a, struct row *out, struct err *e)
+{
+	const unsigned char *nulls;
+	uint32_t count = 0, k = 0;
+
+	for (uint32_t i = 0; i < bt->ncolumns; i++)
+		count += bit(present, i);
+	nulls = cursor_take(c, (count + 7) / 8);
+	out->ncols = bt->ncolumns;
+	out->col = arena_alloc(a, bt->ncolumns * sizeof *out->col);
+	for (uint32_t i = 0; i < bt->ncolumns && !c->bad; i++) {
+		enum rc rc;
+
+		out->col[i] = (struct value){.kind = VALUE_ABSENT};
+		if (!bit(present, i))
+			continue;
+		if (nulls != NULL && bit(nulls, k++)) {
+			out->col[i].kind = VALUE_NULL;
+			continue;
+		}
+		rc = take_value(c, &bt->columns[i], &t->columns[i], a, &out->col[i], e);
+		if (rc != RC_OK)
+			return rc;
+	}
+	if (c->bad)
+		return err_set(e, RC_DATA,
+			"a row of %s.%s in the binary log is damaged, or its columns are not what "
+			"we know",
+			bt->db, bt->name);
+	return RC_OK;
+}
+
+bool
+binlog_fits(const struct binlog_column *bc, const struct column *col)
+{
+	switch (bc->type) {
+	case T_TINY:
+	case T_SHORT:
+	case T_INT24:
+	case T_LONG:
+	case T_LONGLONG:
+		return col->type == TYPE_INTEGER;
+	case T_FLOAT:
+		return col->type == TYPE_FLOAT;
+	case T_DOUBLE:
+		return col->type == TYPE_DOUBLE;
+	case T_NEWDECIMAL:
+		return col->type == TYPE_DECIMAL && col->precision == (bc->meta >> 8) &&
+		       col->scale == (bc->meta & 0xffu);
+	case T_YEAR:
+		return col->type == TYPE_YEAR;
+	case T_DATE:
+	case T_NEWDATE:
+		return col->type == TYPE_DATE;
+	case T_TIME:
+	case T_TIME2:
+		return col->type == TYPE_TIME;
+	case T_DATETIME:
+	case T_DATETIME2:
+		return col->type == TYPE_DATETIME;
+	case T_TIMESTAMP:
+	case T_TIMESTAMP2:
+		return col->type == TYPE_TIMESTAMP;
+	case T_ENUM:
+		return col->type == TYPE_ENUM;
+	case T_SET:
+		return col->type == TYPE_SET;
+	case T_BIT:
+		return col->type == TYPE_BIT;
+	case T_JSON:
+		return col->type == TYPE_JSON;
+	case T_GEOMETRY:
+		return col->type == TYPE_GEOMETRY;
+	case T_VARCHAR:
+	case T_VAR_STRING:
+	case T_STRING:
+	case T_BLOB:
+	case T_VECTOR:
+		return col->type == TYPE_TEXT || col->type == TYPE_BINARY || col->type == TYPE_JSON;
+	default:
+		return false;
+	}
+}
