@@ -1,0 +1,435 @@
+/* source.c - the MySQL source engine: identity, positions, catalog; see source.h. */
+#include "common/compat.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "common/mysql/describe.h"
+#include "common/mysql/quote.h"
+#include "workers/reader/mysql/source.h"
+
+/* ---- positions ---- */
+
+void
+position_init(struct mysql_position *p, bool mariadb)
+{
+	*p = (struct mysql_position){0};
+	gtid_init(&p->gtids, mariadb);
+}
+
+void
+position_release(struct mysql_position *p)
+{
+	gtid_release(&p->gtids);
+}
+
+enum rc
+position_parse(struct mysql_position *p, bool mariadb, const char *text, struct err *e)
+{
+	const char *gtid = strstr(text, " gtid=");
+	size_t n = gtid != NULL ? (size_t)(gtid - text) : strlen(text);
+	const char *colon = memrchr(text, ':', n);
+
+	position_init(p, mariadb);
+	if (colon == NULL || (size_t)(colon - text) >= sizeof p->file ||
+		sscanf(colon + 1, "%" SCNu64, &p->offset) != 1)
+		return err_set(e, RC_CONFIG, "\"%s\" is not a position in a MySQL log", text);
+	memcpy(p->file, text, (size_t)(colon - text));
+	if (gtid == NULL)
+		return RC_OK;
+	p->has_gtids = true;
+	return gtid_parse(&p->gtids, mariadb, gtid + 6, e);
+}
+
+void
+position_print(const struct mysql_position *p, struct buf *b)
+{
+	buf_printf(b, "%s:%" PRIu64, p->file, p->offset);
+	if (p->has_gtids) {
+		buf_puts(b, " gtid=");
+		gtid_print(&p->gtids, b);
+	}
+}
+
+struct logpos
+position_at(const char *file, uint64_t offset)
+{
+	const char *dot = strrchr(file, '.');
+
+	return (struct logpos){
+		.file = dot != NULL ? strtoull(dot + 1, NULL, 10) : 0, .offset = offset};
+}
+
+static const char *
+status_statement(const struct client *c)
+{
+	return !c->server.mariadb && c->server.version >= 80200 ? "SHOW BINARY LOG STATUS"
+								: "SHOW MASTER STATUS";
+}
+
+enum rc
+position_of_log_end(struct client *c, struct mysql_position *p, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(c, &res, e, "%s", status_statement(c));
+
+	if (rc != RC_OK)
+		return rc;
+	row = mysql_fetch_row(res);
+	if (row == NULL) {
+		rc = err_set(e, RC_CONFIG, "the source writes no binary log");
+		err_remedy(e, "set log_bin and server_id at the source and restart it");
+	} else {
+		snprintf(p->file, sizeof p->file, "%s", row[0]);
+		p->offset = strtoull(row[1], NULL, 10);
+	}
+	mysql_free_result(res);
+	return rc;
+}
+
+/* ---- life ---- */
+
+static enum rc
+mysql_create(const struct source_env *env, struct source **out, struct err *e)
+{
+	struct mysql_source *s = xcalloc(1, sizeof *s);
+
+	(void)e;
+	s->base.ops = source_find("mysql");
+	s->env = *env;
+	pthread_mutex_init(&s->log_lock, NULL);
+	*out = &s->base;
+	return RC_OK;
+}
+
+static void
+mysql_free(struct source *base)
+{
+	struct mysql_source *s = (struct mysql_source *)base;
+
+	client_close(&s->main);
+	client_close(&s->log);
+	pthread_mutex_destroy(&s->log_lock);
+	free(s);
+}
+
+static enum rc
+mysql_identify(struct source *base, char **id, struct err *e)
+{
+	struct mysql_source *s = (struct mysql_source *)base;
+	char *mode = NULL;
+	enum rc rc = client_open(&s->main, s->env.conf, "source", SOURCE_SQL_MODE, e);
+
+	if (rc != RC_OK)
+		return rc;
+	if (s->main.server.mariadb) {
+		s->use_gtid = true;
+		/* MariaDB has no uuid of a server: what stays with the data is its host, data
+		 * directory and server id. */
+		return client_value(&s->main, id, e,
+			"SELECT CONCAT(@@hostname, ':', @@datadir, ':', @@server_id)");
+	}
+	rc = client_value(&s->main, &mode, e, "SELECT @@gtid_mode");
+	s->use_gtid = rc == RC_OK && mode != NULL && strcmp(mode, "ON") == 0;
+	free(mode);
+	return client_value(&s->main, id, e, "SELECT @@server_uuid");
+}
+
+/* MariaDB: the position of a consistent snapshot has only visible predecessors. */
+static enum rc
+mariadb_tip(struct mysql_source *s, struct mysql_position *p, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	char *gtids = NULL;
+	enum rc rc = client_run(&s->main, e, "START TRANSACTION WITH CONSISTENT SNAPSHOT");
+
+	if (rc == RC_OK)
+		rc = client_query(&s->main, &res, e, "SHOW STATUS LIKE 'binlog_snapshot_%%'");
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL) {
+		if (strcasecmp(row[0], "binlog_snapshot_file") == 0)
+			snprintf(p->file, sizeof p->file, "%s", row[1]);
+		else if (strcasecmp(row[0], "binlog_snapshot_position") == 0)
+			p->offset = strtoull(row[1], NULL, 10);
+	}
+	mysql_free_result(res);
+	rc = client_value(&s->main, &gtids, e, "SELECT BINLOG_GTID_POS('%s', %" PRIu64 ")", p->file,
+		p->offset);
+	if (rc == RC_OK && gtids != NULL && *gtids != '\0') {
+		rc = gtid_parse(&p->gtids, true, gtids, e);
+		p->has_gtids = true;
+	}
+	free(gtids);
+	return rc == RC_OK ? client_run(&s->main, e, "COMMIT") : rc;
+}
+
+/* MySQL: gtid_executed is moved after the engine's commit; file and offset are only where to look.
+ */
+static enum rc
+mysql_gtid_tip(struct mysql_source *s, struct mysql_position *p, struct err *e)
+{
+	char *gtids = NULL;
+	enum rc rc = position_of_log_end(&s->main, p, e);
+
+	if (rc != RC_OK || !s->use_gtid)
+		return rc;
+	rc = client_value(&s->main, &gtids, e, "SELECT REPLACE(@@GLOBAL.gtid_executed, '\\n', '')");
+	if (rc == RC_OK && gtids != NULL)
+		rc = gtid_parse(&p->gtids, false, gtids, e);
+	p->has_gtids = true;
+	free(gtids);
+	return rc;
+}
+
+static enum rc
+mysql_tip(struct source *base, char **position, struct logpos *at, struct err *e)
+{
+	struct mysql_source *s = (struct mysql_source *)base;
+	struct mysql_position p;
+	struct buf b;
+	enum rc rc;
+
+	position_init(&p, s->main.server.mariadb);
+	rc = s->main.server.mariadb ? mariadb_tip(s, &p, e) : mysql_gtid_tip(s, &p, e);
+	if (rc == RC_OK && *p.file == '\0')
+		rc = err_set(e, RC_CONFIG, "the source writes no binary log");
+	if (rc == RC_OK) {
+		buf_init(&b);
+		position_print(&p, &b);
+		*position = (char *)b.data;
+		*at = position_at(p.file, p.offset);
+	}
+	position_release(&p);
+	return rc;
+}
+
+/* ---- catalog ---- */
+
+static bool
+selected(const struct mysql_source *s, const struct table *t)
+{
+	return strcmp(t->db, conf_str(s->env.conf, "state_schema")) != 0 &&
+	       routes_table(s->env.routes, t->db, t->name);
+}
+
+static bool
+no_such_table(const struct err *e)
+{
+	return e->code == 1146 || e->code == 1049;
+}
+
+static enum rc
+pin(struct mysql_source *s, const struct table *t, bool *gone, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	buf_puts(&b, "SELECT 1 FROM ");
+	mysql_quote_table(&b, t->db, t->name);
+	buf_puts(&b, " LIMIT 1");
+	rc = client_run(&s->main, e, "%s", buf_text(&b));
+	buf_release(&b);
+	*gone = rc != RC_OK && no_such_table(e);
+	return *gone ? RC_OK : rc;
+}
+
+static enum rc
+show_create(struct mysql_source *s, const char *what, const char *db, const char *name,
+	unsigned field, char **sql, struct err *e)
+{
+	struct buf b;
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc;
+
+	*sql = NULL;
+	buf_init(&b);
+	mysql_quote_table(&b, db, name);
+	rc = client_query(&s->main, &res, e, "SHOW CREATE %s %s", what, buf_text(&b));
+	buf_release(&b);
+	if (rc != RC_OK)
+		return rc;
+	row = mysql_fetch_row(res);
+	if (row != NULL && mysql_num_fields(res) > field && row[field] != NULL)
+		*sql = xstrdup(row[field]);
+	mysql_free_result(res);
+	return *sql != NULL ? RC_OK
+			    : err_set(e, RC_CONFIG,
+				      "cannot read the definition of %s %s.%s: no right to see it",
+				      what, db, name);
+}
+
+static enum rc
+add_tables(struct mysql_source *s, struct table_list *tables, struct catalog *out, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < tables->count && rc == RC_OK; i++) {
+		struct table *t = tables->tables[i];
+		struct catalog_object *o;
+
+		if (!selected(s, t))
+			continue;
+		o = catalog_add(out, OBJECT_TABLE, t->db, t->name);
+		o->table = t;
+		tables->tables[i] = NULL;
+		rc = show_create(s, "TABLE", t->db, t->name, 1, &o->sql, e);
+	}
+	return rc;
+}
+
+static const struct {
+	enum object_kind kind;
+	const char *what;
+	const char *list; /* schema, name */
+	unsigned field;	  /* of SHOW CREATE's row */
+} others[] = {
+	{OBJECT_FUNCTION, "FUNCTION",
+		"SELECT ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES WHERE "
+		"ROUTINE_TYPE = 'FUNCTION' ORDER BY 1, 2",
+		2},
+	{OBJECT_PROCEDURE, "PROCEDURE",
+		"SELECT ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES WHERE "
+		"ROUTINE_TYPE = 'PROCEDURE' ORDER BY 1, 2",
+		2},
+	{OBJECT_VIEW, "VIEW",
+		"SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.VIEWS ORDER BY 1, 2", 1},
+};
+
+/* Views, functions and procedures of databases that are selected as a whole. */
+static enum rc
+add_others(struct mysql_source *s, struct catalog *out, struct err *e)
+{
+	for (size_t i = 0; i < COUNT_OF(others); i++) {
+		MYSQL_RES *res;
+		MYSQL_ROW row;
+		enum rc rc = client_query(&s->main, &res, e, "%s", others[i].list);
+
+		if (rc != RC_OK)
+			return rc;
+		while (rc == RC_OK && (row = mysql_fetch_row(res)) != NULL) {
+			struct catalog_object *o;
+
+			if (strcmp(row[0], "sys") == 0 ||
+				strcmp(row[0], conf_str(s->env.conf, "state_schema")) == 0 ||
+				!routes_database(s->env.routes, row[0]))
+				continue;
+			o = catalog_add(out, others[i].kind, row[0], row[1]);
+			rc = show_create(
+				s, others[i].what, row[0], row[1], others[i].field, &o->sql, e);
+		}
+		mysql_free_result(res);
+		if (rc != RC_OK)
+			return rc;
+	}
+	return RC_OK;
+}
+
+/* A view stands behind the views that its text names: as often over the list as it takes. */
+static void
+order_views(struct catalog *c)
+{
+	for (uint32_t pass = 0; pass < c->count; pass++) {
+		bool moved = false;
+
+		for (uint32_t i = 0; i < c->count; i++) {
+			struct buf name;
+
+			if (c->objects[i].kind != OBJECT_VIEW)
+				continue;
+			for (uint32_t k = i + 1; k < c->count; k++) {
+				struct catalog_object swap = c->objects[k];
+
+				if (swap.kind != OBJECT_VIEW)
+					continue;
+				buf_init(&name);
+				mysql_quote_table(&name, swap.db, swap.name);
+				if (strstr(c->objects[i].sql, buf_text(&name)) != NULL) {
+					memmove(&c->objects[i + 1], &c->objects[i],
+						(k - i) * sizeof swap);
+					c->objects[i] = swap;
+					moved = true;
+				}
+				buf_release(&name);
+			}
+		}
+		if (!moved)
+			return;
+	}
+}
+
+static enum rc
+pin_all(struct mysql_source *s, struct err *e)
+{
+	struct table_list list = {0};
+	enum rc rc = mysql_describe(&s->main, NULL, NULL, &list, e);
+
+	if (rc == RC_OK)
+		rc = client_run(&s->main, e, "START TRANSACTION");
+	for (size_t i = 0; i < list.count && rc == RC_OK; i++) {
+		bool gone;
+
+		if (selected(s, list.tables[i]))
+			rc = pin(s, list.tables[i], &gone, e);
+	}
+	table_list_release(&list);
+	return rc;
+}
+
+static enum rc
+mysql_catalog(struct source *base, struct catalog *out, struct logpos *high, struct err *e)
+{
+	struct mysql_source *s = (struct mysql_source *)base;
+	struct table_list tables = {0};
+	struct mysql_position end;
+	struct err ignored;
+	enum rc rc = pin_all(s, e);
+
+	position_init(&end, s->main.server.mariadb);
+	if (rc == RC_OK)
+		rc = mysql_describe(&s->main, NULL, NULL, &tables, e);
+	if (rc == RC_OK)
+		rc = client_run(&s->main, e, "SET NAMES utf8mb4");
+	if (rc == RC_OK)
+		rc = add_tables(s, &tables, out, e);
+	if (rc == RC_OK)
+		rc = add_others(s, out, e);
+	if (rc == RC_OK)
+		rc = position_of_log_end(&s->main, &end, e);
+	if (rc == RC_OK) {
+		*high = position_at(end.file, end.offset);
+		order_views(out);
+	}
+	if (client_run(&s->main, &ignored, "SET NAMES binary") == RC_OK)
+		rc = client_run(&s->main, rc == RC_OK ? e : &ignored, "COMMIT") == RC_OK ? rc
+											 : RC_RETRY;
+	table_list_release(&tables);
+	position_release(&end);
+	return rc;
+}
+
+const struct source_ops mysql_source_ops = {
+	.kind = "mysql",
+	.create = mysql_create,
+	.free = mysql_free,
+	.check = mysql_check_source,
+	.identify = mysql_identify,
+	.tip = mysql_tip,
+	.catalog = mysql_catalog,
+	.stream = mysql_stream,
+	.wake = mysql_wake,
+	.lane_open = mysql_lane_open,
+	.lane_close = mysql_lane_close,
+	.lane_bound = mysql_lane_bound,
+	.lane_snapshot = mysql_lane_snapshot,
+	.lane_read = mysql_lane_read,
+	.lane_end = mysql_lane_end,
+};

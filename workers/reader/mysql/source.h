@@ -1,0 +1,70 @@
+/*
+ * source.h - the MySQL source: what its files share.
+ *
+ * source.c   the engine's table, identity, first position, catalog
+ * stream.c   the log thread: events into the feed
+ * lane.c     chunk bounds, snapshots, reading
+ * check.c    the precheck
+ */
+#ifndef WORKERS_READER_MYSQL_SOURCE_H
+#define WORKERS_READER_MYSQL_SOURCE_H
+
+#include "common/compat.h"
+
+#include <pthread.h>
+
+#include "common/mysql/client.h"
+#include "common/mysql/gtid.h"
+#include "workers/reader/source.h"
+
+struct mysql_source {
+	struct source base; /* first */
+	struct source_env env;
+	struct client main; /* catalog, positions: the opening thread's, then the log thread's */
+	struct client log;  /* the dump */
+	pthread_mutex_t log_lock; /* of log's life, for wake */
+	bool use_gtid;
+	volatile bool woken;
+};
+
+/*
+ * A place in a server's log: "mariadb-bin.000003:12345 gtid=0-1-22". The GTIDs
+ * rule where the server has them; file and offset order places within one server.
+ */
+struct mysql_position {
+	char file[512];
+	uint64_t offset;
+	struct gtid_set gtids;
+	bool has_gtids;
+};
+
+void position_init(struct mysql_position *p, bool mariadb);
+void position_release(struct mysql_position *p);
+enum rc position_parse(
+	struct mysql_position *p, bool mariadb, const char *text, struct err *e) MUSTCHECK;
+void position_print(const struct mysql_position *p, struct buf *b);
+struct logpos position_at(const char *file, uint64_t offset);
+/* The end of the server's log. */
+enum rc position_of_log_end(struct client *c, struct mysql_position *p, struct err *e) MUSTCHECK;
+
+enum rc mysql_stream(
+	struct source *s, const char *resume, const char *applied, struct err *e) MUSTCHECK;
+void mysql_wake(struct source *s);
+
+enum rc mysql_lane_open(struct source *s, struct source_lane **out, struct err *e) MUSTCHECK;
+void mysql_lane_close(struct source_lane *l);
+enum rc mysql_lane_bound(struct source_lane *l, const struct table *t, const struct buf *lo,
+	uint64_t rows, struct buf *hi, bool *last, struct err *e) MUSTCHECK;
+enum rc mysql_lane_snapshot(struct source_lane *l, const struct snapshot_request *req,
+	struct logpos *high, struct err *e) MUSTCHECK;
+enum rc mysql_lane_read(struct source_lane *l, const struct table *t, const struct buf *lo,
+	const struct buf *hi, row_cb cb, void *arg, struct err *e) MUSTCHECK;
+void mysql_lane_end(struct source_lane *l);
+
+enum rc mysql_check_source(
+	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
+
+/* What the reader's connections run under; nothing is refused on reading. */
+#define SOURCE_SQL_MODE ""
+
+#endif
