@@ -16,15 +16,24 @@ struct signal_watch {
 	struct signal_watch *next;
 };
 
+struct deferred {
+	deferred_cb cb;
+	void *arg;
+	struct deferred *next;
+};
+
 struct loop {
 	struct event_base *base;
 	struct signal_watch *signals;
+	struct event *defer; /* made active when the list below is not empty */
+	struct deferred *deferred, **deferred_end;
 };
 
 struct watch {
 	struct loop *loop;
 	struct event *event;
 	int fd;
+	int interest;
 	watch_cb cb;
 	void *arg;
 };
@@ -35,6 +44,26 @@ struct timer {
 	timer_cb cb;
 	void *arg;
 };
+
+/* What a deferred call defers comes in the next turn. */
+static void
+on_deferred(evutil_socket_t fd, short what, void *arg)
+{
+	struct loop *l = arg;
+	struct deferred *d = l->deferred;
+
+	(void)fd;
+	(void)what;
+	l->deferred = NULL;
+	l->deferred_end = &l->deferred;
+	while (d != NULL) {
+		struct deferred *next = d->next;
+
+		d->cb(d->arg);
+		free(d);
+		d = next;
+	}
+}
 
 struct loop *
 loop_new(void)
@@ -49,6 +78,10 @@ loop_new(void)
 	event_config_free(c);
 	if (l->base == NULL)
 		bug("cannot start the event loop");
+	l->defer = event_new(l->base, -1, 0, on_deferred, l);
+	if (l->defer == NULL)
+		bug("cannot start the event loop");
+	l->deferred_end = &l->deferred;
 	return l;
 }
 
@@ -64,6 +97,13 @@ loop_free(struct loop *l)
 		event_free(s->event);
 		free(s);
 	}
+	while (l->deferred != NULL) {
+		struct deferred *d = l->deferred;
+
+		l->deferred = d->next;
+		free(d);
+	}
+	event_free(l->defer);
 	event_base_free(l->base);
 	free(l);
 }
@@ -78,6 +118,17 @@ void
 loop_stop(struct loop *l)
 {
 	event_base_loopbreak(l->base);
+}
+
+void
+loop_defer(struct loop *l, deferred_cb cb, void *arg)
+{
+	struct deferred *d = xcalloc(1, sizeof *d);
+
+	*d = (struct deferred){.cb = cb, .arg = arg};
+	*l->deferred_end = d;
+	l->deferred_end = &d->next;
+	event_active(l->defer, 0, 0);
 }
 
 void *
@@ -107,7 +158,7 @@ watch_new(struct loop *l, int fd, int interest, watch_cb cb, void *arg)
 {
 	struct watch *w = xcalloc(1, sizeof *w);
 
-	*w = (struct watch){.loop = l, .fd = fd, .cb = cb, .arg = arg};
+	*w = (struct watch){.loop = l, .fd = fd, .interest = interest, .cb = cb, .arg = arg};
 	w->event = event_new(l->base, fd, flags(interest), on_watch, w);
 	if (w->event == NULL || (interest != 0 && event_add(w->event, NULL) != 0))
 		bug("cannot watch descriptor %d", fd);
@@ -117,6 +168,9 @@ watch_new(struct loop *l, int fd, int interest, watch_cb cb, void *arg)
 void
 watch_set(struct watch *w, int interest)
 {
+	if (interest == w->interest)
+		return;
+	w->interest = interest;
 	event_del(w->event);
 	event_assign(w->event, w->loop->base, w->fd, flags(interest), on_watch, w);
 	if (interest != 0 && event_add(w->event, NULL) != 0)

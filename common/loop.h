@@ -23,6 +23,7 @@ enum interest { LOOP_READ = 1, LOOP_WRITE = 2 };
 typedef void (*watch_cb)(void *arg, int what);
 typedef void (*timer_cb)(void *arg);
 typedef void (*signal_cb)(void *arg, int number);
+typedef void (*deferred_cb)(void *arg);
 
 struct loop *loop_new(void);
 void loop_free(struct loop *l);
@@ -41,6 +42,13 @@ void timer_once(struct timer *t, uint64_t ms);
 void timer_every(struct timer *t, uint64_t ms);
 void timer_clear(struct timer *t);
 void timer_free(struct timer *t);
+
+/*
+ * Calls cb once, after the callback that runs now has returned: to free what
+ * is in use further up. Of the loop's own thread. Calls that are still to be
+ * made when the loop is freed are dropped.
+ */
+void loop_defer(struct loop *l, deferred_cb cb, void *arg);
 
 /* For the life of the loop. */
 void loop_signal(struct loop *l, int number, signal_cb cb, void *arg);

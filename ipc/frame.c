@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/log.h"
 #include "ipc/frame.h"
 
 #define FRAME_HEAD 4u /* version, kind, flags, zero */
 #define WAIT_MS 50
+#define PIECE_OVERHEAD 16u /* of a fragment in the ring: the ring's head and ours, aligned */
 
 /* ---- sizes ---- */
 
@@ -110,6 +112,9 @@ w_raw(unsigned char **p, const void *from, size_t n)
 static void
 w_bytes(unsigned char **p, const void *from, size_t n)
 {
+	/* The three largest lengths are heads that mean something else. */
+	if (n >= HEAD_UNCHANGED)
+		bug("%zu bytes are too many for a frame's field", n);
 	w_u32(p, (uint32_t)n);
 	w_raw(p, from, n);
 }
@@ -243,19 +248,33 @@ frame_encode(const struct event *ev, unsigned char *to)
 static const char *
 r_str(struct cursor *c, struct arena *a)
 {
-	size_t n;
-	const unsigned char *p = cursor_bytes(c, &n);
+	size_t n = cursor_u32(c);
+	const unsigned char *p = cursor_take(c, n);
 
-	return p != NULL ? arena_strndup(a, (const char *)p, n) : "";
+	if (p == NULL || memchr(p, '\0', n) != NULL) {
+		c->bad = true;
+		return "";
+	}
+	return arena_strndup(a, (const char *)p, n);
+}
+
+static bool
+r_bool(struct cursor *c)
+{
+	uint8_t v = cursor_u8(c);
+
+	if (v > 1)
+		c->bad = true;
+	return v == 1;
 }
 
 static void
 r_range(struct cursor *c, const unsigned char **p, uint32_t *n)
 {
-	size_t len;
+	uint32_t len = cursor_u32(c);
 
-	*p = cursor_bytes(c, &len);
-	*n = (uint32_t)len;
+	*p = cursor_take(c, len);
+	*n = *p != NULL ? len : 0;
 }
 
 static void
@@ -315,7 +334,7 @@ r_chunk(struct cursor *c, struct event_chunk *k)
 	k->table = cursor_u32(c);
 	k->number = cursor_u32(c);
 	k->ring = cursor_u32(c);
-	k->last = cursor_u8(c) != 0;
+	k->last = r_bool(c);
 	r_range(c, &k->lo, &k->lo_len);
 	r_range(c, &k->hi, &k->hi_len);
 	k->rows = cursor_u64(c);
@@ -389,29 +408,36 @@ r_event(struct cursor *c, struct arena *a, struct event *ev)
 	}
 }
 
-/* Version and kind of a frame's head; the flags. */
+/* Copies the head, then checks the copy: the bytes may lie in the ring. */
 static enum rc
-check_head(const unsigned char *p, size_t n, struct err *e)
+check_head(const unsigned char *p, size_t n, unsigned char head[FRAME_HEAD], struct err *e)
 {
 	if (n < FRAME_HEAD)
 		return err_set(e, RC_BUG, "a frame of %zu bytes has no head", n);
-	if (p[0] != FRAME_VERSION || p[1] >= EVENT_COUNT)
+	memcpy(head, p, FRAME_HEAD);
+	if (head[0] != FRAME_VERSION || head[1] >= EVENT_COUNT)
 		return err_set(e, RC_CONFIG,
 			"a frame has version %u and kind %u: reader and writer are of different "
 			"age",
-			p[0], p[1]);
+			head[0], head[1]);
+	if ((head[2] & ~(FRAME_MORE | FRAME_CONT)) != 0 || head[3] != 0)
+		return err_set(e, RC_BUG, "the head of a frame is damaged");
 	return RC_OK;
 }
 
 enum rc
 frame_decode(const unsigned char *p, size_t n, struct arena *a, struct event *ev, struct err *e)
 {
+	unsigned char head[FRAME_HEAD];
 	struct cursor c;
-	enum rc rc = check_head(p, n, e);
+	enum rc rc = check_head(p, n, head, e);
 
+	*ev = (struct event){.kind = EVENT_COUNT};
 	if (rc != RC_OK)
 		return rc;
-	*ev = (struct event){.kind = (enum event_kind)p[1]};
+	if (head[2] != 0)
+		return err_set(e, RC_BUG, "a part of a large event was taken for the whole");
+	*ev = (struct event){.kind = (enum event_kind)head[1]};
 	cursor_init(&c, p + FRAME_HEAD, n - FRAME_HEAD);
 	r_event(&c, a, ev);
 	if (!cursor_done(&c))
@@ -431,27 +457,43 @@ set_head(unsigned char *p, enum event_kind kind, uint8_t flags)
 	p[3] = 0;
 }
 
+/* Body bytes of a fragment: a quarter of the ring, so that both sides can work at once. */
+static size_t
+piece_size(const struct ring *r)
+{
+	return ring_max_frame(r) / 2;
+}
+
+/* Room for one piece. Only before the first may the ring be said to be full. */
+static enum rc
+reserve_piece(struct ring *r, size_t n, bool first, const volatile bool *stop, unsigned char **to)
+{
+	enum rc rc;
+
+	while ((rc = ring_reserve(r, n, to)) == RC_AGAIN && !first && !*stop)
+		ring_wait_space(r, n, WAIT_MS);
+	return rc;
+}
+
 /* The body of a large event goes in pieces, each behind a head of its own. */
 static enum rc
 put_fragments(struct ring *r, const struct event *ev, size_t size, const volatile bool *stop)
 {
-	size_t piece = ring_max_frame(r) / 2, done = 0, body = size - FRAME_HEAD;
-	unsigned char *whole = xmalloc(size), *to;
-	enum rc rc = RC_OK;
+	size_t piece = piece_size(r), done = 0, body = size - FRAME_HEAD;
+	unsigned char *whole, *to;
+	enum rc rc;
 
+	/* A full ring is asked often: look before the work is done. */
+	if ((rc = ring_reserve(r, FRAME_HEAD + piece, &to)) != RC_OK)
+		return rc;
+	whole = xmalloc(size);
 	frame_encode(ev, whole);
 	while (done < body) {
 		size_t n = body - done < piece ? body - done : piece;
 		uint8_t flags = (uint8_t)((done + n < body ? FRAME_MORE : 0) |
 					  (done != 0 ? FRAME_CONT : 0));
 
-		while ((rc = ring_reserve(r, FRAME_HEAD + n, &to)) == RC_AGAIN &&
-			(done == 0 || !*stop)) {
-			if (done == 0)
-				break;
-			ring_wait_space(r, FRAME_HEAD + n, WAIT_MS);
-		}
-		if (rc != RC_OK)
+		if ((rc = reserve_piece(r, FRAME_HEAD + n, done == 0, stop, &to)) != RC_OK)
 			break;
 		set_head(to, ev->kind, flags);
 		memcpy(to + FRAME_HEAD, whole + FRAME_HEAD + done, n);
@@ -481,7 +523,7 @@ frame_put(struct ring *r, const struct event *ev, const volatile bool *stop)
 void
 frame_reader_init(struct frame_reader *fr, struct ring *ring)
 {
-	*fr = (struct frame_reader){.ring = ring};
+	*fr = (struct frame_reader){.ring = ring, .scanned = ring_released(ring)};
 }
 
 void
@@ -492,50 +534,81 @@ frame_reader_release(struct frame_reader *fr)
 }
 
 static enum rc
-join(struct frame_reader *fr, const struct ring_frame *f, struct frame_raw *raw, struct err *e)
+join(struct frame_reader *fr, const struct ring_frame *f, const unsigned char *head,
+	struct frame_raw *raw, struct err *e)
 {
-	bool cont = f->data[2] & FRAME_CONT, more = f->data[2] & FRAME_MORE;
-	size_t skip = cont ? FRAME_HEAD : 0, n = f->len - skip;
+	bool cont = head[2] & FRAME_CONT, more = head[2] & FRAME_MORE;
+	size_t n = f->len - FRAME_HEAD;
 
-	if (cont != fr->joining || (cont && fr->joined[1] != f->data[1]))
+	if (cont != fr->joining || (cont && fr->joined[1] != head[1]))
 		return err_set(e, RC_BUG, "fragments of a large event are out of order");
-	if (!cont)
-		fr->joined_len = 0;
-	if (n > UINT32_MAX - fr->joined_len)
+	if (fr->joined_len > UINT32_MAX - FRAME_HEAD - n)
 		return err_set(e, RC_BUG, "fragments of a large event never end");
-	grow(&fr->joined, &fr->joined_cap, fr->joined_len + n, 1);
-	memcpy(fr->joined + fr->joined_len, f->data + skip, n);
+	grow(&fr->joined, &fr->joined_cap, fr->joined_len + FRAME_HEAD + n, 1);
+	if (!cont) {
+		set_head(fr->joined, (enum event_kind)head[1], 0);
+		fr->joined_len = FRAME_HEAD;
+	}
+	memcpy(fr->joined + fr->joined_len, f->data + FRAME_HEAD, n);
 	fr->joined_len += n;
 	fr->joining = more;
-	/* The pieces are ours now. Only the last keeps its place, so that release goes on in order.
-	 */
 	if (more)
 		return RC_AGAIN;
-	*raw = (struct frame_raw){
-		.data = fr->joined, .len = fr->joined_len, .owned = true, .end = f->end};
+	*raw = (struct frame_raw){.data = fr->joined,
+		.len = fr->joined_len,
+		.owned = true,
+		.end = f->end,
+		.kind = (enum event_kind)head[1]};
 	fr->joined = NULL;
 	fr->joined_len = fr->joined_cap = 0;
 	return RC_OK;
 }
 
+/*
+ * The pieces have been copied, but a ring is released in order: they go as
+ * soon as the caller has given back all before the first. An event larger than
+ * the ring would wait for itself otherwise.
+ */
+static void
+give_back_pieces(struct frame_reader *fr)
+{
+	if (ring_released(fr->ring) >= fr->joined_from)
+		ring_release(fr->ring, fr->scanned);
+}
+
 enum rc
 frame_next(struct frame_reader *fr, struct frame_raw *raw, struct err *e)
 {
+	unsigned char head[FRAME_HEAD];
 	struct ring_frame f;
 	enum rc rc;
 
 	while ((rc = ring_next(fr->ring, &f, e)) == RC_OK) {
-		if ((rc = check_head(f.data, f.len, e)) != RC_OK)
+		if (!fr->joining)
+			fr->joined_from = fr->scanned;
+		fr->scanned = f.end;
+		if ((rc = check_head(f.data, f.len, head, e)) != RC_OK)
 			return rc;
-		if (!fr->joining && (f.data[2] & (FRAME_MORE | FRAME_CONT)) == 0)
-			*raw = (struct frame_raw){.data = f.data, .len = f.len, .end = f.end};
-		else
-			rc = join(fr, &f, raw, e);
-		if (rc == RC_AGAIN)
-			continue;
-		if (rc == RC_OK)
-			raw->kind = (enum event_kind)f.data[1];
-		return rc;
+		if (!fr->joining && head[2] == 0) {
+			*raw = (struct frame_raw){.data = f.data,
+				.len = f.len,
+				.end = f.end,
+				.kind = (enum event_kind)head[1]};
+			return RC_OK;
+		}
+		if ((rc = join(fr, &f, head, raw, e)) != RC_AGAIN)
+			return rc;
 	}
+	if (rc == RC_AGAIN && fr->joining)
+		give_back_pieces(fr);
 	return rc;
+}
+
+bool
+frame_stalled(const struct frame_reader *fr)
+{
+	size_t size = ring_size(fr->ring);
+
+	return fr->joining && ring_released(fr->ring) < fr->joined_from &&
+	       ring_fill(fr->ring) > size - piece_size(fr->ring) - PIECE_OVERHEAD;
 }

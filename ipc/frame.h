@@ -10,6 +10,10 @@
  * An event larger than ring_max_frame travels as fragments (FRAME_MORE on all
  * but the last), which the reader of the ring joins in memory of its own.
  *
+ * The pieces of an event that may be larger than the ring are given back while
+ * it is joined, but a ring is released in order: the caller must give back all
+ * before it, and call frame_next again after it has (see frame_stalled).
+ *
  * An unknown version or kind is RC_CONFIG (two programs of different age),
  * anything else that does not fit is RC_BUG: never a guess.
  */
@@ -35,8 +39,9 @@ size_t frame_size(const struct event *ev);
 /* Writes frame_size bytes. */
 void frame_encode(const struct event *ev, unsigned char *to);
 /*
- * Decodes one whole frame; arrays of values come from the arena, all else is
- * borrowed from the bytes. Every length is checked.
+ * Decodes one whole frame; arrays of values and strings (which get their NUL)
+ * come from the arena, all else is borrowed from the bytes. Every length is
+ * checked; a string with a NUL inside is damage.
  */
 enum rc frame_decode(const unsigned char *p, size_t n, struct arena *a, struct event *ev,
 	struct err *e) MUSTCHECK;
@@ -51,7 +56,9 @@ enum rc frame_put(struct ring *r, const struct event *ev, const volatile bool *s
 /* Reads events off a ring; joins fragments. */
 struct frame_reader {
 	struct ring *ring;
-	unsigned char *joined; /* a fragmented event's bytes: valid until the next frame_next */
+	uint64_t scanned;      /* end of the newest frame seen */
+	uint64_t joined_from;  /* where the first piece of the event that is being joined begins */
+	unsigned char *joined; /* its bytes so far */
 	size_t joined_len;
 	size_t joined_cap;
 	bool joining;
@@ -72,5 +79,11 @@ struct frame_raw {
 	enum event_kind kind;
 };
 enum rc frame_next(struct frame_reader *fr, struct frame_raw *raw, struct err *e) MUSTCHECK;
+/*
+ * After AGAIN: a large event is coming, the ring is full, and it is full of
+ * frames before that event which the caller holds. Nothing moves until the
+ * caller gives them back: whoever holds frames must ask.
+ */
+bool frame_stalled(const struct frame_reader *fr);
 
 #endif

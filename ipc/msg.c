@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "ipc/msg.h"
 
 #define HEAD 9u /* u32 length of the rest, u8 type, u32 generation */
@@ -68,21 +69,24 @@ msg_send(struct msg_end *m, enum msg_type type, const struct buf *body)
 	struct err ignored;
 	size_t n = body != NULL ? body->len : 0;
 
+	if (n > PROTO_MAX_MESSAGE - HEAD)
+		bug("a message \"%s\" of %zu bytes is too large", msg_name(type), n);
 	buf_u32(&m->out, (uint32_t)(n + HEAD - 4));
 	buf_u8(&m->out, (uint8_t)type);
 	buf_u32(&m->out, m->generation);
 	if (n != 0)
 		buf_add(&m->out, body->data, n);
-	/* What does not go now goes when the loop says that the socket takes more. */
-	if (msg_flush(m, &ignored) != RC_OK)
-		return;
+	/* What does not go now goes when the socket takes more; a lost peer is seen by receiving.
+	 */
+	(void)!msg_flush(m, &ignored);
 }
 
 enum rc
 msg_flush(struct msg_end *m, struct err *e)
 {
-	while (m->out.len != 0) {
-		ssize_t n = send(m->fd, m->out.data, m->out.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (m->out_done < m->out.len) {
+		ssize_t n = send(m->fd, m->out.data + m->out_done, m->out.len - m->out_done,
+			MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -90,9 +94,10 @@ msg_flush(struct msg_end *m, struct err *e)
 			return RC_AGAIN;
 		if (n < 0)
 			return err_errno(e, RC_RETRY, "cannot write to the control socket");
-		memmove(m->out.data, m->out.data + n, m->out.len - (size_t)n);
-		m->out.len -= (size_t)n;
+		m->out_done += (size_t)n;
 	}
+	buf_clear(&m->out);
+	m->out_done = 0;
 	return RC_OK;
 }
 
@@ -146,7 +151,7 @@ msg_receive(struct msg_end *m, struct msg *out, struct err *e)
 
 	for (;;) {
 		size_t left = m->in.len - m->in_done;
-		const unsigned char *p = m->in.data + m->in_done;
+		const unsigned char *p = left != 0 ? m->in.data + m->in_done : NULL;
 
 		length = left >= 4 ? get_u32(p) : 0;
 		if (left >= 4 && (length < HEAD - 4 || length > PROTO_MAX_MESSAGE))

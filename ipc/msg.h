@@ -21,8 +21,9 @@ struct msg_end {
 	enum msg_direction mine; /* what this end may send */
 	uint32_t generation;
 	struct buf in;
-	size_t in_done; /* bytes of `in` already handed out */
-	struct buf out;
+	size_t in_done;	 /* bytes of `in` already handed out */
+	struct buf out;	 /* len 0: nothing waits to be written */
+	size_t out_done; /* bytes of `out` already written */
 };
 
 struct msg {

@@ -40,6 +40,16 @@ r_buf(struct cursor *c, struct buf *b)
 		buf_add(b, p, n);
 }
 
+static bool
+r_bool(struct cursor *c)
+{
+	uint8_t v = cursor_u8(c);
+
+	if (v > 1)
+		c->bad = true;
+	return v == 1;
+}
+
 static enum table_state
 r_state(struct cursor *c)
 {
@@ -259,13 +269,13 @@ decode_resume_table(struct cursor *c, struct resume *out)
 	free(db);
 	free(name);
 	t->state = r_state(c);
-	t->inserted = cursor_u8(c) != 0;
+	t->inserted = r_bool(c);
 	r_buf(c, &t->schema);
 	n = r_count(c, 21);
 	for (uint32_t i = 0; i < n && cursor_ok(c); i++) {
 		struct resume_chunk *k = resume_add_chunk(t, cursor_u32(c));
 
-		k->last = cursor_u8(c) != 0;
+		k->last = r_bool(c);
 		k->rows = cursor_u64(c);
 		r_buf(c, &k->lo);
 		r_buf(c, &k->hi);
@@ -279,7 +289,7 @@ resume_decode(struct cursor *c, struct resume *out, struct err *e)
 	enum rc rc;
 
 	resume_init(out);
-	out->fresh = cursor_u8(c) != 0;
+	out->fresh = r_bool(c);
 	out->applied = cursor_strdup(c);
 	out->resume = cursor_strdup(c);
 	out->incarnation = cursor_u32(c);
@@ -370,6 +380,8 @@ report_conflict_decode(struct cursor *c, struct report_conflict *out, struct err
 	CONFLICT_TEXTS(X, out)
 #undef X
 	out->time_us = cursor_u64(c);
+	if (out->db == NULL || out->table == NULL || out->operation == NULL || out->kind == NULL)
+		c->bad = true;
 	if ((rc = finish(c, "conflict", e)) != RC_OK)
 		report_conflict_release(out);
 	return rc;

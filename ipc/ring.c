@@ -1,6 +1,7 @@
 /* ring.c - see ring.h. */
 #include "common/compat.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/mem.h"
 #include "ipc/ring.h"
 
@@ -87,6 +89,8 @@ ring_create(struct ring_fds *fds, size_t size, struct err *e)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	bool ok = true;
 
+	for (int i = 0; i < RING_FD_COUNT; i++)
+		fds->fd[i] = -1;
 	if (size < RING_MIN || size > RING_MAX || (size & (size - 1)) != 0)
 		return err_set(e, RC_CONFIG,
 			"cannot make a ring of %zu bytes: the size must be a power of two from 64 "
@@ -171,6 +175,21 @@ map_all(struct ring *r, struct err *e)
 	return RC_OK;
 }
 
+static size_t
+space(struct ring *r)
+{
+	uint64_t used;
+
+	/*
+	 * Acquire: partner of move_cursor in ring_release; what was read there is read before we
+	 * overwrite it. Seq_cst: partner of the same when we look again before we sleep.
+	 */
+	r->their_seen = atomic_load_explicit(&r->theirs->cursor, memory_order_seq_cst);
+	used = r->next - r->their_seen;
+	/* A consumer that claims to have released what was never there gets no room. */
+	return used > r->size ? 0 : r->size - (size_t)used;
+}
+
 enum rc
 ring_open(struct ring **out, const struct ring_fds *fds, enum ring_side side, struct err *e)
 {
@@ -199,7 +218,9 @@ ring_open(struct ring **out, const struct ring_fds *fds, enum ring_side side, st
 		return rc;
 	}
 	r->next = atomic_load(&r->mine->cursor);
-	r->their_seen = atomic_load(&r->theirs->cursor);
+	r->their_seen = r->next; /* nothing is believed before ring_next or space has looked */
+	if (side == RING_PRODUCER)
+		(void)space(r);
 	*out = r;
 	return RC_OK;
 }
@@ -269,22 +290,32 @@ drain_bell(int fd)
 }
 
 /*
- * After a cursor has moved: partner of the fence in sleep_unless. Either the
- * other side's second look sees the moved cursor, or we see its flag.
+ * No wake-up is lost because four accesses are seq_cst, and so have one order
+ * for both sides: here "store cursor, load flag", there "store flag, load
+ * cursor" (set_sleeping, then space or has_data). Whichever store is second is
+ * followed by a load that sees the first.
  */
 static void
-wake(struct ring *r, int bell)
+move_cursor(struct ring *r, uint64_t to, int bell)
 {
-	atomic_thread_fence(memory_order_seq_cst);
-	if (atomic_load_explicit(&r->theirs->sleeping, memory_order_relaxed) != 0)
+	/* Includes the release that space and ring_next acquire. */
+	atomic_store_explicit(&r->mine->cursor, to, memory_order_seq_cst);
+	if (atomic_load_explicit(&r->theirs->sleeping, memory_order_seq_cst) != 0)
 		ring_bell(bell);
 }
 
 static void
-set_sleeping(struct ring *r, uint32_t on)
+set_sleeping(struct ring *r)
 {
-	atomic_store_explicit(&r->mine->sleeping, on, memory_order_relaxed);
-	atomic_thread_fence(memory_order_seq_cst); /* partner: wake */
+	/* Partner: move_cursor's load. */
+	atomic_store_explicit(&r->mine->sleeping, 1, memory_order_seq_cst);
+}
+
+static void
+set_awake(struct ring *r)
+{
+	/* No order needed: a bell too many is drained at the next sleep. */
+	atomic_store_explicit(&r->mine->sleeping, 0, memory_order_relaxed);
 }
 
 static void
@@ -298,27 +329,24 @@ sleep_on(int bell, int timeout_ms)
 
 /* ---- producer ---- */
 
-static size_t
-space(struct ring *r)
+/* Room by what was last seen of the consumer: mostly enough, and no cache line is fetched. */
+static bool
+room_seen(const struct ring *r, size_t need)
 {
-	uint64_t used;
+	uint64_t used = r->next - r->their_seen;
 
-	/* Acquire: partner of the release in ring_release; what was read there is read before we
-	 * overwrite it. */
-	r->their_seen = atomic_load_explicit(&r->theirs->cursor, memory_order_acquire);
-	used = r->next - r->their_seen;
-	/* A consumer that claims to have released what was never there gets no room. */
-	return used > r->size ? 0 : r->size - (size_t)used;
+	return used <= r->size && need <= r->size - (size_t)used;
 }
 
 enum rc
 ring_reserve(struct ring *r, size_t n, unsigned char **to)
 {
-	size_t need = HEAD + ALIGNED(n);
+	size_t need;
 
-	if (need > r->size)
+	if (n > ring_max_frame(r))
 		return RC_BUG;
-	if (r->next - r->their_seen + need > r->size && space(r) < need)
+	need = HEAD + ALIGNED(n);
+	if (!room_seen(r, need) && space(r) < need)
 		return RC_AGAIN;
 	r->reserved = need;
 	*to = r->data + (r->next & (r->size - 1)) + HEAD;
@@ -329,8 +357,10 @@ void
 ring_commit(struct ring *r, size_t n)
 {
 	unsigned char *head = r->data + (r->next & (r->size - 1));
-	uint32_t length[2] = {(uint32_t)n, 0};
+	uint32_t length[2] = {htole32((uint32_t)n), 0};
 
+	if (n > r->reserved || HEAD + ALIGNED(n) > r->reserved)
+		bug("a frame of %zu bytes is larger than its reservation of %zu", n, r->reserved);
 	memcpy(head, length, sizeof length);
 	r->next += HEAD + ALIGNED(n);
 	r->reserved = 0;
@@ -339,28 +369,51 @@ ring_commit(struct ring *r, size_t n)
 void
 ring_publish(struct ring *r)
 {
-	if (atomic_load_explicit(&r->mine->cursor, memory_order_relaxed) == r->next)
-		return;
-	/* Release: partner of the acquire in ring_next. */
-	atomic_store_explicit(&r->mine->cursor, r->next, memory_order_release);
-	wake(r, r->fds.fd[RING_FD_DATA_BELL]);
+	if (atomic_load_explicit(&r->mine->cursor, memory_order_relaxed) != r->next)
+		move_cursor(r, r->next, r->fds.fd[RING_FD_DATA_BELL]);
 }
 
 void
 ring_wait_space(struct ring *r, size_t n, int timeout_ms)
 {
-	size_t need = HEAD + ALIGNED(n);
+	/* An event that goes in fragments needs no more than a frame at a time. */
+	size_t need = HEAD + ALIGNED(n < ring_max_frame(r) ? n : ring_max_frame(r));
 
 	ring_publish(r);
-	if (need > r->size)
-		need = r->size;
-	set_sleeping(r, 1);
+	set_sleeping(r);
 	if (space(r) < need)
 		sleep_on(r->fds.fd[RING_FD_SPACE_BELL], timeout_ms);
-	set_sleeping(r, 0);
+	set_awake(r);
 }
 
 /* ---- consumer ---- */
+
+static uint32_t
+load_length(const unsigned char *head)
+{
+	uint32_t length = *(const volatile uint32_t *)(const void *)head;
+
+	return le32toh(length);
+}
+
+/* Looks what is published; a cursor that cannot be is not kept. */
+static enum rc
+look(struct ring *r, struct err *e)
+{
+	/* Acquire: partner of move_cursor in ring_publish. */
+	uint64_t published = atomic_load_explicit(&r->theirs->cursor, memory_order_acquire);
+	uint64_t held = r->next - atomic_load_explicit(&r->mine->cursor, memory_order_relaxed);
+
+	if (published == r->next)
+		return RC_AGAIN;
+	/* What we hold and what is new are in the ring together. */
+	if (published - r->next > r->size - held || ((published - r->next) & 7) != 0)
+		return err_set(e, RC_BUG,
+			"the producer's cursor of a ring is damaged: %llu published, %llu scanned",
+			(unsigned long long)published, (unsigned long long)r->next);
+	r->their_seen = published;
+	return RC_OK;
+}
 
 enum rc
 ring_next(struct ring *r, struct ring_frame *f, struct err *e)
@@ -368,21 +421,16 @@ ring_next(struct ring *r, struct ring_frame *f, struct err *e)
 	const unsigned char *head;
 	uint64_t left;
 	uint32_t length;
+	enum rc rc;
 
-	if (r->next == r->their_seen) {
-		/* Acquire: partner of the release in ring_publish. */
-		r->their_seen = atomic_load_explicit(&r->theirs->cursor, memory_order_acquire);
-		if (r->next == r->their_seen)
-			return RC_AGAIN;
-	}
-	left = r->their_seen - r->next;
-	if (left > r->size || left < HEAD || (left & 7) != 0)
-		return err_set(e, RC_BUG, "the reader's ring cursor is damaged");
+	if (r->next == r->their_seen && (rc = look(r, e)) != RC_OK)
+		return rc;
+	left = r->their_seen - r->next; /* a multiple of 8 and not 0: look saw to it */
 	head = r->data + (r->next & (r->size - 1));
-	memcpy(&length, head,
-		sizeof length); /* copied once, then checked: the producer could change it */
-	if (length > left - HEAD || HEAD + ALIGNED(length) > left)
-		return err_set(e, RC_BUG, "a frame in the ring claims %u bytes where %llu are left",
+	/* Copied once, then checked: the producer could change it. */
+	length = load_length(head);
+	if (length > ring_max_frame(r) || HEAD + ALIGNED(length) > left)
+		return err_set(e, RC_BUG, "a frame in a ring claims %u bytes where %llu are left",
 			length, (unsigned long long)left);
 	f->data = head + HEAD;
 	f->len = length;
@@ -394,26 +442,33 @@ ring_next(struct ring *r, struct ring_frame *f, struct err *e)
 void
 ring_release(struct ring *r, uint64_t end)
 {
-	if (end <= atomic_load_explicit(&r->mine->cursor, memory_order_relaxed))
+	if (end <= ring_released(r))
 		return;
-	/* Release: partner of the acquire in space. */
-	atomic_store_explicit(&r->mine->cursor, end, memory_order_release);
-	wake(r, r->fds.fd[RING_FD_SPACE_BELL]);
+	if (end > r->next)
+		bug("a ring is released beyond what was scanned");
+	move_cursor(r, end, r->fds.fd[RING_FD_SPACE_BELL]);
+}
+
+uint64_t
+ring_released(const struct ring *r)
+{
+	return atomic_load_explicit(&r->mine->cursor, memory_order_relaxed);
 }
 
 static bool
 has_data(const struct ring *r)
 {
-	return atomic_load_explicit(&r->theirs->cursor, memory_order_acquire) != r->next;
+	/* Seq_cst: partner of move_cursor, the second look before a sleep. */
+	return atomic_load_explicit(&r->theirs->cursor, memory_order_seq_cst) != r->next;
 }
 
 void
 ring_wait_data(struct ring *r, int timeout_ms)
 {
-	set_sleeping(r, 1);
+	set_sleeping(r);
 	if (!has_data(r))
 		sleep_on(r->fds.fd[RING_FD_DATA_BELL], timeout_ms);
-	set_sleeping(r, 0);
+	set_awake(r);
 }
 
 int
@@ -425,16 +480,16 @@ ring_data_bell(const struct ring *r)
 bool
 ring_arm(struct ring *r)
 {
-	set_sleeping(r, 1);
+	set_sleeping(r);
 	if (!has_data(r))
 		return true;
-	set_sleeping(r, 0);
+	set_awake(r);
 	return false;
 }
 
 void
 ring_disarm(struct ring *r)
 {
-	set_sleeping(r, 0);
+	set_awake(r);
 	drain_bell(r->fds.fd[RING_FD_DATA_BELL]);
 }

@@ -18,8 +18,9 @@
  * frame that cannot be is an error (RC_BUG), never a crash.
  *
  * Waiting: each side has a bell (eventfd) that the other rings, and a sleeper
- * flag that says whether ringing is needed; the order "set flag, fence, look
- * again, sleep" against "publish, fence, read flag, ring" loses no wake-up.
+ * flag that says whether ringing is needed; the order "set flag, look again,
+ * sleep" against "move cursor, read flag, ring" loses no wake-up (all four
+ * accesses are sequentially consistent).
  *
  * Within a process one thread at a time uses one end (a lock of the caller's).
  */
@@ -75,8 +76,8 @@ size_t ring_fill(const struct ring *r);	   /* published and not yet released, by
 
 /* ---- producer ---- */
 
-/* Room for a frame of up to n bytes; AGAIN when the ring is full. At most one reservation at a
- * time. */
+/* Room for a frame of up to n bytes; AGAIN when the ring is full, BUG above ring_max_frame. At most
+ * one reservation at a time. */
 enum rc ring_reserve(struct ring *r, size_t n, unsigned char **to) MUSTCHECK;
 /* The reserved frame has n bytes (<= reserved). Visible only after ring_publish. */
 void ring_commit(struct ring *r, size_t n);
@@ -98,6 +99,7 @@ struct ring_frame {
 enum rc ring_next(struct ring *r, struct ring_frame *f, struct err *e) MUSTCHECK;
 /* Gives back everything before `end` (of a scanned frame) and rings if the producer sleeps. */
 void ring_release(struct ring *r, uint64_t end);
+uint64_t ring_released(const struct ring *r); /* up to where that has happened */
 /* Blocks until there is a frame to scan or timeout_ms has gone. */
 void ring_wait_data(struct ring *r, int timeout_ms);
 /*
