@@ -81,6 +81,19 @@ msg_send(struct msg_end *m, enum msg_type type, const struct buf *body)
 	(void)!msg_flush(m, &ignored);
 }
 
+/* Moves what is left to the front, but only when that costs less than was written. */
+static void
+forget_written(struct msg_end *m)
+{
+	size_t left = m->out.len - m->out_done;
+
+	if (m->out_done < left)
+		return;
+	memmove(m->out.data, m->out.data + m->out_done, left);
+	m->out.len = left;
+	m->out_done = 0;
+}
+
 enum rc
 msg_flush(struct msg_end *m, struct err *e)
 {
@@ -90,8 +103,10 @@ msg_flush(struct msg_end *m, struct err *e)
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+			forget_written(m);
 			return RC_AGAIN;
+		}
 		if (n < 0)
 			return err_errno(e, RC_RETRY, "cannot write to the control socket");
 		m->out_done += (size_t)n;

@@ -71,6 +71,8 @@ enum msg_type {
 		MSG_COUNT
 };
 
+#define CHECK_SQL 0x01 /* flags of CHECK: also say what an administrator must run */
+
 /*
  * What workers report, as running totals since the worker's start (gauges are
  * marked). The reader fills those of R, the writer those of W.

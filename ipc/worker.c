@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -19,9 +20,11 @@
 #include "ipc/worker.h"
 
 #define TICK_MS 20
-#define REPORT_TICKS 25
+#define REPORT_TICKS (1000 / TICK_MS)
 /* A worker that is asked to stop and does not is gone after this long. */
 #define STOP_BOUND_S 2
+/* A supervisor that does not read gets no last words. */
+#define FLUSH_BOUND_US 500000u
 
 /* A message that another thread wants sent. */
 struct outgoing {
@@ -203,19 +206,21 @@ end(struct worker *w, int status)
 static void
 end_failed(struct worker *w, const struct err *e)
 {
+	/* A failure that does not say what it is must not look like a success. */
+	enum rc rc = e->rc != RC_OK && e->rc < RC_COUNT ? e->rc : RC_BUG;
 	struct buf b;
 
 	send_queue(w);
 	send_report(w);
 	log_err(LOG_LVL_ERROR, e);
 	buf_init(&b);
-	buf_u8(&b, (uint8_t)e->rc);
+	buf_u8(&b, (uint8_t)rc);
 	buf_u32(&b, (uint32_t)e->code);
 	buf_str(&b, e->text);
 	buf_str(&b, e->remedy);
 	msg_send(&w->p->end, MSG_FAILED, &b);
 	buf_release(&b);
-	end(w, rc_exit(e->rc));
+	end(w, rc_exit(rc));
 }
 
 static void
@@ -270,14 +275,26 @@ open_rings(struct worker *w, struct err *e)
 	return RC_OK;
 }
 
+/* Of a message whose body has been read: nothing is missing, nothing is left over. */
 static enum rc
-take_config(struct worker *w, struct cursor *c, struct err *e)
+whole(const struct msg *m, struct err *e)
+{
+	return cursor_done(&m->body) ? RC_OK
+				     : err_set(e, RC_BUG, "a control message \"%s\" is damaged",
+					       msg_name(m->type));
+}
+
+static enum rc
+take_config(struct worker *w, struct msg *m, struct err *e)
 {
 	enum log_level level;
 	struct buf b;
-	enum rc rc = conf_decode(channel_options(), c, &w->conf, e);
+	enum rc rc;
 
-	if (rc != RC_OK)
+	if (w->conf != NULL)
+		return err_set(e, RC_BUG, "the supervisor sent the configuration twice");
+	if ((rc = conf_decode(channel_options(), &m->body, &w->conf, e)) != RC_OK ||
+		(rc = whole(m, e)) != RC_OK)
 		return rc;
 	if (conf_str(w->conf, "log_level") != NULL &&
 		log_parse_level(conf_str(w->conf, "log_level"), &level))
@@ -290,15 +307,17 @@ take_config(struct worker *w, struct cursor *c, struct err *e)
 }
 
 static enum rc
-take_start(struct worker *w, struct cursor *c, struct err *e)
+take_start(struct worker *w, struct msg *m, struct err *e)
 {
 	struct resume r;
-	enum rc rc = open_rings(w, e);
+	enum rc rc;
 
-	if (rc != RC_OK)
+	if (w->p->started)
+		return err_set(e, RC_BUG, "the supervisor sent \"start\" twice");
+	if ((rc = open_rings(w, e)) != RC_OK)
 		return rc;
 	resume_init(&r);
-	if (cursor_left(c) != 0 && (rc = resume_decode(c, &r, e)) != RC_OK)
+	if (cursor_left(&m->body) != 0 && (rc = resume_decode(&m->body, &r, e)) != RC_OK)
 		return rc;
 	w->p->started = true;
 	rc = w->ops->start(w, &r, e);
@@ -307,43 +326,84 @@ take_start(struct worker *w, struct cursor *c, struct err *e)
 }
 
 static enum rc
-take_check(struct worker *w, struct cursor *c, struct err *e)
+take_check(struct worker *w, struct msg *m, struct err *e)
 {
+	uint8_t flags = cursor_u8(&m->body);
 	struct checks out;
 	struct buf b;
-	enum rc rc;
+	enum rc rc = whole(m, e);
 
+	if (rc != RC_OK)
+		return rc;
 	checks_init(&out);
-	rc = w->ops->check(w, cursor_u8(c) != 0, &out, e);
+	rc = w->ops->check(w, (flags & CHECK_SQL) != 0, &out, e);
 	if (rc == RC_OK) {
 		buf_init(&b);
 		checks_encode(&out, &b);
 		msg_send(&w->p->end, MSG_CHECKED, &b);
 		buf_release(&b);
+		end(w, 0);
 	}
 	checks_release(&out);
 	return rc;
 }
 
 static enum rc
-take_wish(struct worker *w, struct cursor *c, struct err *e)
+take_wish(struct worker *w, struct msg *m, struct err *e)
 {
-	char *wish = cursor_strdup(c);
-	enum rc rc = RC_OK;
+	char *wish = cursor_strdup(&m->body);
+	enum rc rc = whole(m, e);
 
-	if (w->ops->wish != NULL && wish != NULL)
+	if (rc == RC_OK && w->ops->wish != NULL && wish != NULL)
 		rc = w->ops->wish(w, wish, e);
 	free(wish);
 	return rc;
 }
 
 static enum rc
-take_clear(struct worker *w, struct err *e)
+take_clear(struct worker *w, struct msg *m, struct err *e)
 {
-	enum rc rc = w->ops->clear != NULL ? w->ops->clear(w, e) : RC_OK;
+	enum rc rc = whole(m, e);
 
+	if (rc == RC_OK && w->ops->clear != NULL)
+		rc = w->ops->clear(w, e);
 	if (rc == RC_OK)
 		msg_send(&w->p->end, MSG_CLEARED, NULL);
+	return rc;
+}
+
+static enum rc
+take_drain(struct worker *w, struct msg *m, struct err *e)
+{
+	enum rc rc = whole(m, e);
+
+	if (rc == RC_OK && !w->p->started)
+		rc = err_set(e, RC_BUG, "the supervisor sent \"drain\" before \"start\"");
+	if (rc == RC_OK)
+		w->ops->drain(w);
+	return rc;
+}
+
+static enum rc
+take_stop(struct worker *w, struct msg *m, struct err *e)
+{
+	enum rc rc = whole(m, e);
+
+	if (rc == RC_OK)
+		end(w, 0);
+	return rc;
+}
+
+static enum rc
+take_relevel(struct msg *m, struct err *e)
+{
+	uint8_t level = cursor_u8(&m->body);
+	enum rc rc = whole(m, e);
+
+	if (rc == RC_OK && level >= LOG_LVL_COUNT)
+		rc = err_set(e, RC_BUG, "the supervisor sent log level %u", level);
+	if (rc == RC_OK)
+		log_set_level((enum log_level)level);
 	return rc;
 }
 
@@ -355,24 +415,21 @@ take(struct worker *w, struct msg *m, struct err *e)
 			msg_name(m->type));
 	switch (m->type) {
 	case MSG_CONFIG:
-		return take_config(w, &m->body, e);
+		return take_config(w, m, e);
 	case MSG_START:
-		return take_start(w, &m->body, e);
+		return take_start(w, m, e);
 	case MSG_DRAIN:
-		w->ops->drain(w);
-		return RC_OK;
+		return take_drain(w, m, e);
 	case MSG_STOP:
-		end(w, 0);
-		return RC_OK;
+		return take_stop(w, m, e);
 	case MSG_CHECK:
-		return take_check(w, &m->body, e);
+		return take_check(w, m, e);
 	case MSG_RELEVEL:
-		log_set_level((enum log_level)cursor_u8(&m->body));
-		return RC_OK;
+		return take_relevel(m, e);
 	case MSG_WISH:
-		return take_wish(w, &m->body, e);
+		return take_wish(w, m, e);
 	case MSG_CLEAR:
-		return take_clear(w, e);
+		return take_clear(w, m, e);
 	case MSG_READY:
 	case MSG_OPENED:
 	case MSG_REPORT:
@@ -397,24 +454,22 @@ on_control(void *arg, int what)
 	struct msg m;
 	enum rc rc = RC_OK;
 
-	if (what & LOOP_WRITE) {
-		if (msg_flush(&w->p->end, &e) == RC_RETRY) {
-			end(w, 0);
-			return;
-		}
-		set_interest(w->p);
-	}
-	while (!w->stopping && (rc = msg_receive(&w->p->end, &m, &e)) == RC_OK)
-		if ((rc = take(w, &m, &e)) != RC_OK)
-			break;
-	if (w->stopping || rc == RC_OK || rc == RC_AGAIN) {
-		set_interest(w->p);
+	if ((what & LOOP_WRITE) && msg_flush(&w->p->end, &e) == RC_RETRY) {
+		end(w, 0);
 		return;
 	}
-	if (rc == RC_RETRY && w->p->end.in.len == 0 && strstr(e.text, "control socket") != NULL)
+	while (!w->stopping && (rc = msg_receive(&w->p->end, &m, &e)) == RC_OK) {
+		if (take(w, &m, &e) != RC_OK) {
+			end_failed(w, &e);
+			return;
+		}
+	}
+	if (rc == RC_RETRY)
 		end(w, 0); /* the supervisor is gone */
-	else
+	else if (rc != RC_OK && rc != RC_AGAIN)
 		end_failed(w, &e);
+	else
+		set_interest(w->p);
 }
 
 /* The last words must go out even though the loop has ended. */
@@ -422,12 +477,23 @@ static void
 flush_out(struct worker_private *p)
 {
 	struct err ignored;
-	int flags = fcntl(p->end.fd, F_GETFL);
+	struct pollfd writable = {.fd = p->end.fd, .events = POLLOUT};
+	uint64_t deadline = mono_us() + FLUSH_BOUND_US;
 
-	if (flags >= 0)
-		fcntl(p->end.fd, F_SETFL, flags & ~O_NONBLOCK);
-	for (int i = 0; i < 100 && msg_flush(&p->end, &ignored) == RC_AGAIN; i++)
-		usleep(1000);
+	while (msg_flush(&p->end, &ignored) == RC_AGAIN && mono_us() < deadline)
+		(void)poll(&writable, 1, TICK_MS);
+}
+
+/* Descriptor 3 is a stream socket of ours alone: programs that a worker starts do not get it. */
+static bool
+take_control_fd(void)
+{
+	int type = 0, flags = fcntl(PROTO_CONTROL_FD, F_GETFL);
+	socklen_t n = sizeof type;
+
+	return flags >= 0 && getsockopt(PROTO_CONTROL_FD, SOL_SOCKET, SO_TYPE, &type, &n) == 0 &&
+	       type == SOCK_STREAM && fcntl(PROTO_CONTROL_FD, F_SETFD, FD_CLOEXEC) == 0 &&
+	       fcntl(PROTO_CONTROL_FD, F_SETFL, flags | O_NONBLOCK) == 0;
 }
 
 static bool
@@ -436,7 +502,8 @@ parse_arguments(int argc, char **argv, struct worker *w)
 	char *rest;
 	unsigned long generation;
 
-	if (argc != 3)
+	/* strtoul would take a sign or blanks. */
+	if (argc != 3 || argv[1][0] == '\0' || argv[2][0] < '0' || argv[2][0] > '9')
 		return false;
 	errno = 0;
 	generation = strtoul(argv[2], &rest, 10);
@@ -478,17 +545,17 @@ worker_main(int argc, char **argv, const struct worker_ops *ops)
 	struct worker w = {.ops = ops, .p = &p};
 
 	p.queue_end = &p.queue;
-	if (!parse_arguments(argc, argv, &w) || fcntl(PROTO_CONTROL_FD, F_SETFD, FD_CLOEXEC) != 0) {
+	if (!parse_arguments(argc, argv, &w) || !take_control_fd()) {
 		fprintf(stderr,
 			"%s is started by synclined, with CHANNEL and GENERATION and its "
 			"descriptors\n",
-			argv[0]);
+			argc > 0 ? argv[0] : ops->role);
 		return rc_exit(RC_CONFIG);
 	}
 	be_a_child();
 	log_init(ops->role, w.channel);
-	fcntl(PROTO_CONTROL_FD, F_SETFL, fcntl(PROTO_CONTROL_FD, F_GETFL) | O_NONBLOCK);
-	p.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if ((p.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
+		bug("cannot make an eventfd: %s", strerror(errno));
 	p.loop = loop_new();
 	msg_end_init(&p.end, PROTO_CONTROL_FD, FROM_WORKER, w.generation);
 	p.control = watch_new(p.loop, PROTO_CONTROL_FD, LOOP_READ, on_control, &w);
@@ -497,9 +564,9 @@ worker_main(int argc, char **argv, const struct worker_ops *ops)
 	timer_every(p.tick, TICK_MS);
 	loop_run(p.loop);
 
-	flush_out(&p);
 	last_status = p.exit_status;
 	alarm(STOP_BOUND_S);
+	flush_out(&p);
 	if (p.started)
 		ops->stop(&w);
 	_exit(p.exit_status);

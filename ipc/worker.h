@@ -3,12 +3,14 @@
  * writer have in common.
  *
  * worker_main reads CHANNEL and GENERATION from argv, checks its descriptors,
- * waits for CONFIG, opens the rings, says READY, and then runs the main
- * thread's loop: control messages in, a REPORT each second, the end when the
- * control socket closes. SIGINT/SIGTERM are ignored (the supervisor decides),
+ * waits for CONFIG, says READY, opens the rings at START (a check has none),
+ * and meanwhile runs the main thread's loop: control messages in, a REPORT each
+ * second and with OPENED and DRAINED, the end when the control socket closes
+ * or a check is answered. SIGINT/SIGTERM are ignored (the supervisor decides),
  * PR_SET_PDEATHSIG is SIGKILL, the process is not dumpable (no cores with
  * secrets). The ops run on the main thread and must not block for longer than
- * a connect; the work itself belongs to the worker's own threads.
+ * a connect; the work itself belongs to the worker's own threads. An end that
+ * takes longer than two seconds is cut short; the exit status stays.
  */
 #ifndef IPC_WORKER_H
 #define IPC_WORKER_H
