@@ -382,6 +382,11 @@ take_table_map(struct stream *st, const struct binlog_event *ev, struct err *e)
 			st->maps[i] = st->maps[--st->nmaps];
 			break;
 		}
+	/* Tables are the feed's: they are looked at within its lock. */
+	if (routes_table(st->s->env.routes, m->db, m->name) && (rc = begin_feeding(st)) != RC_OK) {
+		binlog_table_free(m);
+		return rc;
+	}
 	t = find_table(st, m->db, m->name);
 	if (t == NULL && routes_table(st->s->env.routes, m->db, m->name)) {
 		struct table *schema;
@@ -930,7 +935,7 @@ start_dump(struct stream *st, struct err *e)
 static enum rc
 explain_refusal(struct stream *st, struct err *e)
 {
-	char reason[512], *oldest = NULL;
+	char reason[sizeof e->text], *oldest = NULL;
 	struct err ignored;
 
 	if (e->code != BINLOG_FATAL)
@@ -1049,7 +1054,11 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 	if (rc == RC_OK) {
 		st.applied = done.gtids;
 		st.position = st.at.offset;
+		rc = feed_begin(st.feed, (struct logpos){0});
+	}
+	if (rc == RC_OK) {
 		rc = restore_tables(&st, e);
+		feed_abandon(st.feed, NULL);
 	}
 	if (rc == RC_OK)
 		rc = open_log(s, e);

@@ -1,0 +1,288 @@
+/* lane.c - a lane's session at a MySQL target: transactions and the checkpoint; see sink.h of the
+ * room. */
+#include "common/compat.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "workers/writer/mysql/sink.h"
+
+#define LOCK_WAIT_S 5
+
+/* What not every server knows is tried; the session works without it. */
+static const char *const wishes[] = {
+	"SET SESSION binlog_annotate_row_events = 0",
+	"SET SESSION check_constraint_checks = 0",
+	"SET SESSION explicit_defaults_for_timestamp = 1",
+	"SET SESSION system_versioning_insert_history = 1",
+};
+
+static enum rc
+take_lock(struct mysql_lane *l, struct err *e)
+{
+	char *got = NULL;
+	enum rc rc = client_value(
+		&l->c, &got, e, "SELECT GET_LOCK('%s:%u', 10)", l->sink->lock, l->base.number);
+
+	if (rc == RC_OK && (got == NULL || strcmp(got, "1") != 0))
+		rc = err_set(e, RC_RETRY,
+			"another writer of this channel still holds lane %u at the target",
+			l->base.number);
+	free(got);
+	return rc;
+}
+
+static enum rc
+connect_lane(struct mysql_lane *l, struct err *e)
+{
+	struct err ignored;
+	enum rc rc = client_open(&l->c, l->sink->env.conf, "target", SINK_SQL_MODE, e);
+
+	if (rc != RC_OK)
+		return rc;
+	rc = client_run(&l->c, e, "SET SESSION innodb_lock_wait_timeout = %d", LOCK_WAIT_S);
+	for (size_t i = 0; i < COUNT_OF(wishes) && rc == RC_OK; i++)
+		if (client_run(&l->c, &ignored, "%s", wishes[i]) != RC_OK)
+			log_debug("the target does not take: %s", wishes[i]);
+	if (rc == RC_OK)
+		rc = take_lock(l, e);
+#ifdef MARIADB_BASE_VERSION
+	l->bulk = l->c.server.mariadb && l->c.server.version >= 100200;
+#endif
+	return rc;
+}
+
+enum rc
+mysql_lane_open(struct sink *s, unsigned number, struct sink_lane **out, struct err *e)
+{
+	struct mysql_lane *l = xcalloc(1, sizeof *l);
+	enum rc rc;
+
+	l->base = (struct sink_lane){.sink = s, .number = number};
+	l->sink = (struct mysql_sink *)s;
+	arena_init(&l->arena);
+	rc = connect_lane(l, e);
+	if (rc != RC_OK) {
+		mysql_lane_close(&l->base);
+		return rc;
+	}
+	*out = &l->base;
+	return RC_OK;
+}
+
+static void
+disconnect(struct mysql_lane *l)
+{
+	statements_drop(l);
+	if (l->checkpoint != NULL)
+		mysql_stmt_close(l->checkpoint);
+	l->checkpoint = NULL;
+	client_close(&l->c);
+}
+
+void
+mysql_lane_close(struct sink_lane *base)
+{
+	struct mysql_lane *l = (struct mysql_lane *)base;
+
+	disconnect(l);
+	arena_release(&l->arena);
+	free(l);
+}
+
+enum rc
+mysql_lane_reset(struct sink_lane *base, struct err *e)
+{
+	struct mysql_lane *l = (struct mysql_lane *)base;
+
+	disconnect(l);
+	return connect_lane(l, e);
+}
+
+enum rc
+lane_failed(struct mysql_lane *l, MYSQL_STMT *st, struct err *e, const char *what)
+{
+	unsigned number = st != NULL ? mysql_stmt_errno(st) : mysql_errno(l->c.my);
+	enum rc rc =
+		st != NULL ? client_stmt_error(&l->c, st, e, what) : client_error(&l->c, e, what);
+
+	if (client_is_deadlock(number))
+		e->code = SINK_DEADLOCK;
+	return rc;
+}
+
+enum rc
+lane_exec(struct mysql_lane *l, const struct buf *sql, struct err *e)
+{
+	if (mysql_real_query(l->c.my, buf_text(sql), sql->len) != 0)
+		return lane_failed(l, NULL, e, "refused a statement");
+	return RC_OK;
+}
+
+static enum rc
+simple(struct mysql_lane *l, const char *sql, struct err *e)
+{
+	if (mysql_real_query(l->c.my, sql, strlen(sql)) != 0)
+		return lane_failed(l, NULL, e, "refused a statement");
+	return RC_OK;
+}
+
+enum rc
+mysql_begin(struct sink_lane *base, struct err *e)
+{
+	struct mysql_lane *l = (struct mysql_lane *)base;
+
+	l->in_txn = true;
+	return simple(l, "START TRANSACTION", e);
+}
+
+enum rc
+mysql_savepoint(struct sink_lane *base, struct err *e)
+{
+	return simple((struct mysql_lane *)base, "SAVEPOINT syncline", e);
+}
+
+enum rc
+mysql_rollback_to_savepoint(struct sink_lane *base, struct err *e)
+{
+	return simple((struct mysql_lane *)base, "ROLLBACK TO SAVEPOINT syncline", e);
+}
+
+enum rc
+mysql_rollback(struct sink_lane *base, struct err *e)
+{
+	struct mysql_lane *l = (struct mysql_lane *)base;
+
+	if (!l->in_txn)
+		return RC_OK;
+	l->in_txn = false;
+	return simple(l, "ROLLBACK", e);
+}
+
+/* ---- the checkpoint ---- */
+
+static enum rc
+prepare_checkpoint(struct mysql_lane *l, struct err *e)
+{
+	struct buf b;
+	enum rc rc = RC_OK;
+
+	if (l->checkpoint != NULL)
+		return RC_OK;
+	buf_init(&b);
+	buf_printf(&b,
+		"UPDATE %s.checkpoint SET turn = turn + 1, applied = ?, resume_at = ?, order_no = "
+		"?, incarnation = ?, "
+		"commit_time_us = ?, source_id = COALESCE(?, source_id) WHERE channel = ? AND "
+		"epoch = ? AND turn = ?",
+		l->sink->state);
+	l->checkpoint = mysql_stmt_init(l->c.my);
+	if (l->checkpoint == NULL || mysql_stmt_prepare(l->checkpoint, buf_text(&b), b.len) != 0)
+		rc = lane_failed(l, l->checkpoint, e, "refused the checkpoint");
+	buf_release(&b);
+	return rc;
+}
+
+static void
+bind_text(MYSQL_BIND *b, const char *s, unsigned long *len)
+{
+	*len = s != NULL ? strlen(s) : 0;
+	b->buffer_type = s != NULL ? MYSQL_TYPE_BLOB : MYSQL_TYPE_NULL;
+	b->buffer = (void *)s;
+	b->buffer_length = *len;
+	b->length = len;
+}
+
+static void
+bind_number(MYSQL_BIND *b, uint64_t *n)
+{
+	b->buffer_type = MYSQL_TYPE_LONGLONG;
+	b->is_unsigned = 1;
+	b->buffer = n;
+}
+
+static enum rc
+run_checkpoint(struct mysql_lane *l, const struct checkpoint *c, uint64_t *found, struct err *e)
+{
+	uint64_t order = c->order, incarnation = c->incarnation, time_us = c->time_us,
+		 epoch = l->sink->epoch, old = c->turn - 1;
+	unsigned long lengths[4];
+	MYSQL_BIND b[9];
+
+	memset(b, 0, sizeof b);
+	bind_text(&b[0], c->applied, &lengths[0]);
+	bind_text(&b[1], c->resume, &lengths[1]);
+	bind_number(&b[2], &order);
+	bind_number(&b[3], &incarnation);
+	bind_number(&b[4], &time_us);
+	bind_text(&b[5], c->source_id, &lengths[2]);
+	bind_text(&b[6], l->sink->env.channel, &lengths[3]);
+	bind_number(&b[7], &epoch);
+	bind_number(&b[8], &old);
+	if (mysql_stmt_bind_param(l->checkpoint, b) != 0 || mysql_stmt_execute(l->checkpoint) != 0)
+		return lane_failed(l, l->checkpoint, e, "refused the checkpoint");
+	*found = mysql_stmt_affected_rows(l->checkpoint);
+	return RC_OK;
+}
+
+enum rc
+lane_move_checkpoint(struct mysql_lane *l, const struct checkpoint *c, struct err *e)
+{
+	uint64_t found = 0;
+	enum rc rc = prepare_checkpoint(l, e);
+
+	if (rc == RC_OK)
+		rc = run_checkpoint(l, c, &found, e);
+	if (rc != RC_OK || found == 1)
+		return rc;
+	err_set(e, RC_FENCED,
+		"another gateway has taken over the channel \"%s\": the target's checkpoint is not "
+		"ours any more (epoch %" PRIu64 ", turn %" PRIu64 ")",
+		l->sink->env.channel, l->sink->epoch, c->turn);
+	return err_remedy(e, "let one gateway run the channel; stop this one's daemon or remove "
+			     "the channel's file here");
+}
+
+enum rc
+mysql_commit(struct sink_lane *base, const struct checkpoint *c, struct err *e)
+{
+	struct mysql_lane *l = (struct mysql_lane *)base;
+	enum rc rc = RC_OK;
+
+	if (!l->in_txn)
+		rc = mysql_begin(base, e);
+	if (rc == RC_OK)
+		rc = lane_move_checkpoint(l, c, e);
+	if (rc == RC_OK && simple(l, "COMMIT", e) != RC_OK)
+		rc = e->rc;
+	if (rc == RC_OK)
+		l->in_txn = false;
+	return rc;
+}
+
+enum rc
+mysql_settle(struct sink_lane *base, const struct checkpoint *c, bool *committed, struct err *e)
+{
+	struct mysql_lane *l = (struct mysql_lane *)base;
+	char *turn = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	client_quote(&l->c, &b, l->sink->env.channel, strlen(l->sink->env.channel));
+	rc = client_value(&l->c, &turn, e,
+		"SELECT turn FROM %s.checkpoint WHERE channel = %s AND epoch = %" PRIu64,
+		l->sink->state, buf_text(&b), l->sink->epoch);
+	buf_release(&b);
+	if (rc != RC_OK)
+		return rc;
+	if (turn == NULL)
+		rc = err_set(e, RC_FENCED, "another gateway has taken over the channel \"%s\"",
+			l->sink->env.channel);
+	else
+		*committed = strtoull(turn, NULL, 10) == c->turn;
+	free(turn);
+	return rc;
+}

@@ -1,0 +1,110 @@
+/*
+ * sink.h - the MySQL sink: what its files share.
+ *
+ * sink.c       the engine's table, our own tables at the target, taking over
+ * lane.c       a lane's session, transactions, the checkpoint
+ * statement.c  prepared statements of row changes, their cache
+ * rows.c       batches, single rows, loads
+ * ddl.c        initial objects, DDL with its note
+ * check.c      the precheck
+ */
+#ifndef WORKERS_WRITER_MYSQL_SINK_H
+#define WORKERS_WRITER_MYSQL_SINK_H
+
+#include "common/compat.h"
+
+#include "common/mem.h"
+#include "common/mysql/client.h"
+#include "workers/writer/sink.h"
+
+struct mysql_sink {
+	struct sink base; /* first */
+	struct sink_env env;
+	struct client main;
+	uint64_t epoch;
+	char *state;   /* quoted name of the state schema */
+	char lock[48]; /* prefix of the names of our locks */
+};
+
+/* What a statement does; with the shape of its changes it is the key of the cache. */
+enum form { FORM_INSERT, FORM_INSERT_IGNORE, FORM_UPDATE, FORM_DELETE, FORM_COUNT };
+
+struct statement {
+	MYSQL_STMT *st;
+	const struct target *target;
+	enum form form;
+	uint64_t shape;
+	uint32_t rows; /* rows that one execution takes (multi-row INSERT); 1 with array binding */
+	uint64_t used; /* for the LRU */
+	uint32_t *after; /* columns of the rows, in the order of the parameters: new values */
+	uint32_t nafter;
+	uint32_t *before; /* then: values that find the row */
+	uint32_t nbefore;
+};
+
+#define STATEMENTS 64
+
+struct mysql_lane {
+	struct sink_lane base; /* first */
+	struct mysql_sink *sink;
+	struct client c;
+	struct statement cache[STATEMENTS];
+	uint64_t clock;
+	MYSQL_STMT *checkpoint;
+	struct arena arena; /* bindings of one execution */
+	bool bulk;	    /* the server takes array bindings */
+	bool in_txn;
+};
+
+/* Names are binary bytes at the target, whatever its default character set. */
+#define SINK_SQL_MODE \
+	"STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION"
+
+enum rc mysql_lane_open(
+	struct sink *s, unsigned number, struct sink_lane **out, struct err *e) MUSTCHECK;
+void mysql_lane_close(struct sink_lane *l);
+enum rc mysql_lane_reset(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc mysql_begin(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc mysql_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc mysql_rollback_to_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc mysql_commit(struct sink_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
+enum rc mysql_rollback(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc mysql_settle(
+	struct sink_lane *l, const struct checkpoint *c, bool *committed, struct err *e) MUSTCHECK;
+/* Moves the checkpoint row without committing. */
+enum rc lane_move_checkpoint(
+	struct mysql_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
+/* As client_run, with deadlocks marked as SINK_DEADLOCK. */
+enum rc lane_failed(struct mysql_lane *l, MYSQL_STMT *st, struct err *e, const char *what);
+enum rc lane_exec(struct mysql_lane *l, const struct buf *sql, struct err *e) MUSTCHECK;
+
+/* The prepared statement for changes of one shape; rows: how many are waiting. */
+enum rc statement_get(struct mysql_lane *l, enum form form, const struct change *c, uint32_t rows,
+	struct statement **out, struct err *e) MUSTCHECK;
+/* Binds and executes for changes[0..n): n is st->rows, or any number with array binding. *found:
+ * rows found or written. */
+enum rc statement_run(struct mysql_lane *l, struct statement *st,
+	const struct change *const *changes, uint32_t n, uint64_t *found, struct err *e) MUSTCHECK;
+void statements_drop(struct mysql_lane *l);
+
+enum rc mysql_batch(
+	struct sink_lane *l, const struct batch *b, uint64_t *matched, struct err *e) MUSTCHECK;
+enum rc mysql_row(struct sink_lane *l, const struct change *c, enum row_mode mode, bool fk_checks,
+	struct outcome *out, struct err *e) MUSTCHECK;
+enum rc mysql_fetch(
+	struct sink_lane *l, const struct change *c, char **text, struct err *e) MUSTCHECK;
+enum rc mysql_load(struct sink_lane *l, struct target *t, struct change *const *rows,
+	uint32_t count, bool keep, uint64_t *kept, struct err *e) MUSTCHECK;
+
+enum rc mysql_ddl(struct sink_lane *l, const struct event_ddl *d, const struct checkpoint *c,
+	char **skipped, struct err *e) MUSTCHECK;
+enum rc mysql_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
+	bool intercept, struct err *e) MUSTCHECK;
+
+enum rc mysql_check_sink(
+	struct sink *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
+/* The statements that make our tables, one after the other in the buffer. */
+void sink_state_sql(const struct mysql_sink *s, size_t i, struct buf *out);
+size_t sink_state_count(void);
+
+#endif
