@@ -142,8 +142,8 @@ descriptors_are_sealed_and_private(void **state)
 	for (int i = 0; i < RING_FD_COUNT; i++)
 		assert_true(fcntl(p.fds.fd[i], F_GETFD) & FD_CLOEXEC);
 	for (int i = RING_FD_DATA; i <= RING_FD_CONSUMER; i++) {
-		assert_int_equal(fcntl(p.fds.fd[i], F_GET_SEALS),
-			F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+		assert_int_equal(
+			fcntl(p.fds.fd[i], F_GET_SEALS), F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 		assert_int_equal(ftruncate(p.fds.fd[i], 1), -1);
 	}
 	assert_int_equal(ring_size(p.in), SIZE);
@@ -467,7 +467,7 @@ the_bell_rings_for_a_sleeper_only(void **state)
 	(void)state;
 	assert_true(put(p.in, 8, 1));
 	ring_publish(p.in);
-	assert_false(is_rung(p.out)); /* nobody asked */
+	assert_false(is_rung(p.out));  /* nobody asked */
 	assert_false(ring_arm(p.out)); /* there is data already */
 	take(p.out, 8, 1, &f);
 	assert_true(ring_arm(p.out));
@@ -489,7 +489,7 @@ waits_end_in_time(void **state)
 	struct pair p = pair_open();
 
 	(void)state;
-	ring_wait_data(p.out, 1);  /* nothing comes */
+	ring_wait_data(p.out, 1);     /* nothing comes */
 	ring_wait_space(p.in, 8, -1); /* there is room */
 	while (put(p.in, 1000, 1))
 		;
