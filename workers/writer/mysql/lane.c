@@ -151,7 +151,7 @@ mysql_rollback_to_savepoint(struct sink_lane *base, struct err *e)
 }
 
 enum rc
-mysql_rollback(struct sink_lane *base, struct err *e)
+mysql_lane_rollback(struct sink_lane *base, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 
@@ -246,7 +246,7 @@ lane_move_checkpoint(struct mysql_lane *l, const struct checkpoint *c, struct er
 }
 
 enum rc
-mysql_commit(struct sink_lane *base, const struct checkpoint *c, struct err *e)
+mysql_lane_commit(struct sink_lane *base, const struct checkpoint *c, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	enum rc rc = RC_OK;

@@ -67,8 +67,8 @@ enum rc mysql_lane_reset(struct sink_lane *l, struct err *e) MUSTCHECK;
 enum rc mysql_begin(struct sink_lane *l, struct err *e) MUSTCHECK;
 enum rc mysql_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
 enum rc mysql_rollback_to_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
-enum rc mysql_commit(struct sink_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
-enum rc mysql_rollback(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc mysql_lane_commit(struct sink_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
+enum rc mysql_lane_rollback(struct sink_lane *l, struct err *e) MUSTCHECK;
 enum rc mysql_settle(
 	struct sink_lane *l, const struct checkpoint *c, bool *committed, struct err *e) MUSTCHECK;
 /* Moves the checkpoint row without committing. */

@@ -1,0 +1,483 @@
+/*
+ * statement.c - prepared statements of row changes; see sink.h of the room.
+ *
+ * Values are bound where they lie, in the ring. With MariaDB and its
+ * Connector/C one execution takes an array of rows; elsewhere an INSERT has as
+ * many VALUES as fit and the others run once a row.
+ */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mysql/quote.h"
+#include "workers/writer/mysql/sink.h"
+
+#define MAX_PARAMETERS 60000u
+#define MAX_VALUES 256u
+
+/* ---- text ---- */
+
+static bool
+same_charset(const struct column *s, const struct column *t)
+{
+	return s->charset != NULL && t->charset != NULL && strcmp(s->charset, t->charset) == 0;
+}
+
+/* A parameter for a new value: bytes go in as they are where the column holds the same character
+ * set. */
+static void
+add_value(struct buf *b, const struct column *s, const struct column *t)
+{
+	if (s->type == TYPE_JSON || (s->type == TYPE_TEXT && t->type == TYPE_JSON))
+		buf_puts(b, "CONVERT(? USING utf8mb4)");
+	else if (s->type == TYPE_TEXT && !same_charset(s, t) && t->charset != NULL)
+		buf_printf(b, "CONVERT(? USING %s)", s->charset);
+	else
+		buf_puts(b, "?");
+}
+
+/* A parameter that is compared with a key column, so that the index can be used and equality is the
+ * column's own. */
+static void
+add_key_value(struct buf *b, const struct column *s, const struct column *t)
+{
+	switch (s->type) {
+	case TYPE_TEXT:
+		buf_printf(b, "CONVERT(? USING %s)", s->charset);
+		if (t->collation != NULL && same_charset(s, t))
+			buf_printf(b, " COLLATE %s", t->collation);
+		break;
+	case TYPE_DECIMAL:
+		buf_printf(b, "CAST(? AS DECIMAL(%u,%u))", t->precision, t->scale);
+		break;
+	case TYPE_DATETIME:
+	case TYPE_TIMESTAMP:
+		buf_printf(b, "CAST(? AS DATETIME(%u))", t->scale);
+		break;
+	case TYPE_TIME:
+		buf_printf(b, "CAST(? AS TIME(%u))", t->scale);
+		break;
+	case TYPE_DATE:
+		buf_puts(b, "CAST(? AS DATE)");
+		break;
+	case TYPE_INTEGER:
+	case TYPE_FLOAT:
+	case TYPE_DOUBLE:
+	case TYPE_YEAR:
+	case TYPE_BINARY:
+	case TYPE_BIT:
+	case TYPE_ENUM:
+	case TYPE_SET:
+	case TYPE_JSON:
+	case TYPE_GEOMETRY:
+	case TYPE_COUNT:
+	default:
+		buf_puts(b, "?");
+		break;
+	}
+}
+
+/* Byte-exact, for rows without a key: equality under a collation would find too many. */
+static void
+add_exact(struct buf *b, const struct column *t)
+{
+	switch (t->type) {
+	case TYPE_INTEGER:
+	case TYPE_YEAR:
+	case TYPE_FLOAT:
+	case TYPE_DOUBLE:
+		mysql_quote_name(b, t->name);
+		buf_puts(b, " <=> ?");
+		break;
+	case TYPE_ENUM:
+	case TYPE_SET:
+		mysql_quote_name(b, t->name);
+		buf_puts(b, "+0 <=> ?");
+		break;
+	case TYPE_JSON:
+		buf_puts(b, "CAST(CAST(");
+		mysql_quote_name(b, t->name);
+		buf_puts(b, " AS CHAR) AS BINARY) <=> ?");
+		break;
+	case TYPE_DECIMAL:
+	case TYPE_DATE:
+	case TYPE_TIME:
+	case TYPE_DATETIME:
+	case TYPE_TIMESTAMP:
+	case TYPE_TEXT:
+	case TYPE_BINARY:
+	case TYPE_BIT:
+	case TYPE_GEOMETRY:
+	case TYPE_COUNT:
+	default:
+		buf_puts(b, "CAST(");
+		mysql_quote_name(b, t->name);
+		buf_puts(b, " AS BINARY) <=> ?");
+		break;
+	}
+}
+
+static const struct column *
+target_column(const struct target *t, uint32_t i)
+{
+	return &t->table->columns[t->map[i]];
+}
+
+static bool
+is_carried(const struct target *t, const struct row *r, uint32_t i)
+{
+	return t->map[i] != UINT32_MAX && !target_column(t, i)->generated &&
+	       r->col[i].kind != VALUE_ABSENT && r->col[i].kind != VALUE_UNCHANGED;
+}
+
+static void
+list_after(struct statement *s, const struct change *c)
+{
+	const struct target *t = c->target;
+
+	s->after = xcalloc(t->source->ncolumns, sizeof *s->after);
+	for (uint32_t i = 0; i < t->source->ncolumns; i++)
+		if (is_carried(t, &c->after, i))
+			s->after[s->nafter++] = i;
+}
+
+/* The key's columns, or for a keyless table every column that the image has. */
+static void
+list_before(struct statement *s, const struct change *c)
+{
+	const struct target *t = c->target;
+
+	s->before = xcalloc(t->source->ncolumns, sizeof *s->before);
+	for (uint32_t p = 0; t->key != NULL && p < t->key->nparts; p++)
+		for (uint32_t i = 0; i < t->source->ncolumns; i++)
+			if (t->map[i] == t->key->parts[p].column)
+				s->before[s->nbefore++] = i;
+	for (uint32_t i = 0; t->key == NULL && i < t->source->ncolumns; i++)
+		if (is_carried(t, &c->before, i))
+			s->before[s->nbefore++] = i;
+}
+
+static void
+add_where(struct buf *b, const struct statement *s)
+{
+	const struct target *t = s->target;
+
+	buf_puts(b, " WHERE ");
+	for (uint32_t k = 0; k < s->nbefore; k++) {
+		const struct column *source = &t->source->columns[s->before[k]],
+				    *target = target_column(t, s->before[k]);
+
+		if (k != 0)
+			buf_puts(b, " AND ");
+		if (t->key == NULL) {
+			add_exact(b, target);
+			continue;
+		}
+		mysql_quote_name(b, target->name);
+		buf_puts(b, " = ");
+		add_key_value(b, source, target);
+	}
+	if (t->key == NULL)
+		buf_puts(b, " LIMIT 1");
+}
+
+static void
+add_tuple(struct buf *b, const struct statement *s)
+{
+	buf_putc(b, '(');
+	for (uint32_t k = 0; k < s->nafter; k++) {
+		if (k != 0)
+			buf_puts(b, ", ");
+		add_value(b, &s->target->source->columns[s->after[k]],
+			target_column(s->target, s->after[k]));
+	}
+	buf_putc(b, ')');
+}
+
+static void
+insert_text(struct buf *b, const struct statement *s)
+{
+	buf_puts(b, s->form == FORM_INSERT_IGNORE ? "INSERT IGNORE INTO " : "INSERT INTO ");
+	mysql_quote_table(b, s->target->db, s->target->name);
+	buf_puts(b, " (");
+	for (uint32_t k = 0; k < s->nafter; k++) {
+		if (k != 0)
+			buf_puts(b, ", ");
+		mysql_quote_name(b, target_column(s->target, s->after[k])->name);
+	}
+	buf_puts(b, ") VALUES ");
+	for (uint32_t r = 0; r < s->rows; r++) {
+		if (r != 0)
+			buf_puts(b, ", ");
+		add_tuple(b, s);
+	}
+}
+
+static void
+update_text(struct buf *b, const struct statement *s)
+{
+	buf_puts(b, "UPDATE ");
+	mysql_quote_table(b, s->target->db, s->target->name);
+	buf_puts(b, " SET ");
+	for (uint32_t k = 0; k < s->nafter; k++) {
+		if (k != 0)
+			buf_puts(b, ", ");
+		mysql_quote_name(b, target_column(s->target, s->after[k])->name);
+		buf_puts(b, " = ");
+		add_value(b, &s->target->source->columns[s->after[k]],
+			target_column(s->target, s->after[k]));
+	}
+	add_where(b, s);
+}
+
+static void
+statement_text(struct buf *b, const struct statement *s)
+{
+	if (s->form == FORM_UPDATE) {
+		update_text(b, s);
+	} else if (s->form == FORM_DELETE) {
+		buf_puts(b, "DELETE FROM ");
+		mysql_quote_table(b, s->target->db, s->target->name);
+		add_where(b, s);
+	} else {
+		insert_text(b, s);
+	}
+}
+
+/* ---- cache ---- */
+
+static void
+drop(struct statement *s)
+{
+	if (s->st != NULL)
+		mysql_stmt_close(s->st);
+	free(s->after);
+	free(s->before);
+	*s = (struct statement){0};
+}
+
+void
+statements_drop(struct mysql_lane *l)
+{
+	for (size_t i = 0; i < STATEMENTS; i++)
+		drop(&l->cache[i]);
+}
+
+/* How many of the waiting rows one execution takes. */
+static uint32_t
+rows_for(const struct mysql_lane *l, enum form form, uint32_t columns, uint32_t waiting)
+{
+	uint32_t n = MAX_VALUES;
+
+	if (l->bulk || (form != FORM_INSERT && form != FORM_INSERT_IGNORE))
+		return 1;
+	while (n > 1 && (n > waiting || n * (columns + 1) > MAX_PARAMETERS))
+		n /= 4;
+	return n;
+}
+
+static struct statement *
+find_or_evict(struct mysql_lane *l, const struct statement *want)
+{
+	struct statement *oldest = &l->cache[0];
+
+	for (size_t i = 0; i < STATEMENTS; i++) {
+		struct statement *s = &l->cache[i];
+
+		if (s->st != NULL && s->target == want->target && s->form == want->form &&
+			s->shape == want->shape && s->rows == want->rows)
+			return s;
+		if (s->used < oldest->used)
+			oldest = s;
+	}
+	drop(oldest);
+	return oldest;
+}
+
+enum rc
+statement_get(struct mysql_lane *l, enum form form, const struct change *c, uint32_t rows,
+	struct statement **out, struct err *e)
+{
+	struct statement want = {.target = c->target, .form = form, .shape = c->shape, .rows = 1};
+	struct statement *s;
+	struct buf b;
+
+	want.rows = rows_for(l, form, c->target->source->ncolumns, rows);
+	s = find_or_evict(l, &want);
+	s->used = ++l->clock;
+	*out = s;
+	if (s->st != NULL)
+		return RC_OK;
+	*s = want;
+	s->used = l->clock;
+	if (form != FORM_DELETE)
+		list_after(s, c);
+	if (form == FORM_UPDATE || form == FORM_DELETE)
+		list_before(s, c);
+	buf_init(&b);
+	statement_text(&b, s);
+	s->st = mysql_stmt_init(l->c.my);
+	if (s->st == NULL || mysql_stmt_prepare(s->st, buf_text(&b), b.len) != 0) {
+		enum rc rc = lane_failed(l, s->st, e, "cannot prepare a row change");
+
+		err_context(e, "%s.%s", c->target->db, c->target->name);
+		drop(s);
+		buf_release(&b);
+		return rc;
+	}
+	buf_release(&b);
+	return RC_OK;
+}
+
+/* ---- binding ---- */
+
+static enum enum_field_types
+buffer_type(const struct column *c)
+{
+	switch (type_layout(c->type)) {
+	case LAYOUT_I64:
+		return MYSQL_TYPE_LONGLONG;
+	case LAYOUT_F32:
+		return MYSQL_TYPE_FLOAT;
+	case LAYOUT_F64:
+		return MYSQL_TYPE_DOUBLE;
+	case LAYOUT_TEXT:
+	case LAYOUT_BYTES:
+	default:
+		return MYSQL_TYPE_BLOB;
+	}
+}
+
+static void
+bind_one(MYSQL_BIND *b, const struct column *c, const struct value *v, unsigned long *len)
+{
+	b->is_unsigned = c->is_unsigned || c->type == TYPE_SET;
+	if (v->kind != VALUE_BYTES) {
+		b->buffer_type = MYSQL_TYPE_NULL;
+		return;
+	}
+	*len = v->len;
+	b->buffer_type = buffer_type(c);
+	b->buffer = (void *)v->data;
+	b->buffer_length = v->len;
+	b->length = len;
+}
+
+/* Row after row, the parameters of each in their order. */
+static MYSQL_BIND *
+bind_rows(struct mysql_lane *l, const struct statement *s, const struct change *const *changes,
+	uint32_t n)
+{
+	uint32_t width = s->nafter + s->nbefore;
+	MYSQL_BIND *b = arena_calloc(&l->arena, (size_t)n * width + 1, sizeof *b);
+	unsigned long *len = arena_calloc(&l->arena, (size_t)n * width + 1, sizeof *len);
+	size_t at = 0;
+
+	for (uint32_t r = 0; r < n; r++) {
+		for (uint32_t k = 0; k < s->nafter; k++, at++)
+			bind_one(&b[at], &s->target->source->columns[s->after[k]],
+				&changes[r]->after.col[s->after[k]], &len[at]);
+		for (uint32_t k = 0; k < s->nbefore; k++, at++)
+			bind_one(&b[at], &s->target->source->columns[s->before[k]],
+				&changes[r]->before.col[s->before[k]], &len[at]);
+	}
+	return b;
+}
+
+#ifdef MARIADB_BASE_VERSION
+
+/* One parameter, all rows: fixed-width values in an array of their own, others as pointers to where
+ * they lie. */
+static void
+bind_array(struct mysql_lane *l, MYSQL_BIND *b, const struct column *c,
+	const struct change *const *changes, uint32_t n, uint32_t column, bool after)
+{
+	enum value_layout layout = type_layout(c->type);
+	size_t width = layout == LAYOUT_F32 ? 4 : 8;
+	bool fixed = layout != LAYOUT_TEXT && layout != LAYOUT_BYTES;
+	unsigned char *values = fixed ? arena_alloc(&l->arena, n * width) : NULL;
+	const void **pointers = fixed ? NULL : arena_alloc(&l->arena, n * sizeof(void *));
+	unsigned long *lengths = arena_alloc(&l->arena, n * sizeof *lengths);
+	char *indicator = arena_alloc(&l->arena, n);
+
+	for (uint32_t r = 0; r < n; r++) {
+		const struct value *v =
+			&(after ? &changes[r]->after : &changes[r]->before)->col[column];
+
+		indicator[r] = v->kind == VALUE_BYTES ? STMT_INDICATOR_NONE : STMT_INDICATOR_NULL;
+		lengths[r] = v->kind == VALUE_BYTES ? v->len : 0;
+		if (fixed)
+			memcpy(values + r * width,
+				v->kind == VALUE_BYTES && v->len == width
+					? v->data
+					: (const unsigned char *)"\0\0\0\0\0\0\0",
+				width);
+		else
+			pointers[r] = v->kind == VALUE_BYTES ? (const void *)v->data : "";
+	}
+	b->buffer_type = buffer_type(c);
+	b->is_unsigned = c->is_unsigned || c->type == TYPE_SET;
+	b->buffer = fixed ? (void *)values : (void *)pointers;
+	b->length = lengths;
+	b->u.indicator = indicator;
+}
+
+static enum rc
+run_bulk(struct mysql_lane *l, struct statement *s, const struct change *const *changes, uint32_t n,
+	uint64_t *found, struct err *e)
+{
+	const struct table *source = s->target->source;
+	MYSQL_BIND *b = arena_calloc(&l->arena, s->nafter + s->nbefore + 1, sizeof *b);
+	unsigned size = n;
+
+	for (uint32_t k = 0; k < s->nafter; k++)
+		bind_array(l, &b[k], &source->columns[s->after[k]], changes, n, s->after[k], true);
+	for (uint32_t k = 0; k < s->nbefore; k++)
+		bind_array(l, &b[s->nafter + k], &source->columns[s->before[k]], changes, n,
+			s->before[k], false);
+	if (mysql_stmt_attr_set(s->st, STMT_ATTR_ARRAY_SIZE, &size) != 0 ||
+		mysql_stmt_bind_param(s->st, b) != 0 || mysql_stmt_execute(s->st) != 0)
+		return lane_failed(l, s->st, e, "refused row changes");
+	*found += mysql_stmt_affected_rows(s->st);
+	return RC_OK;
+}
+
+#else
+
+static enum rc
+run_bulk(struct mysql_lane *l, struct statement *s, const struct change *const *changes, uint32_t n,
+	uint64_t *found, struct err *e)
+{
+	(void)l;
+	(void)s;
+	(void)changes;
+	(void)n;
+	(void)found;
+	return err_set(e, RC_BUG, "this client library has no array binding");
+}
+
+#endif
+
+enum rc
+statement_run(struct mysql_lane *l, struct statement *s, const struct change *const *changes,
+	uint32_t n, uint64_t *found, struct err *e)
+{
+	MYSQL_BIND *b;
+
+	arena_reset(&l->arena);
+	if (l->bulk && n > 1)
+		return run_bulk(l, s, changes, n, found, e);
+#ifdef MARIADB_BASE_VERSION
+	if (l->bulk) {
+		unsigned zero = 0;
+
+		mysql_stmt_attr_set(s->st, STMT_ATTR_ARRAY_SIZE, &zero);
+	}
+#endif
+	b = bind_rows(l, s, changes, n);
+	if (mysql_stmt_bind_param(s->st, b) != 0 || mysql_stmt_execute(s->st) != 0)
+		return lane_failed(l, s->st, e, "refused a row change");
+	*found += mysql_stmt_affected_rows(s->st);
+	return RC_OK;
+}
