@@ -210,7 +210,7 @@ static void
 set_outcome(struct outcome *out, enum outcome_kind kind, const char *detail)
 {
 	out->kind = kind;
-	snprintf(out->detail, sizeof out->detail, "%s", detail);
+	snprintf(out->detail, sizeof out->detail, "%.*s", (int)sizeof out->detail - 1, detail);
 }
 
 /* The server's refusal as what it means for the row; true: it is about the row. */
