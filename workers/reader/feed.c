@@ -244,6 +244,23 @@ feed_wants(struct feed *f, struct feed_table *t)
 	return t != NULL && (t->state == TABLE_LOADING || t->state == TABLE_STREAMING);
 }
 
+static void
+count_states(struct feed *f)
+{
+	uint64_t total = 0, streaming = 0, rows = 0;
+
+	for (const struct feed_table *t = f->tables; t != NULL; t = t->next) {
+		if (t->state == TABLE_REMOVED)
+			continue;
+		total++;
+		streaming += t->state == TABLE_STREAMING;
+		rows += t->full->rows;
+	}
+	atomic_store(&f->worker->stats[STAT_TABLES_TOTAL], total);
+	atomic_store(&f->worker->stats[STAT_TABLES_STREAMING], f->initial_pending ? 0 : streaming);
+	atomic_store(&f->worker->stats[STAT_LOAD_ROWS_EXPECTED], rows);
+}
+
 void
 feed_report(struct feed *f, const struct feed_table *t)
 {
@@ -253,6 +270,7 @@ feed_report(struct feed *f, const struct feed_table *t)
 		.rows_expected = t->full->rows};
 
 	worker_report_table(f->worker, &r);
+	count_states(f);
 }
 
 /* ---- into the ring ---- */
@@ -294,8 +312,10 @@ feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
 {
 	struct event ev = {.kind = EVENT_TABLE};
 	struct buf b;
-	enum rc rc = feed_emit_schema(f, t);
+	enum rc rc = feed_say_position(f);
 
+	if (rc == RC_OK)
+		rc = feed_emit_schema(f, t);
 	if (rc != RC_OK)
 		return rc;
 	t->state = state;
@@ -404,6 +424,9 @@ remember(struct feed *f, const struct event_commit *c)
 	free(f->position);
 	f->position = text;
 	f->at = c->at;
+	f->last = *c;
+	f->last.txid = f->last.origin = "";
+	f->last.applied = f->last.resume = f->position;
 }
 
 static enum rc
@@ -414,10 +437,23 @@ emit_position(struct feed *f, const struct event_commit *c, enum event_kind kind
 
 	ev.commit.read_us = now_us();
 	f->checkpoint_us = ev.commit.read_us;
+	f->said = c->at;
 	rc = feed_emit(f, &ev);
 	if (rc == RC_OK)
 		ring_publish(f->ring);
 	return rc;
+}
+
+/*
+ * What is placed here is true at this position: the target's checkpoint must
+ * not lie before it, or a restart would bring earlier changes once more.
+ */
+enum rc
+feed_say_position(struct feed *f)
+{
+	if (f->in_txn || f->position == NULL || logpos_cmp(f->said, f->at) == 0)
+		return RC_OK;
+	return emit_position(f, &f->last, EVENT_HEARTBEAT);
 }
 
 static enum rc
@@ -601,7 +637,7 @@ feed_set_position(struct feed *f, struct logpos at, const char *text)
 	pthread_mutex_lock(&f->lock);
 	free(f->position);
 	f->position = xstrdup(text);
-	f->at = at;
+	f->at = f->said = at;
 	pthread_mutex_unlock(&f->lock);
 }
 

@@ -67,6 +67,8 @@ enum rc feed_emit(struct feed *f, const struct event *ev);
 /* Makes sure that the stream knows the table's columns. Lock held. */
 enum rc feed_emit_schema(struct feed *f, struct feed_table *t);
 enum rc feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state);
+/* At a boundary: the ring knows its position. Lock held. */
+enum rc feed_say_position(struct feed *f);
 struct feed_table *feed_find(struct feed *f, const char *db, const char *name);
 struct feed_table *feed_add(struct feed *f, const struct table *t, enum table_state state);
 /* At a boundary: puts in what has become due there: initial objects, chunks. Lock held. */

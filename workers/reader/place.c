@@ -108,7 +108,7 @@ emit_mark(struct feed *f)
 static enum rc
 emit_initial(struct feed *f)
 {
-	enum rc rc = RC_OK;
+	enum rc rc = feed_say_position(f);
 
 	for (uint32_t i = 0; i < f->initial.count && rc == RC_OK; i++) {
 		const struct catalog_object *o = &f->initial.objects[i];
@@ -291,7 +291,7 @@ place(struct feed *f, struct chunk *c)
 	unlist(f, c);
 	if (c->exact) /* the whole table: its changes flow from the very next transaction on */
 		c->table->planned = true;
-	if ((rc = feed_emit_schema(f, c->table)) != RC_OK)
+	if ((rc = feed_say_position(f)) != RC_OK || (rc = feed_emit_schema(f, c->table)) != RC_OK)
 		return rc;
 	ev.chunk = (struct event_chunk){
 		.table = c->table->number,

@@ -114,7 +114,8 @@ struct source_ops {
 	 * before the pins are let go: the definitions are exactly those of the log
 	 * at *high. A table that goes away meanwhile is left out.
 	 */
-	enum rc (*catalog)(struct source *s, struct catalog *out, struct logpos *high, struct err *e);
+	enum rc (*catalog)(
+		struct source *s, struct catalog *out, struct logpos *high, struct err *e);
 
 	/*
 	 * Reads the log from `resume` and feeds it, leaving out what is not after

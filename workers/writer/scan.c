@@ -283,6 +283,7 @@ take_chunk(struct apply *a, const struct event *ev, struct err *e)
 	w->keep = w->slot->entry->inserted || a->existing_ignore;
 	w->unit.solo = true;
 	token_chunk(w->slot->target.plan, &w->tokens);
+	token_ring(ev->chunk.ring, &w->tokens);
 	return push(a, w);
 }
 

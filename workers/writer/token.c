@@ -11,7 +11,7 @@
 #include "workers/writer/token.h"
 
 /* What a hash stands for, mixed into it so that an index never equals a table. */
-enum space { SPACE_TABLE = 1, SPACE_KEYLESS, SPACE_INDEX, SPACE_VALUE, SPACE_CASCADE };
+enum space { SPACE_TABLE = 1, SPACE_KEYLESS, SPACE_INDEX, SPACE_VALUE, SPACE_CASCADE, SPACE_RING };
 
 /* ---- lists ---- */
 
@@ -652,6 +652,12 @@ token_chunk(const struct token_plan *p, struct token_list *out)
 	token_add(out, p->table, TOKEN_C);
 	if (p->cascade != 0)
 		token_add(out, p->cascade, TOKEN_R);
+}
+
+void
+token_ring(uint32_t ring, struct token_list *out)
+{
+	token_add(out, XXH3_64bits_withSeed(&ring, sizeof ring, SPACE_RING), TOKEN_W);
 }
 
 uint64_t

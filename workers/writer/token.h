@@ -81,6 +81,8 @@ void token_row(const struct token_plan *p, enum event_kind op, const struct row 
 	const struct row *after, struct token_list *out);
 /* Appends the tokens of a chunk into this table. */
 void token_chunk(const struct token_plan *p, struct token_list *out);
+/* Chunks come through a load ring one behind the other: two of one ring do not run at once. */
+void token_ring(uint32_t ring, struct token_list *out);
 /* Tables that are in one component through foreign keys of any kind share this number; rows of such
  * tables keep their order. */
 uint64_t token_component(const struct token_plan *p);
