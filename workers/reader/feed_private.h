@@ -57,6 +57,7 @@ struct feed {
 	struct logpos at; /* the last boundary */
 	char *position;
 	struct event_commit last; /* its texts point into position */
+	struct logpos said;	  /* the boundary whose position went into the ring last */
 	uint64_t checkpoint_us;	  /* when a position last went into the ring */
 	struct value *scratch;	  /* picked columns of two images */
 	size_t scratch_cap;
