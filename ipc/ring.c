@@ -22,6 +22,14 @@
 #define RING_MIN ((size_t)64 * 1024)
 #define RING_MAX ((size_t)1 << 30)
 #define HEAD 8u /* u32 length, u32 zero: payloads start at multiples of 8 */
+/*
+ * Looks before a side goes to sleep: some microseconds, about what the sleep
+ * and the bell cost together. A neighbour that is at work comes in less.
+ */
+#define SPINS 8
+#define SPIN_RELAX 64 /* between two looks: a line looked at too often holds its writer up */
+/* How far ahead the consumer asks for lines: where a frame begins is known late, by its head. */
+#define PREFETCH 1024
 #define ALIGNED(n) (((size_t)(n) + 7) & ~(size_t)7)
 
 /*
@@ -319,6 +327,18 @@ set_awake(struct ring *r)
 }
 
 static void
+relax(void)
+{
+	for (int i = 0; i < SPIN_RELAX; i++) {
+#if defined(__x86_64__) || defined(__i386__)
+		__builtin_ia32_pause();
+#elif defined(__aarch64__)
+		__asm__ volatile("yield");
+#endif
+	}
+}
+
+static void
 sleep_on(int bell, int timeout_ms)
 {
 	struct pollfd p = {.fd = bell, .events = POLLIN};
@@ -380,6 +400,11 @@ ring_wait_space(struct ring *r, size_t n, int timeout_ms)
 	size_t need = HEAD + ALIGNED(n < ring_max_frame(r) ? n : ring_max_frame(r));
 
 	ring_publish(r);
+	for (int i = 0; i < SPINS && timeout_ms != 0; i++) {
+		if (space(r) >= need)
+			return;
+		relax();
+	}
 	set_sleeping(r);
 	if (space(r) < need)
 		sleep_on(r->fds.fd[RING_FD_SPACE_BELL], timeout_ms);
@@ -427,6 +452,7 @@ ring_next(struct ring *r, struct ring_frame *f, struct err *e)
 		return rc;
 	left = r->their_seen - r->next; /* a multiple of 8 and not 0: look saw to it */
 	head = r->data + (r->next & (r->size - 1));
+	__builtin_prefetch(head + PREFETCH);
 	/* Copied once, then checked: the producer could change it. */
 	length = load_length(head);
 	if (length > ring_max_frame(r) || HEAD + ALIGNED(length) > left)
@@ -465,6 +491,11 @@ has_data(const struct ring *r)
 void
 ring_wait_data(struct ring *r, int timeout_ms)
 {
+	for (int i = 0; i < SPINS && timeout_ms != 0; i++) {
+		if (has_data(r))
+			return;
+		relax();
+	}
 	set_sleeping(r);
 	if (!has_data(r))
 		sleep_on(r->fds.fd[RING_FD_DATA_BELL], timeout_ms);
