@@ -18,8 +18,6 @@
 #include "ipc/ring.h"
 #include "supervisor/child.h"
 
-extern char **environ;
-
 /* Above every number that proto.h gives away, so that dup2 below never runs over a source. */
 #define PARKED_FD (PROTO_RING_FD + (1 + PROTO_MAX_LANES) * RING_FD_COUNT)
 /* Workers go first when memory runs out; the supervisor starts them again. */
