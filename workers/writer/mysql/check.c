@@ -98,7 +98,7 @@ check_names(struct mysql_sink *s, struct checks *out)
 }
 
 enum rc
-mysql_check_sink(struct sink *base, bool want_sql, struct checks *out, struct err *e)
+sink_check(struct sink *base, bool want_sql, struct checks *out, struct err *e)
 {
 	struct mysql_sink *s = (struct mysql_sink *)base;
 	struct err failure;

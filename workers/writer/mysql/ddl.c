@@ -315,7 +315,7 @@ run_noted(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
 }
 
 enum rc
-mysql_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkpoint *c,
+sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkpoint *c,
 	char **skipped, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
@@ -483,7 +483,7 @@ create_object(struct mysql_lane *l, const struct event_object *o, const char *db
 }
 
 enum rc
-mysql_object(struct sink_lane *base, const struct event_object *o, const struct table *table,
+sink_object(struct sink_lane *base, const struct event_object *o, const struct table *table,
 	bool intercept, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;

@@ -55,7 +55,7 @@ connect_lane(struct mysql_lane *l, struct err *e)
 }
 
 enum rc
-mysql_lane_open(struct sink *s, unsigned number, struct sink_lane **out, struct err *e)
+sink_lane_open(struct sink *s, unsigned number, struct sink_lane **out, struct err *e)
 {
 	struct mysql_lane *l = xcalloc(1, sizeof *l);
 	enum rc rc;
@@ -65,7 +65,7 @@ mysql_lane_open(struct sink *s, unsigned number, struct sink_lane **out, struct 
 	arena_init(&l->arena);
 	rc = connect_lane(l, e);
 	if (rc != RC_OK) {
-		mysql_lane_close(&l->base);
+		sink_lane_close(&l->base);
 		return rc;
 	}
 	*out = &l->base;
@@ -83,7 +83,7 @@ disconnect(struct mysql_lane *l)
 }
 
 void
-mysql_lane_close(struct sink_lane *base)
+sink_lane_close(struct sink_lane *base)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 
@@ -93,7 +93,7 @@ mysql_lane_close(struct sink_lane *base)
 }
 
 enum rc
-mysql_lane_reset(struct sink_lane *base, struct err *e)
+sink_lane_reset(struct sink_lane *base, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 
@@ -130,7 +130,7 @@ simple(struct mysql_lane *l, const char *sql, struct err *e)
 }
 
 enum rc
-mysql_begin(struct sink_lane *base, struct err *e)
+sink_begin(struct sink_lane *base, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 
@@ -139,19 +139,19 @@ mysql_begin(struct sink_lane *base, struct err *e)
 }
 
 enum rc
-mysql_savepoint(struct sink_lane *base, struct err *e)
+sink_savepoint(struct sink_lane *base, struct err *e)
 {
 	return simple((struct mysql_lane *)base, "SAVEPOINT syncline", e);
 }
 
 enum rc
-mysql_rollback_to_savepoint(struct sink_lane *base, struct err *e)
+sink_rollback_to_savepoint(struct sink_lane *base, struct err *e)
 {
 	return simple((struct mysql_lane *)base, "ROLLBACK TO SAVEPOINT syncline", e);
 }
 
 enum rc
-mysql_lane_rollback(struct sink_lane *base, struct err *e)
+sink_rollback(struct sink_lane *base, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 
@@ -246,13 +246,13 @@ lane_move_checkpoint(struct mysql_lane *l, const struct checkpoint *c, struct er
 }
 
 enum rc
-mysql_lane_commit(struct sink_lane *base, const struct checkpoint *c, struct err *e)
+sink_commit(struct sink_lane *base, const struct checkpoint *c, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	enum rc rc = RC_OK;
 
 	if (!l->in_txn)
-		rc = mysql_begin(base, e);
+		rc = sink_begin(base, e);
 	if (rc == RC_OK)
 		rc = lane_move_checkpoint(l, c, e);
 	if (rc == RC_OK && simple(l, "COMMIT", e) != RC_OK)
@@ -263,7 +263,7 @@ mysql_lane_commit(struct sink_lane *base, const struct checkpoint *c, struct err
 }
 
 enum rc
-mysql_settle(struct sink_lane *base, const struct checkpoint *c, bool *committed, struct err *e)
+sink_settle(struct sink_lane *base, const struct checkpoint *c, bool *committed, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	char *turn = NULL;

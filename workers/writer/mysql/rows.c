@@ -54,7 +54,7 @@ run_all(struct mysql_lane *l, enum form form, const struct change *const *change
 }
 
 enum rc
-mysql_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, struct err *e)
+sink_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	uint64_t warnings = 0;
@@ -177,7 +177,7 @@ row_text(MYSQL_RES *res)
 }
 
 enum rc
-mysql_fetch(struct sink_lane *base, const struct change *c, char **text, struct err *e)
+sink_fetch(struct sink_lane *base, const struct change *c, char **text, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	const struct target *t = c->target;
@@ -292,7 +292,7 @@ overwrite(struct mysql_lane *l, const struct change *c, struct outcome *out, str
 }
 
 enum rc
-mysql_row(struct sink_lane *base, const struct change *c, enum row_mode mode, bool fk_checks,
+sink_row(struct sink_lane *base, const struct change *c, enum row_mode mode, bool fk_checks,
 	struct outcome *out, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
@@ -337,7 +337,7 @@ mysql_row(struct sink_lane *base, const struct change *c, enum row_mode mode, bo
 /* ---- loads ---- */
 
 enum rc
-mysql_load(struct sink_lane *base, struct target *t, struct change *const *rows, uint32_t count,
+sink_load(struct sink_lane *base, struct target *t, struct change *const *rows, uint32_t count,
 	bool keep, uint64_t *kept, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;

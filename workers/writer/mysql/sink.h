@@ -60,16 +60,16 @@ struct mysql_lane {
 #define SINK_SQL_MODE \
 	"STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION"
 
-enum rc mysql_lane_open(
+enum rc sink_lane_open(
 	struct sink *s, unsigned number, struct sink_lane **out, struct err *e) MUSTCHECK;
-void mysql_lane_close(struct sink_lane *l);
-enum rc mysql_lane_reset(struct sink_lane *l, struct err *e) MUSTCHECK;
-enum rc mysql_begin(struct sink_lane *l, struct err *e) MUSTCHECK;
-enum rc mysql_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
-enum rc mysql_rollback_to_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
-enum rc mysql_lane_commit(struct sink_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
-enum rc mysql_lane_rollback(struct sink_lane *l, struct err *e) MUSTCHECK;
-enum rc mysql_settle(
+void sink_lane_close(struct sink_lane *l);
+enum rc sink_lane_reset(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc sink_begin(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc sink_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc sink_rollback_to_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc sink_commit(struct sink_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
+enum rc sink_rollback(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc sink_settle(
 	struct sink_lane *l, const struct checkpoint *c, bool *committed, struct err *e) MUSTCHECK;
 /* Moves the checkpoint row without committing. */
 enum rc lane_move_checkpoint(
@@ -87,22 +87,21 @@ enum rc statement_run(struct mysql_lane *l, struct statement *st,
 	const struct change *const *changes, uint32_t n, uint64_t *found, struct err *e) MUSTCHECK;
 void statements_drop(struct mysql_lane *l);
 
-enum rc mysql_batch(
+enum rc sink_batch(
 	struct sink_lane *l, const struct batch *b, uint64_t *matched, struct err *e) MUSTCHECK;
-enum rc mysql_row(struct sink_lane *l, const struct change *c, enum row_mode mode, bool fk_checks,
+enum rc sink_row(struct sink_lane *l, const struct change *c, enum row_mode mode, bool fk_checks,
 	struct outcome *out, struct err *e) MUSTCHECK;
-enum rc mysql_fetch(
+enum rc sink_fetch(
 	struct sink_lane *l, const struct change *c, char **text, struct err *e) MUSTCHECK;
-enum rc mysql_load(struct sink_lane *l, struct target *t, struct change *const *rows,
-	uint32_t count, bool keep, uint64_t *kept, struct err *e) MUSTCHECK;
+enum rc sink_load(struct sink_lane *l, struct target *t, struct change *const *rows, uint32_t count,
+	bool keep, uint64_t *kept, struct err *e) MUSTCHECK;
 
-enum rc mysql_ddl(struct sink_lane *l, const struct event_ddl *d, const struct checkpoint *c,
+enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct checkpoint *c,
 	char **skipped, struct err *e) MUSTCHECK;
-enum rc mysql_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
+enum rc sink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
 	bool intercept, struct err *e) MUSTCHECK;
 
-enum rc mysql_check_sink(
-	struct sink *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
+enum rc sink_check(struct sink *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 /* The statements that make our tables, one after the other in the buffer. */
 void sink_state_sql(const struct mysql_sink *s, size_t i, struct buf *out);
 size_t sink_state_count(void);
