@@ -176,7 +176,7 @@ next_load_frame(struct apply_lane *l, struct work *w, struct frame_raw *raw, str
 		rc = frame_next(&a->load_readers[ring], raw, e);
 		if (rc != RC_AGAIN)
 			return rc;
-		if (a->worker->stopping || a->failed)
+		if (a->worker->stopping || a->failed || frame_stalled(&a->load_readers[ring]))
 			return RC_AGAIN;
 		ring_wait_data(a->worker->rings[1 + ring], WAIT_MS);
 	}
@@ -201,14 +201,18 @@ load_rows(struct apply_lane *l, struct work *w, uint32_t from, struct err *e)
 static void
 give_back(struct apply_lane *l, struct work *w, uint32_t *done)
 {
-	struct ring *ring = l->apply->worker->rings[1 + w->event.chunk.ring];
-
-	if (ring_fill(ring) <= ring_size(ring) / 2)
-		return;
 	next_part(w);
 	*done = 0;
 	w->no_retry = true;
-	ring_release(ring, w->load_end);
+	ring_release(l->apply->worker->rings[1 + w->event.chunk.ring], w->load_end);
+}
+
+static bool
+is_half_full(const struct apply_lane *l, const struct work *w)
+{
+	struct ring *ring = l->apply->worker->rings[1 + w->event.chunk.ring];
+
+	return ring_fill(ring) > ring_size(ring) / 2;
 }
 
 static enum rc
@@ -242,19 +246,28 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 {
 	uint32_t done = 0;
 	struct frame_raw raw;
+	bool stalled;
 	enum rc rc = RC_OK;
 
 	w->rows_loaded = w->rows_kept = 0;
 	while (rc == RC_OK && !w->complete) {
-		if ((rc = next_load_frame(l, w, &raw, e)) != RC_OK ||
-			(rc = take_load_frame(l, w, &raw, e)) != RC_OK)
-			return rc;
-		w->load_end = raw.end;
-		if (w->nchanges - done >= LOAD_ROWS) {
-			rc = load_rows(l, w, done, e);
-			done = w->nchanges;
-			give_back(l, w, &done);
+		rc = next_load_frame(l, w, &raw, e);
+		if (rc == RC_AGAIN && apply_ending(l->apply))
+			return RC_AGAIN;
+		if (rc == RC_OK) {
+			if ((rc = take_load_frame(l, w, &raw, e)) != RC_OK)
+				return rc;
+			w->load_end = raw.end;
+			if (w->nchanges - done < LOAD_ROWS)
+				continue;
 		}
+		/* Enough for a statement, or the ring is stuck behind what we hold. */
+		stalled = rc == RC_AGAIN;
+		if (stalled || rc == RC_OK)
+			rc = load_rows(l, w, done, e);
+		done = w->nchanges;
+		if (rc == RC_OK && (stalled || is_half_full(l, w)))
+			give_back(l, w, &done);
 	}
 	/* On a second run all of the rows are here already. */
 	if (rc == RC_OK)

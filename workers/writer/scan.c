@@ -437,6 +437,34 @@ take_frame(struct apply *a, struct frame_raw *raw, struct err *e)
 	return rc;
 }
 
+/* Gives back what has been scanned and belongs to nobody: heads of transactions, schemas. */
+static void
+release_scanned(struct apply *a)
+{
+	pthread_mutex_lock(&a->lock);
+	ring_release(a->ring, a->scan_end);
+	pthread_mutex_unlock(&a->lock);
+}
+
+/*
+ * A row that is larger than what the ring has left waits for frames that this
+ * thread holds: the transaction runs as a large one, or all before it commits.
+ */
+static enum rc
+unstall(struct apply *a)
+{
+	bool idle;
+
+	if (a->current != NULL && a->current->nchanges != 0)
+		return run_large(a);
+	pthread_mutex_lock(&a->lock);
+	idle = sched_idle(a->sched);
+	pthread_mutex_unlock(&a->lock);
+	if (idle)
+		release_scanned(a);
+	return RC_OK;
+}
+
 enum rc
 scan_more(struct apply *a, struct work *w, struct err *e)
 {
@@ -449,6 +477,12 @@ scan_more(struct apply *a, struct work *w, struct err *e)
 		if (rc == RC_AGAIN) {
 			if (apply_ending(a))
 				return RC_AGAIN;
+			if (frame_stalled(
+				    &a->reader)) { /* a row larger than what is left of the ring */
+				if (w->nchanges != 0)
+					return RC_OK;
+				release_scanned(a);
+			}
 			ring_wait_data(a->ring, WAIT_MS);
 			continue;
 		}
@@ -507,7 +541,10 @@ apply_scan(void *arg)
 				worker_drained(a->worker);
 				break;
 			}
-			ring_wait_data(a->ring, WAIT_MS);
+			if (frame_stalled(&a->reader))
+				rc = unstall(a);
+			if (rc == RC_OK)
+				ring_wait_data(a->ring, WAIT_MS);
 		}
 	}
 	if (rc != RC_OK && rc != RC_AGAIN)
