@@ -1,0 +1,622 @@
+/* store.c - see store.h. */
+#include "common/compat.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "supervisor/store.h"
+#include "supervisor/store_schema.h"
+
+#define MAX_CONFLICTS 1000
+/* The same complaint at most this often. */
+#define COMPLAIN_US 60000000u
+
+/* Every statement there is. */
+#define STATEMENT_LIST(X)                                                                         \
+	X(LOAD_CHANNEL, "SELECT state, wish, told, loaded, unchecked, since_us, cause_class,"     \
+			" cause, remedy, position, position_us, generation, restarts"             \
+			" FROM channels WHERE id = ?1")                                           \
+	X(SAVE_CHANNEL, "INSERT INTO channels (id, state, wish, told, loaded, unchecked,"         \
+			" since_us, cause_class, cause, remedy)"                                  \
+			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"                       \
+			" ON CONFLICT (id) DO UPDATE SET state = ?2, wish = ?3, told = ?4,"       \
+			" loaded = ?5, unchecked = ?6, since_us = ?7, cause_class = ?8,"          \
+			" cause = ?9, remedy = ?10")                                              \
+	X(SAVE_MIRROR, "UPDATE channels SET position = ?2, position_us = ?3, generation = ?4,"    \
+		       " restarts = ?5 WHERE id = ?1")                                            \
+	X(SAVE_TABLE, "INSERT OR REPLACE INTO tables (channel, db, name, state, chunks, rows,"    \
+		      " expected, bytes, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")    \
+	X(LOAD_TABLES, "SELECT db, name, state, chunks, rows, expected, bytes, reason"            \
+		       " FROM tables WHERE channel = ?1 ORDER BY db, name")                       \
+	X(ADD_MOVE, "INSERT INTO moves (channel, at_us, kind, from_state, to_state, text)"        \
+		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                           \
+	X(LOAD_MOVES, "SELECT at_us, kind, from_state, to_state, text FROM moves"                 \
+		      " WHERE channel = ?1 ORDER BY n DESC LIMIT ?2")                             \
+	X(ADD_CONFLICT, "INSERT INTO conflicts (channel, at_us, db, tab, operation, kind, key,"   \
+			" before, after, target, action, position)"                               \
+			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")            \
+	X(LOAD_CONFLICTS, "SELECT at_us, db, tab, operation, kind, key, before, after, target,"   \
+			  " action, position FROM conflicts WHERE channel = ?1"                   \
+			  " ORDER BY n DESC LIMIT ?2")                                            \
+	X(ADD_SAMPLE, "INSERT OR REPLACE INTO samples VALUES (?1, ?2, ?3, ?4, ?5)")               \
+	X(LOAD_SAMPLES, "SELECT min(at_us), avg(bandwidth), avg(tps), max(delay_ms) FROM samples" \
+			" WHERE channel = ?1 AND at_us >= ?2 GROUP BY at_us / ?3 ORDER BY 1")     \
+	X(FORGET_CHANNEL, "DELETE FROM channels WHERE id = ?1")                                   \
+	X(FORGET_TABLES, "DELETE FROM tables WHERE channel = ?1")                                 \
+	X(FORGET_CONFLICTS, "DELETE FROM conflicts WHERE channel = ?1")                           \
+	X(FORGET_SAMPLES, "DELETE FROM samples WHERE channel = ?1")                               \
+	X(PRUNE_MOVES, "DELETE FROM moves WHERE at_us < ?1")                                      \
+	X(PRUNE_SAMPLES, "DELETE FROM samples WHERE at_us < ?1")                                  \
+	X(PRUNE_CONFLICTS, "DELETE FROM conflicts WHERE n IN (SELECT n FROM (SELECT n,"           \
+			   " row_number() OVER (PARTITION BY channel ORDER BY n DESC) AS nth"     \
+			   " FROM conflicts) WHERE nth > ?1)")                                    \
+	X(BEGIN, "BEGIN IMMEDIATE")                                                               \
+	X(COMMIT, "COMMIT")                                                                       \
+	X(ROLLBACK, "ROLLBACK")
+
+enum statement {
+#define X(symbol, text) SQL_##symbol,
+	STATEMENT_LIST(X)
+#undef X
+		STATEMENT_COUNT
+};
+
+static const char *const statements[STATEMENT_COUNT] = {
+#define X(symbol, text) [SQL_##symbol] = (text),
+	STATEMENT_LIST(X)
+#undef X
+};
+
+struct store {
+	sqlite3 *db;
+	sqlite3_stmt *prepared[STATEMENT_COUNT];
+	char *path;
+	int lock;
+	bool is_new;
+	bool gathering; /* between store_begin and store_commit */
+	uint64_t complained_us;
+};
+
+static enum rc
+sqlite_error(const struct store *s, const char *what, struct err *e)
+{
+	err_set(e, RC_RETRY, "cannot %s %s: %s", what, s->path,
+		s->db != NULL ? sqlite3_errmsg(s->db) : "out of memory");
+	return err_remedy(e, "see that the disk is not full and the file is writable; a damaged "
+			     "store is replaced at the next start");
+}
+
+/* ---- statements ---- */
+
+static sqlite3_stmt *
+prepare(struct store *s, enum statement which)
+{
+	sqlite3_stmt **p = &s->prepared[which];
+
+	if (*p == NULL && sqlite3_prepare_v3(s->db, statements[which], -1,
+				  SQLITE_PREPARE_PERSISTENT, p, NULL) != SQLITE_OK)
+		return NULL;
+	sqlite3_reset(*p);
+	sqlite3_clear_bindings(*p);
+	return *p;
+}
+
+/* Binds by a format: s text or NULL, i int64, d double. */
+static bool
+bind(sqlite3_stmt *q, const char *format, va_list ap)
+{
+	int ok = SQLITE_OK;
+
+	for (int i = 1; format[i - 1] != '\0' && ok == SQLITE_OK; i++)
+		switch (format[i - 1]) {
+		case 's':
+			ok = sqlite3_bind_text(
+				q, i, va_arg(ap, const char *), -1, SQLITE_TRANSIENT);
+			break;
+		case 'i':
+			ok = sqlite3_bind_int64(q, i, va_arg(ap, int64_t));
+			break;
+		case 'd':
+			ok = sqlite3_bind_double(q, i, va_arg(ap, double));
+			break;
+		default:
+			bug("a statement of the store binds \"%s\"", format);
+		}
+	return ok == SQLITE_OK;
+}
+
+static bool
+run(struct store *s, enum statement which, const char *format, ...)
+{
+	sqlite3_stmt *q = prepare(s, which);
+	va_list ap;
+	bool ok;
+
+	va_start(ap, format);
+	ok = q != NULL && bind(q, format, ap);
+	va_end(ap);
+	ok = ok && sqlite3_step(q) == SQLITE_DONE;
+	if (q != NULL)
+		sqlite3_reset(q);
+	return ok;
+}
+
+static sqlite3_stmt *
+query(struct store *s, enum statement which, const char *format, ...)
+{
+	sqlite3_stmt *q = prepare(s, which);
+	va_list ap;
+	bool ok;
+
+	va_start(ap, format);
+	ok = q != NULL && bind(q, format, ap);
+	va_end(ap);
+	return ok ? q : NULL;
+}
+
+static bool
+next_row(sqlite3_stmt *q)
+{
+	if (q != NULL && sqlite3_step(q) == SQLITE_ROW)
+		return true;
+	if (q != NULL)
+		sqlite3_reset(q);
+	return false;
+}
+
+/* Borrowed until the next step. */
+static char *
+text(sqlite3_stmt *q, int column)
+{
+	return (char *)(uintptr_t)sqlite3_column_text(q, column);
+}
+
+static uint64_t
+integer(sqlite3_stmt *q, int column)
+{
+	return (uint64_t)sqlite3_column_int64(q, column);
+}
+
+/* Of mirrors and history: their loss is told, not fatal. */
+static void
+complain(struct store *s, const char *what)
+{
+	struct err e;
+	uint64_t now = mono_us();
+
+	if (s->complained_us != 0 && now - s->complained_us < COMPLAIN_US)
+		return;
+	s->complained_us = now;
+	sqlite_error(s, what, &e);
+	log_err(LOG_LVL_WARN, &e);
+}
+
+/* ---- opening ---- */
+
+static void
+close_db(struct store *s)
+{
+	for (int i = 0; i < STATEMENT_COUNT; i++) {
+		sqlite3_finalize(s->prepared[i]);
+		s->prepared[i] = NULL;
+	}
+	sqlite3_close(s->db);
+	s->db = NULL;
+}
+
+static int
+stored_version(struct store *s, bool *damaged)
+{
+	sqlite3_stmt *q = NULL;
+	int version = 0;
+
+	if (sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &q, NULL) != SQLITE_OK ||
+		sqlite3_step(q) != SQLITE_ROW)
+		*damaged = true;
+	else
+		version = sqlite3_column_int(q, 0);
+	sqlite3_finalize(q);
+	return version;
+}
+
+static bool
+is_sound(struct store *s)
+{
+	sqlite3_stmt *q = NULL;
+	bool sound =
+		sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &q, NULL) == SQLITE_OK &&
+		sqlite3_step(q) == SQLITE_ROW && strcmp(text(q, 0), "ok") == 0;
+
+	sqlite3_finalize(q);
+	return sound;
+}
+
+static enum rc
+migrate(struct store *s, int from, struct err *e)
+{
+	for (int v = from; v < STORE_VERSION; v++) {
+		char *sql = xasprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT;",
+			store_step(v), v + 1);
+		bool ok = sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK;
+
+		free(sql);
+		if (!ok)
+			return sqlite_error(s, "bring to a newer version the store", e);
+	}
+	if (from != 0 && from != STORE_VERSION)
+		log_info("the store %s was brought from version %d to %d", s->path, from,
+			STORE_VERSION);
+	return RC_OK;
+}
+
+/* OK with *damaged: the file is no store that can be used. */
+static enum rc
+open_db(struct store *s, bool *damaged, struct err *e)
+{
+	static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+				       "PRAGMA busy_timeout = 2000;";
+	int version;
+
+	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
+		SQLITE_OK) {
+		sqlite_error(s, "open the store", e);
+		e->rc = RC_CONFIG;
+		return e->rc;
+	}
+	version = stored_version(s, damaged);
+	if (!*damaged && version > STORE_VERSION) {
+		err_set(e, RC_CONFIG,
+			"the store %s has version %d; this program knows versions up to %d",
+			s->path, version, STORE_VERSION);
+		return err_remedy(e, "run the newer program that wrote it, or move the file away: "
+				     "channels then go on from what their targets hold");
+	}
+	if (*damaged || !is_sound(s) ||
+		sqlite3_exec(s->db, settings, NULL, NULL, NULL) != SQLITE_OK) {
+		*damaged = true;
+		return RC_OK;
+	}
+	return migrate(s, version, e);
+}
+
+static enum rc
+move_aside(struct store *s, struct err *e)
+{
+	static const char *const suffixes[] = {"", "-wal", "-shm"};
+	char *aside =
+		xasprintf("%s.damaged-%llu", s->path, (unsigned long long)(now_us() / 1000000));
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < COUNT_OF(suffixes); i++) {
+		char *from = xasprintf("%s%s", s->path, suffixes[i]);
+		char *to = xasprintf("%s%s", aside, suffixes[i]);
+
+		if (rename(from, to) != 0 && errno != ENOENT)
+			rc = err_errno(e, RC_CONFIG, "cannot move the damaged store %s away", from);
+		free(from);
+		free(to);
+	}
+	if (rc == RC_OK)
+		log_warn("the store %s was damaged; it was moved to %s, and a new one is made: "
+			 "channels go on from what their targets hold, history is lost",
+			s->path, aside);
+	free(aside);
+	return rc;
+}
+
+static enum rc
+take_lock(struct store *s, const char *dir, struct err *e)
+{
+	char *path = xasprintf("%s/lock", dir);
+	enum rc rc = RC_OK;
+
+	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (s->lock < 0) {
+		rc = err_errno(e, RC_CONFIG, "cannot open %s", path);
+	} else if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
+		rc = err_set(e, RC_CONFIG, "another supervisor uses the state directory %s", dir);
+		err_remedy(e, "stop it, or name another directory (state_dir, --state)");
+	}
+	free(path);
+	return rc;
+}
+
+static enum rc
+open_all(struct store *s, const char *dir, struct err *e)
+{
+	bool damaged = false;
+	enum rc rc;
+
+	if (mkdir(dir, 0750) != 0 && errno != EEXIST)
+		return err_errno(e, RC_CONFIG, "cannot make the state directory %s", dir);
+	if ((rc = take_lock(s, dir, e)) != RC_OK)
+		return rc;
+	s->is_new = access(s->path, F_OK) != 0;
+	if ((rc = open_db(s, &damaged, e)) != RC_OK || !damaged)
+		return rc;
+	close_db(s);
+	s->is_new = true;
+	damaged = false;
+	if ((rc = move_aside(s, e)) != RC_OK || (rc = open_db(s, &damaged, e)) != RC_OK)
+		return rc;
+	return damaged ? sqlite_error(s, "use the new store", e) : RC_OK;
+}
+
+enum rc
+store_open(const char *dir, struct store **out, struct err *e)
+{
+	struct store *s = xcalloc(1, sizeof *s);
+	enum rc rc;
+
+	s->lock = -1;
+	s->path = xasprintf("%s/%s", dir, STORE_FILE);
+	rc = open_all(s, dir, e);
+	if (rc != RC_OK) {
+		store_close(s);
+		return rc;
+	}
+	*out = s;
+	return RC_OK;
+}
+
+void
+store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	close_db(s);
+	if (s->lock >= 0)
+		close(s->lock);
+	free(s->path);
+	free(s);
+}
+
+bool
+store_is_new(const struct store *s)
+{
+	return s->is_new;
+}
+
+bool
+store_writable(struct store *s)
+{
+	return s->gathering || (run(s, SQL_BEGIN, "") && run(s, SQL_ROLLBACK, ""));
+}
+
+/* ---- channels ---- */
+
+bool
+store_load_channel(
+	struct store *s, const char *id, struct channel_record *r, struct store_mirror *mirror)
+{
+	sqlite3_stmt *q = query(s, SQL_LOAD_CHANNEL, "s", id);
+
+	*r = (struct channel_record){.state = CHANNEL_NOT_CONFIGURED, .wish = WISH_UNKNOWN};
+	*mirror = (struct store_mirror){0};
+	if (!next_row(q))
+		return false;
+	r->state = channel_state_by_name(text(q, 0));
+	if (r->state == CHANNEL_STATE_COUNT)
+		r->state = CHANNEL_NOT_CONFIGURED;
+	r->wish = wish_by_name(text(q, 1));
+	r->told = integer(q, 2) != 0;
+	r->loaded = integer(q, 3) != 0;
+	r->unchecked = integer(q, 4) != 0;
+	r->since_us = integer(q, 5);
+	for (enum rc rc = 0; rc < RC_COUNT; rc++)
+		if (strcmp(rc_name(rc), text(q, 6)) == 0 && rc != RC_OK) {
+			err_set(&r->cause, rc, "%s", text(q, 7));
+			err_remedy(&r->cause, "%s", text(q, 8));
+		}
+	mirror->position = text(q, 9) != NULL ? xstrdup(text(q, 9)) : NULL;
+	mirror->position_us = integer(q, 10);
+	mirror->generation = (uint32_t)integer(q, 11);
+	mirror->restarts = integer(q, 12);
+	sqlite3_reset(q);
+	return true;
+}
+
+static bool
+save_record(struct store *s, const char *id, const struct channel_record *r)
+{
+	return run(s, SQL_SAVE_CHANNEL, "sssiiiisss", id, channel_state_name(r->state),
+		wish_name(r->wish), (int64_t)r->told, (int64_t)r->loaded, (int64_t)r->unchecked,
+		(int64_t)r->since_us, rc_name(r->cause.rc), r->cause.text, r->cause.remedy);
+}
+
+enum rc
+store_save_channel(struct store *s, const char *id, const struct channel_record *r,
+	const char *event, const char *from, struct err *e)
+{
+	bool own = !s->gathering;
+	bool ok = !own || run(s, SQL_BEGIN, "");
+
+	ok = ok && save_record(s, id, r) &&
+	     run(s, SQL_ADD_MOVE, "sissss", id, (int64_t)now_us(), event, from,
+		     channel_state_name(r->state), r->cause.rc != RC_OK ? r->cause.text : NULL);
+	if (ok && own)
+		ok = run(s, SQL_COMMIT, "");
+	if (ok)
+		return RC_OK;
+	sqlite_error(s, "write the state of a channel to", e);
+	if (own)
+		(void)run(s, SQL_ROLLBACK, "");
+	return RC_RETRY;
+}
+
+enum rc
+store_touch_channel(struct store *s, const char *id, const struct channel_record *r, struct err *e)
+{
+	return save_record(s, id, r) ? RC_OK : sqlite_error(s, "write a channel to", e);
+}
+
+void
+store_forget_channel(struct store *s, const char *id)
+{
+	if (!run(s, SQL_FORGET_CHANNEL, "s", id) || !run(s, SQL_FORGET_TABLES, "s", id) ||
+		!run(s, SQL_FORGET_CONFLICTS, "s", id) || !run(s, SQL_FORGET_SAMPLES, "s", id))
+		complain(s, "clear a channel in");
+}
+
+/* ---- mirrors ---- */
+
+void
+store_begin(struct store *s)
+{
+	if (!s->gathering)
+		s->gathering = run(s, SQL_BEGIN, "");
+	if (!s->gathering)
+		complain(s, "write to");
+}
+
+void
+store_commit(struct store *s)
+{
+	if (!s->gathering)
+		return;
+	s->gathering = false;
+	if (!run(s, SQL_COMMIT, "")) {
+		complain(s, "write to");
+		(void)run(s, SQL_ROLLBACK, "");
+	}
+}
+
+void
+store_save_mirror(struct store *s, const char *id, const struct store_mirror *m)
+{
+	if (!run(s, SQL_SAVE_MIRROR, "ssiii", id, m->position, (int64_t)m->position_us,
+		    (int64_t)m->generation, (int64_t)m->restarts))
+		complain(s, "write to");
+}
+
+void
+store_save_table(struct store *s, const char *id, const struct report_table *t)
+{
+	if (!run(s, SQL_SAVE_TABLE, "ssssiiiis", id, t->db, t->name, table_state_name(t->state),
+		    (int64_t)t->chunks_done, (int64_t)t->rows_done, (int64_t)t->rows_expected,
+		    (int64_t)t->bytes_done, t->reason))
+		complain(s, "write to");
+}
+
+void
+store_load_tables(struct store *s, const char *id,
+	void (*cb)(void *arg, const struct report_table *t), void *arg)
+{
+	sqlite3_stmt *q = query(s, SQL_LOAD_TABLES, "s", id);
+
+	while (next_row(q)) {
+		struct report_table t = {.db = text(q, 0),
+			.name = text(q, 1),
+			.state = table_state_by_name(text(q, 2)),
+			.chunks_done = (uint32_t)integer(q, 3),
+			.rows_done = integer(q, 4),
+			.rows_expected = integer(q, 5),
+			.bytes_done = integer(q, 6),
+			.reason = text(q, 7)};
+
+		if (t.state != TABLE_STATE_COUNT)
+			cb(arg, &t);
+	}
+}
+
+/* ---- history ---- */
+
+void
+store_add_note(struct store *s, const char *id, const char *kind, const char *what)
+{
+	if (!run(s, SQL_ADD_MOVE, "sissss", id, (int64_t)now_us(), kind, NULL, NULL, what))
+		complain(s, "write to");
+}
+
+void
+store_moves(struct store *s, const char *id, unsigned limit,
+	void (*cb)(void *arg, const struct store_move *m), void *arg)
+{
+	sqlite3_stmt *q = query(s, SQL_LOAD_MOVES, "si", id, (int64_t)limit);
+
+	while (next_row(q)) {
+		struct store_move m = {.at_us = integer(q, 0),
+			.kind = text(q, 1),
+			.from = text(q, 2),
+			.to = text(q, 3),
+			.text = text(q, 4)};
+
+		cb(arg, &m);
+	}
+}
+
+void
+store_add_conflict(struct store *s, const char *id, const struct report_conflict *c)
+{
+	if (!run(s, SQL_ADD_CONFLICT, "sissssssssss", id, (int64_t)c->time_us, c->db, c->table,
+		    c->operation, c->kind, c->key, c->before, c->after, c->target, c->action,
+		    c->position))
+		complain(s, "write to");
+}
+
+void
+store_conflicts(struct store *s, const char *id, unsigned limit,
+	void (*cb)(void *arg, const struct report_conflict *c), void *arg)
+{
+	sqlite3_stmt *q = query(s, SQL_LOAD_CONFLICTS, "si", id, (int64_t)limit);
+
+	while (next_row(q)) {
+		struct report_conflict c = {.time_us = integer(q, 0),
+			.db = text(q, 1),
+			.table = text(q, 2),
+			.operation = text(q, 3),
+			.kind = text(q, 4),
+			.key = text(q, 5),
+			.before = text(q, 6),
+			.after = text(q, 7),
+			.target = text(q, 8),
+			.action = text(q, 9),
+			.position = text(q, 10)};
+
+		cb(arg, &c);
+	}
+}
+
+void
+store_add_sample(struct store *s, const char *id, const struct store_sample *x)
+{
+	if (!run(s, SQL_ADD_SAMPLE, "siddi", id, (int64_t)x->at_us, x->bandwidth, x->tps,
+		    x->delay_ms))
+		complain(s, "write to");
+}
+
+void
+store_samples(struct store *s, const char *id, uint64_t since_us, uint64_t bucket_us,
+	void (*cb)(void *arg, const struct store_sample *sample), void *arg)
+{
+	sqlite3_stmt *q = query(s, SQL_LOAD_SAMPLES, "sii", id, (int64_t)since_us,
+		(int64_t)(bucket_us != 0 ? bucket_us : 1));
+
+	while (next_row(q)) {
+		struct store_sample x = {.at_us = integer(q, 0),
+			.bandwidth = sqlite3_column_double(q, 1),
+			.tps = sqlite3_column_double(q, 2),
+			.delay_ms = sqlite3_column_int64(q, 3)};
+
+		cb(arg, &x);
+	}
+}
+
+void
+store_prune(struct store *s, uint64_t before_us)
+{
+	if (!run(s, SQL_PRUNE_MOVES, "i", (int64_t)before_us) ||
+		!run(s, SQL_PRUNE_SAMPLES, "i", (int64_t)before_us) ||
+		!run(s, SQL_PRUNE_CONFLICTS, "i", (int64_t)MAX_CONFLICTS))
+		complain(s, "prune");
+}

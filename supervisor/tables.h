@@ -1,0 +1,34 @@
+/* tables.h - the tables of a channel as its reader reports them, in order of their names. */
+#ifndef SUPERVISOR_TABLES_H
+#define SUPERVISOR_TABLES_H
+
+#include "common/compat.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "ipc/report.h"
+
+struct table_row {
+	struct report_table report; /* owned */
+	bool dirty;		    /* not mirrored in the store yet */
+};
+
+struct tables {
+	struct table_row *rows;
+	size_t count;
+	size_t cap;
+};
+
+struct tables_sum {
+	size_t total, streaming, loading, quarantined;
+	uint64_t rows_done, rows_expected, bytes_done;
+};
+
+/* Copies; dirty unless it says nothing new. */
+void tables_put(struct tables *t, const struct report_table *r, bool dirty);
+void tables_clear(struct tables *t);
+/* Tables that were removed are not counted. */
+struct tables_sum tables_sum(const struct tables *t);
+
+#endif
