@@ -74,6 +74,8 @@ struct feed_table *feed_find(struct feed *f, const char *db, const char *name);
 struct feed_table *feed_add(struct feed *f, const struct table *t, enum table_state state);
 /* At a boundary: puts in what has become due there: initial objects, chunks. Lock held. */
 enum rc feed_boundary(struct feed *f, struct err *e);
+/* Its lane takes it again from the start. */
+void feed_cancel_chunk(struct feed *f, struct chunk *c);
 void feed_cancel_chunks(struct feed *f, struct feed_table *t);
 void feed_lock_lane(struct feed *f);
 void feed_unlock_lane(struct feed *f);

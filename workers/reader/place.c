@@ -208,8 +208,8 @@ unlist(struct feed *f, struct chunk *c)
 		}
 }
 
-static void
-cancel(struct feed *f, struct chunk *c)
+void
+feed_cancel_chunk(struct feed *f, struct chunk *c)
 {
 	unlist(f, c);
 	c->state = CHUNK_CANCELLED;
@@ -227,7 +227,7 @@ feed_cancel_chunks(struct feed *f, struct feed_table *t)
 		struct chunk *next = c->next;
 
 		if (c->table == t)
-			cancel(f, c);
+			feed_cancel_chunk(f, c);
 		c = next;
 	}
 }
@@ -343,7 +343,7 @@ place_due(struct feed *f)
 				rc = settle_table(f, t);
 			placed = true;
 		} else if (c->window != NULL && window_bytes(c->window) > WINDOW_MAX) {
-			cancel(f, c);
+			feed_cancel_chunk(f, c);
 		}
 		c = next;
 	}
@@ -390,7 +390,7 @@ chunk_cancel(struct feed *f, struct chunk *c, struct chunk_arm *arm)
 	feed_lock_lane(f);
 	disarm(f, arm);
 	if (c->state == CHUNK_OPEN || c->state == CHUNK_READY)
-		cancel(f, c);
+		feed_cancel_chunk(f, c);
 	feed_unlock_lane(f);
 }
 

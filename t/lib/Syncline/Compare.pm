@@ -40,7 +40,7 @@ sub content {
     my $list = join ', ', map { expression(@$_) } @$columns;
     (my $name = $table) =~ s/`/``/g;
     my $dbh = $db->dbh;
-    my $st = $dbh->prepare("SELECT CONCAT_WS('|', $list) FROM `$schema`.`$name`", {mariadb_use_result => 1});
+    my $st = $dbh->prepare("SELECT CONCAT_WS('|', $list) FROM `$schema`.`$name`");
     my %rows;
     $st->execute;
     while (my $r = $st->fetchrow_arrayref) { $rows{$r->[0]}++ }

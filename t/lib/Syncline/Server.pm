@@ -190,7 +190,7 @@ sub end_all {
         kill 'CONT', $s->{pid};
         kill 'KILL', $s->{pid};
         waitpid $s->{pid}, 0;
-        if ($failed && !$ENV{KEEP}) { print STDERR "# server log of port $s->{port}:\n", $s->tail =~ s/^/# /mgr }
+        print STDERR map { "# port $s->{port}: $_\n" } grep { /\[ERROR\]/ } split /\n/, $s->tail if $failed;
     }
     %running = ();
     $? = $failed;
