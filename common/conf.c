@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "common/conf.h"
 #include "common/log.h"
 #include "common/mem.h"
 
-#define MAX_VALUES (1u << 20)
 #define MASK "********"
 
 /* One path that was set: one text, or the members of a LIST or PAIRS, one after the other. */
@@ -27,8 +27,10 @@ struct setting {
 
 struct conf {
 	const struct option *rows;
-	struct setting *settings;
+	struct setting *settings; /* in the order in which they were set */
 	uint32_t count;
+	uint32_t *slots; /* hash table: position in settings + 1; 0: free */
+	uint32_t nslots; /* a power of two, at least twice count; 0 at first */
 };
 
 /* ---- rows ---- */
@@ -63,44 +65,94 @@ option_find(const struct option *rows, const char *path)
 	return NULL;
 }
 
-/* Levenshtein's distance, cut at 4; names are short. */
+static unsigned
+least(unsigned a, unsigned b)
+{
+	return a < b ? a : b;
+}
+
+/* Edits from one name to the other: add, drop, change, swap neighbours; case does not count. */
 static unsigned
 distance(const char *a, const char *b)
 {
-	unsigned row[64], n = (unsigned)strlen(b);
+	unsigned rows[3][64] = {{0}}, *before = rows[0], *last = rows[1], *row = rows[2];
+	size_t la = strlen(a), lb = strlen(b);
 
-	if (n >= COUNT_OF(row) || strlen(a) >= COUNT_OF(row))
-		return 4;
-	for (unsigned j = 0; j <= n; j++)
+	if (la >= COUNT_OF(rows[0]) || lb >= COUNT_OF(rows[0]))
+		return UINT_MAX;
+	for (unsigned j = 0; j <= lb; j++)
 		row[j] = j;
-	for (unsigned i = 1; *a != '\0'; i++, a++) {
-		unsigned diagonal = row[0];
+	for (unsigned i = 1; i <= la; i++) {
+		unsigned *spare = before;
 
+		before = last;
+		last = row;
+		row = spare;
 		row[0] = i;
-		for (unsigned j = 1; j <= n; j++) {
-			unsigned best = diagonal + (*a != b[j - 1]);
+		for (unsigned j = 1; j <= lb; j++) {
+			int x = tolower((unsigned char)a[i - 1]),
+			    y = tolower((unsigned char)b[j - 1]);
 
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			diagonal = row[j];
-			row[j] = best;
+			row[j] = least(least(last[j], row[j - 1]) + 1, last[j - 1] + (x != y));
+			if (i > 1 && j > 1 && x == tolower((unsigned char)b[j - 2]) &&
+				y == tolower((unsigned char)a[i - 2]))
+				row[j] = least(row[j], before[j - 2] + 1);
 		}
 	}
-	return row[n];
+	return row[lb];
+}
+
+/* The name behind the last dot. */
+static const char *
+last_name(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot != NULL ? dot + 1 : path;
+}
+
+static bool
+same_group(const char *a, const char *b)
+{
+	size_t n = (size_t)(last_name(a) - a);
+
+	return n == (size_t)(last_name(b) - b) && strncmp(a, b, n) == 0;
+}
+
+/* "pass" for "password", "hostname" for "host". */
+static bool
+begins(const char *a, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b);
+
+	n = n < m ? n : m;
+	return n >= 3 && strncasecmp(a, b, n) == 0;
+}
+
+/* How far a row is from a path; UINT_MAX: no suggestion. */
+static unsigned
+strangeness(const char *path, const char *row)
+{
+	const char *a = last_name(path), *b = last_name(row);
+	unsigned d = distance(a, b), limit = (unsigned)strlen(a) / 3;
+
+	if (!same_group(path, row))
+		return d == 0 ? 100 : UINT_MAX;
+	if (d <= limit || d == 1)
+		return d;
+	return begins(a, b) ? 50 + d : UINT_MAX;
 }
 
 const char *
 option_suggest(const struct option *rows, const char *path)
 {
 	const char *best = NULL;
-	unsigned nearest = 4;
+	unsigned nearest = UINT_MAX;
 	char plain[256];
 
 	strip_indexes(path, plain, sizeof plain);
 	for (; rows->path != NULL; rows++) {
-		unsigned d = distance(plain, rows->path);
+		unsigned d = strangeness(plain, rows->path);
 
 		if (d < nearest) {
 			nearest = d;
@@ -108,6 +160,16 @@ option_suggest(const struct option *rows, const char *path)
 		}
 	}
 	return best;
+}
+
+enum rc
+option_unknown(const struct option *rows, const char *path, struct err *e)
+{
+	const char *near = option_suggest(rows, path);
+
+	return err_set(e, RC_CONFIG, "unknown setting \"%s\"%s%s%s", path,
+		near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
+		near != NULL ? "\"?" : "");
 }
 
 /* ---- values ---- */
@@ -127,9 +189,11 @@ parse_int(const char *s, int64_t *out)
 {
 	char *rest;
 
+	if (!isdigit((unsigned char)s[*s == '-']))
+		return false;
 	errno = 0;
 	*out = strtoll(s, &rest, 10);
-	return errno == 0 && rest != s && *rest == '\0';
+	return errno == 0 && *rest == '\0';
 }
 
 static bool
@@ -138,9 +202,11 @@ parse_unit(const char *s, const struct unit_name *units, size_t n, int64_t *out)
 	char *rest;
 	long long v;
 
+	if (!isdigit((unsigned char)*s))
+		return false;
 	errno = 0;
 	v = strtoll(s, &rest, 10);
-	if (errno != 0 || rest == s || v < 0)
+	if (errno != 0)
 		return false;
 	while (*rest == ' ')
 		rest++;
@@ -154,8 +220,19 @@ parse_unit(const char *s, const struct unit_name *units, size_t n, int64_t *out)
 	return false;
 }
 
-static bool
-is_word(const char *words, const char *s)
+void
+option_unit(enum option_type type, int64_t n, char *out, size_t size)
+{
+	const struct unit_name *units = type == OPTION_SIZE ? sizes : durations;
+	size_t i = type == OPTION_SIZE ? COUNT_OF(sizes) : COUNT_OF(durations);
+
+	while (i > 1 && (n == 0 || n % units[i - 1].factor != 0))
+		i--;
+	snprintf(out, size, "%" PRId64 "%s", n / units[i - 1].factor, units[i - 1].name);
+}
+
+bool
+option_word(const char *words, const char *s)
 {
 	size_t n = strlen(s);
 
@@ -222,28 +299,55 @@ wanted(const struct option *o)
 	}
 }
 
+static bool
+is_number(enum option_type t)
+{
+	return t == OPTION_INT || t == OPTION_SIZE || t == OPTION_DURATION || t == OPTION_BOOL;
+}
+
+static enum rc
+out_of_bounds(const struct option *o, const char *path, const char *value, struct err *e)
+{
+	char min[32], max[32];
+
+	if (o->type == OPTION_INT) {
+		snprintf(min, sizeof min, "%" PRId64, o->min);
+		snprintf(max, sizeof max, "%" PRId64, o->max);
+	} else {
+		option_unit(o->type, o->min, min, sizeof min);
+		option_unit(o->type, o->max, max, sizeof max);
+	}
+	return err_set(e, RC_CONFIG, "%s = %s is out of bounds: %s to %s", path, value, min, max);
+}
+
+/* What is described, but not by this version; a LIST is looked at as a whole by who reads files. */
+static enum rc
+check_supported(const struct option *o, const char *path, const char *value, struct err *e)
+{
+	if (o->only == NULL || o->type == OPTION_LIST || strcmp(o->only, value) == 0)
+		return RC_OK;
+	if (*o->only == '\0')
+		return err_set(e, RC_CONFIG, "%s is not supported by this version", path);
+	return err_set(e, RC_CONFIG, "%s = \"%s\" is not supported by this version, only \"%s\"",
+		path, value, o->only);
+}
+
 static enum rc
 check_value(const struct option *o, const char *path, const char *value, struct err *e)
 {
 	int64_t n;
 
-	if ((o->type == OPTION_ENUM || (o->type == OPTION_LIST && o->words != NULL)) &&
-		!is_word(o->words, value))
+	if ((o->type == OPTION_ENUM || o->type == OPTION_LIST) && o->words != NULL &&
+		!option_word(o->words, value))
 		return err_set(
 			e, RC_CONFIG, "%s = \"%s\" is not one of: %s", path, value, o->words);
-	if (o->type != OPTION_INT && o->type != OPTION_SIZE && o->type != OPTION_DURATION &&
-		o->type != OPTION_BOOL)
-		return RC_OK;
+	if (!is_number(o->type))
+		return check_supported(o, path, value, e);
 	if (!number(o, value, &n))
 		return err_set(e, RC_CONFIG, "%s = \"%s\" is not %s", path, value, wanted(o));
 	if (o->type != OPTION_BOOL && (n < o->min || n > o->max))
-		return err_set(e, RC_CONFIG,
-			"%s = %s is out of bounds: %" PRId64 " to %" PRId64 "%s", path, value,
-			o->min, o->max,
-			o->type == OPTION_SIZE	     ? " bytes"
-			: o->type == OPTION_DURATION ? " ms"
-						     : "");
-	return RC_OK;
+		return out_of_bounds(o, path, value, e);
+	return check_supported(o, path, value, e);
 }
 
 /* ---- the set ---- */
@@ -271,17 +375,41 @@ conf_free(struct conf *c)
 		free(s->path);
 		free(s->where);
 	}
+	free(c->slots);
 	free(c->settings);
 	free(c);
+}
+
+/* Where a path is, or would go, in the hash table. FNV-1a. */
+static uint32_t
+slot_of(const struct conf *c, const char *path)
+{
+	uint32_t h = 2166136261u;
+
+	for (const char *p = path; *p != '\0'; p++)
+		h = (h ^ (unsigned char)*p) * 16777619u;
+	for (h &= c->nslots - 1; c->slots[h] != 0; h = (h + 1) & (c->nslots - 1))
+		if (strcmp(c->settings[c->slots[h] - 1].path, path) == 0)
+			break;
+	return h;
 }
 
 static struct setting *
 find(const struct conf *c, const char *path)
 {
+	uint32_t at = c->nslots != 0 ? c->slots[slot_of(c, path)] : 0;
+
+	return at != 0 ? &c->settings[at - 1] : NULL;
+}
+
+static void
+more_slots(struct conf *c)
+{
+	c->nslots = c->nslots != 0 ? c->nslots * 2 : 64;
+	free(c->slots);
+	c->slots = xcalloc(c->nslots, sizeof *c->slots);
 	for (uint32_t i = 0; i < c->count; i++)
-		if (strcmp(c->settings[i].path, path) == 0)
-			return &c->settings[i];
-	return NULL;
+		c->slots[slot_of(c, c->settings[i].path)] = i + 1;
 }
 
 static struct setting *
@@ -293,6 +421,10 @@ find_or_add(struct conf *c, const char *path, const char *where)
 		c->settings = xreallocarray(c->settings, c->count + 1, sizeof *c->settings);
 		s = &c->settings[c->count++];
 		*s = (struct setting){.path = xstrdup(path), .where = xstrdup(where)};
+		if (c->count * 2 > c->nslots)
+			more_slots(c);
+		else
+			c->slots[slot_of(c, path)] = c->count;
 	}
 	return s;
 }
@@ -307,15 +439,8 @@ add_value(struct setting *s, const char *value)
 static enum rc
 row_of(const struct conf *c, const char *path, const struct option **o, struct err *e)
 {
-	const char *near;
-
 	*o = option_find(c->rows, path);
-	if (*o != NULL)
-		return RC_OK;
-	near = option_suggest(c->rows, path);
-	return err_set(e, RC_CONFIG, "unknown setting \"%s\"%s%s%s", path,
-		near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
-		near != NULL ? "\"?" : "");
+	return *o != NULL ? RC_OK : option_unknown(c->rows, path, e);
 }
 
 enum rc
@@ -325,7 +450,11 @@ conf_set(struct conf *c, const char *path, const char *value, const char *where,
 	struct setting *s;
 	enum rc rc = row_of(c, path, &o, e);
 
-	if (rc != RC_OK || (rc = check_value(o, path, value, e)) != RC_OK)
+	if (rc != RC_OK)
+		return rc;
+	if (o->type == OPTION_GROUP || o->type == OPTION_GROUPS || o->type == OPTION_PAIRS)
+		return err_set(e, RC_CONFIG, "%s is not one text", path);
+	if ((rc = check_value(o, path, value, e)) != RC_OK)
 		return rc;
 	s = find_or_add(c, path, where);
 	while (s->nvalues != 0)
@@ -334,6 +463,17 @@ conf_set(struct conf *c, const char *path, const char *value, const char *where,
 	s->where = xstrdup(where);
 	add_value(s, value);
 	return RC_OK;
+}
+
+static bool
+has_word(const struct conf *c, const char *path, const char *word)
+{
+	const struct setting *s = find(c, path);
+
+	for (uint32_t i = 0; s != NULL && i < s->nvalues; i++)
+		if (strcmp(s->values[i], word) == 0)
+			return true;
+	return false;
 }
 
 enum rc
@@ -346,17 +486,18 @@ conf_append(struct conf *c, const char *path, const char *a, const char *b, cons
 
 	if (rc != RC_OK)
 		return rc;
-	if (o->type == OPTION_GROUPS || (a == NULL && o->type == OPTION_LIST)) {
-		find_or_add(c, path, where); /* an empty list is set, too */
-		return RC_OK;
-	}
-	if (a == NULL || (b == NULL) == (o->type == OPTION_PAIRS))
+	if (o->type != OPTION_LIST && o->type != OPTION_PAIRS)
+		return err_set(e, RC_CONFIG, "%s is not a list", path);
+	if (a != NULL && (b == NULL) == (o->type == OPTION_PAIRS))
 		return err_set(e, RC_CONFIG, "%s wants %s", path,
 			o->type == OPTION_PAIRS ? "pairs of texts" : "texts");
-	if ((rc = check_value(o, path, a, e)) != RC_OK)
+	if (a != NULL && (rc = check_value(o, path, a, e)) != RC_OK)
 		return rc;
+	if (a != NULL && o->words != NULL && has_word(c, path, a))
+		return err_set(e, RC_CONFIG, "%s has \"%s\" twice", path, a);
 	s = find_or_add(c, path, where);
-	add_value(s, a);
+	if (a != NULL)
+		add_value(s, a);
 	if (b != NULL)
 		add_value(s, b);
 	return RC_OK;
@@ -568,29 +709,58 @@ conf_encode(const struct conf *c, const char *drop_secrets_of, struct buf *b)
 	}
 }
 
+/* Checks a setting that came as a message as if it had come from a file. */
+static enum rc
+check_decoded(const struct option *o, const struct setting *s, struct err *e)
+{
+	bool list = o->type == OPTION_LIST || o->type == OPTION_PAIRS;
+
+	if (o->type == OPTION_GROUP || o->type == OPTION_GROUPS || (!list && s->nvalues != 1) ||
+		(o->type == OPTION_PAIRS && s->nvalues % 2 != 0))
+		return err_set(e, RC_BUG, "the configuration message has %u values for \"%s\"",
+			s->nvalues, s->path);
+	for (uint32_t k = 0; k < s->nvalues; k++) {
+		enum rc rc = check_value(o, s->path, s->values[k], e);
+
+		if (rc != RC_OK)
+			return rc;
+	}
+	return RC_OK;
+}
+
+static void
+decode_values(struct setting *s, struct cursor *cur)
+{
+	uint32_t n = cursor_u32(cur);
+
+	for (uint32_t k = 0; k < n && cursor_ok(cur); k++) {
+		char *v = cursor_strdup(cur);
+
+		add_value(s, v != NULL ? v : "");
+		free(v);
+	}
+}
+
 static enum rc
 decode_setting(struct conf *c, struct cursor *cur, struct err *e)
 {
 	char *path = cursor_strdup(cur), *where = cursor_strdup(cur);
-	uint32_t n = cursor_u32(cur);
+	const struct option *o = path != NULL ? option_find(c->rows, path) : NULL;
 	enum rc rc = RC_OK;
 
-	if (path == NULL || where == NULL || n > MAX_VALUES || option_find(c->rows, path) == NULL) {
+	if (path == NULL || where == NULL || find(c, path) != NULL)
+		rc = err_set(e, RC_BUG, "the configuration message is damaged");
+	else if (o == NULL)
 		rc = err_set(e, RC_CONFIG,
 			"the configuration message has a setting \"%s\" that this program does not "
 			"know",
-			path != NULL ? path : "");
-	} else {
+			path);
+	if (rc == RC_OK) {
 		struct setting *s = find_or_add(c, path, where);
 
-		for (uint32_t k = 0; k < n && cursor_ok(cur); k++) {
-			char *v = cursor_strdup(cur);
-
-			add_value(s, v != NULL ? v : "");
-			free(v);
-		}
-		if (n == 1 && cursor_ok(cur))
-			rc = check_value(option_find(c->rows, path), path, s->values[0], e);
+		decode_values(s, cur);
+		if (cursor_ok(cur))
+			rc = check_decoded(o, s, e);
 	}
 	free(path);
 	free(where);

@@ -2,7 +2,7 @@
  * conf.h - settings: one list of option rows, one immutable set of values.
  *
  * A setting has a path: "lanes", "source.host", "objects[2].to_table"; rows in
- * options.def describe each path (list indexes left out: "objects.to_table"):
+ * options.c describe each path (list indexes left out: "objects.to_table"):
  * type, bounds, unit, default, whether a reload applies it live, whether it is
  * a secret, which kinds of endpoint know it, and help. The sample
  * configuration, the manual page, -T and the unknown-key suggestions all
@@ -49,6 +49,7 @@ struct option {
 	int64_t min, max;  /* of INT, SIZE, DURATION */
 	const char *words; /* of ENUM: "atomic fastest" */
 	const char *kinds; /* endpoint kinds that know it: "mysql postgresql"; NULL: all */
+	const char *only;  /* the one value this version supports; "": none; NULL: all */
 	enum option_reload reload;
 	const char *help; /* one sentence */
 };
@@ -58,8 +59,15 @@ const struct option *channel_options(void);
 const struct option *daemon_options(void);
 /* The row for a path with or without list indexes; NULL if there is none. */
 const struct option *option_find(const struct option *rows, const char *path);
-/* The nearest known path in the same group, for "did you mean"; NULL if none is near. */
+/* The nearest known path in the same group, or the same name in another group, for "did you mean";
+ * NULL if none is near. */
 const char *option_suggest(const struct option *rows, const char *path);
+/* 'unknown setting "lane"; did you mean "lanes"?' Returns RC_CONFIG. */
+enum rc option_unknown(const struct option *rows, const char *path, struct err *e);
+/* Whether one of the words between blanks is s: option.words, option.kinds. */
+bool option_word(const char *words, const char *s);
+/* The number of an option of SIZE or DURATION as a person writes it: "64MiB", "90s". */
+void option_unit(enum option_type type, int64_t n, char *out, size_t size);
 
 struct conf;
 
@@ -68,7 +76,8 @@ void conf_free(struct conf *c);
 /* Checks type, bounds and words. Where: "file:line" or "default" or "command line". */
 enum rc conf_set(struct conf *c, const char *path, const char *value, const char *where,
 	struct err *e) MUSTCHECK;
-/* Appends to a LIST (one string) or PAIRS (two). */
+/* Appends to a LIST (one string) or PAIRS (two); a NULL: the list is set and empty. A word of a
+ * LIST with `words` stands there once. */
 enum rc conf_append(struct conf *c, const char *path, const char *a, const char *b,
 	const char *where, struct err *e) MUSTCHECK;
 
@@ -82,6 +91,7 @@ uint64_t conf_ms(const struct conf *c, const char *path);
 bool conf_is(const struct conf *c, const char *path, const char *word); /* of ENUM */
 /* Entries of GROUPS, LIST, PAIRS. */
 size_t conf_count(const struct conf *c, const char *path);
+/* A word of a default is valid until the thread's next call. */
 const char *conf_list(const struct conf *c, const char *path, size_t i);
 void conf_pair(const struct conf *c, const char *path, size_t i, const char **a, const char **b);
 /* The same for a formatted path: conf_strf(c, "objects[%zu].table", i). */

@@ -277,9 +277,9 @@ take_groups(struct reading *r, const config_setting_t *s, const char *path, cons
 	}
 	for (int i = 0; i < config_setting_length(s); i++) {
 		const config_setting_t *m = config_setting_get_elem(s, (unsigned)i);
-		char prefix[256];
+		char prefix[300];
 
-		snprintf(prefix, sizeof prefix, "%s[%d]", path, i);
+		snprintf(prefix, sizeof prefix, "%.240s[%d]", path, i);
 		if (config_setting_is_group(m))
 			take_group(r, m, prefix);
 		else
