@@ -25,6 +25,15 @@ struct routes {
 	uint32_t count;
 };
 
+/* Behind the character at s, of one or more bytes of UTF-8. */
+static const char *
+next_char(const char *s)
+{
+	for (s++; ((unsigned char)*s & 0xc0) == 0x80; s++)
+		;
+	return s;
+}
+
 /* Iterative, so that hostile patterns cost at most their length times the text's. */
 bool
 glob_match(const char *pattern, const char *s)
@@ -35,12 +44,15 @@ glob_match(const char *pattern, const char *s)
 		if (*pattern == '*') {
 			star = ++pattern;
 			back = s;
-		} else if (*pattern == '?' || *pattern == *s) {
+		} else if (*pattern == '?') {
+			pattern++;
+			s = next_char(s);
+		} else if (*pattern == *s) {
 			pattern++;
 			s++;
 		} else if (star != NULL) {
 			pattern = star;
-			s = ++back;
+			s = back = next_char(back);
 		} else {
 			return false;
 		}
@@ -62,9 +74,24 @@ copy(const char *s)
 	return s != NULL ? xstrdup(s) : NULL;
 }
 
-static enum rc
-check_rule(const struct rule *r, size_t i, struct err *e)
+static bool
+is_empty(const char *s)
 {
+	return s != NULL && *s == '\0';
+}
+
+static enum rc
+check_names(const struct rule *r, size_t i, struct err *e)
+{
+	if (r->db == NULL || *r->db == '\0')
+		return err_set(e, RC_CONFIG, "objects[%zu] names no database", i);
+	if (is_empty(r->table) || is_empty(r->to_db) || is_empty(r->to_table))
+		return err_set(e, RC_CONFIG,
+			"objects[%zu]: a name is empty; leave the setting out instead", i);
+	if (r->exclude &&
+		(r->to_db != NULL || r->to_table != NULL || r->ncolumns != 0 || r->ndrops != 0))
+		return err_set(e, RC_CONFIG,
+			"objects[%zu]: what is excluded has no name or columns at the target", i);
 	if (r->to_table != NULL && (r->table == NULL || is_pattern(r->table)))
 		return err_set(e, RC_CONFIG,
 			"objects[%zu]: to_table wants one table, not a pattern or a whole database",
@@ -72,13 +99,91 @@ check_rule(const struct rule *r, size_t i, struct err *e)
 	if (r->to_db != NULL && is_pattern(r->db))
 		return err_set(e, RC_CONFIG,
 			"objects[%zu]: to_database wants one database, not a pattern", i);
-	for (uint32_t a = 0; a < r->ncolumns; a++)
-		for (uint32_t b = a + 1; b < r->ncolumns; b++)
-			if (strcmp(r->columns[a * 2 + 1], r->columns[b * 2 + 1]) == 0)
-				return err_set(e, RC_CONFIG,
-					"objects[%zu]: two columns are renamed to \"%s\"", i,
-					r->columns[a * 2 + 1]);
 	return RC_OK;
+}
+
+static bool
+is_dropped(const struct rule *r, const char *column)
+{
+	for (uint32_t i = 0; i < r->ndrops; i++)
+		if (strcmp(r->drops[i], column) == 0)
+			return true;
+	return false;
+}
+
+static enum rc
+check_column(const struct rule *r, size_t i, uint32_t k, struct err *e)
+{
+	const char *name = r->columns[k * 2], *to = r->columns[k * 2 + 1];
+
+	if (*name == '\0' || *to == '\0')
+		return err_set(e, RC_CONFIG, "objects[%zu]: a column's name is empty", i);
+	if (is_dropped(r, name))
+		return err_set(e, RC_CONFIG,
+			"objects[%zu]: the column \"%s\" is renamed and dropped", i, name);
+	for (uint32_t n = 0; n < k; n++) {
+		if (strcmp(r->columns[n * 2], name) == 0)
+			return err_set(e, RC_CONFIG,
+				"objects[%zu]: the column \"%s\" is renamed twice", i, name);
+		if (strcmp(r->columns[n * 2 + 1], to) == 0)
+			return err_set(e, RC_CONFIG,
+				"objects[%zu]: two columns are renamed to \"%s\"", i, to);
+	}
+	return RC_OK;
+}
+
+static enum rc
+check_rule(const struct rule *r, size_t i, struct err *e)
+{
+	enum rc rc = check_names(r, i, e);
+
+	for (uint32_t k = 0; k < r->ncolumns && rc == RC_OK; k++)
+		rc = check_column(r, i, k, e);
+	return rc;
+}
+
+/* By database, then table, a whole database first. */
+static int
+compare_rules(const void *a, const void *b)
+{
+	const struct rule *x = *(const struct rule *const *)a, *y = *(const struct rule *const *)b;
+	int d = strcmp(x->db, y->db);
+
+	if (d == 0 && x->table != NULL && y->table != NULL)
+		d = strcmp(x->table, y->table);
+	else if (d == 0)
+		d = (x->table != NULL) - (y->table != NULL);
+	return d;
+}
+
+/* Each entry says something of its own, and one at least takes something in. */
+static enum rc
+check_rules(const struct routes *r, struct err *e)
+{
+	const struct rule **sorted = xcalloc(r->count, sizeof(struct rule *));
+	enum rc rc = RC_OK;
+	bool any = false;
+
+	for (uint32_t i = 0; i < r->count; i++) {
+		sorted[i] = &r->rules[i];
+		any = any || !r->rules[i].exclude;
+	}
+	qsort(sorted, r->count, sizeof(struct rule *), compare_rules);
+	for (uint32_t i = 1; i < r->count && rc == RC_OK; i++)
+		if (compare_rules(&sorted[i - 1], &sorted[i]) == 0) {
+			const struct rule *x = sorted[i - 1], *y = sorted[i];
+
+			rc = err_set(e, RC_CONFIG,
+				"objects[%zu] and objects[%zu] name the same: %s.%s",
+				(size_t)((x < y ? x : y) - r->rules),
+				(size_t)((x < y ? y : x) - r->rules), x->db,
+				x->table != NULL ? x->table : "*");
+		}
+	if (rc == RC_OK && !any)
+		rc = err_set(
+			e, RC_CONFIG, "objects only excludes: there is nothing to synchronize");
+	free(sorted);
+	return rc;
 }
 
 static enum rc
@@ -89,8 +194,6 @@ read_rule(const struct conf *c, size_t i, struct rule *r, struct err *e)
 	size_t n;
 
 	r->db = copy(conf_strf(c, "objects[%zu].database", i));
-	if (r->db == NULL || *r->db == '\0')
-		return err_set(e, RC_CONFIG, "objects[%zu] names no database", i);
 	r->table = copy(conf_strf(c, "objects[%zu].table", i));
 	r->exclude = exclude != NULL && strcmp(exclude, "true") == 0;
 	r->to_db = copy(conf_strf(c, "objects[%zu].to_database", i));
@@ -126,6 +229,8 @@ routes_new(const struct conf *c, struct routes **out, struct err *e)
 	r->rules = xcalloc(n, sizeof *r->rules);
 	for (size_t i = 0; i < n && rc == RC_OK; i++)
 		rc = read_rule(c, i, &r->rules[r->count++], e);
+	if (rc == RC_OK)
+		rc = check_rules(r, e);
 	if (rc != RC_OK) {
 		routes_free(r);
 		return rc;
@@ -161,7 +266,7 @@ routes_free(struct routes *r)
 	free(r);
 }
 
-/* How exactly a rule names the table; 0: not at all. */
+/* How exactly a rule names the table (NULL: the database as a whole); 0: not at all. */
 static unsigned
 rank(const struct rule *u, const char *db, const char *table)
 {
@@ -211,10 +316,18 @@ routes_database(const struct routes *r, const char *db)
 bool
 routes_touches(const struct routes *r, const char *db)
 {
-	for (uint32_t i = 0; i < r->count; i++)
-		if (!r->rules[i].exclude && glob_match(r->rules[i].db, db))
-			return true;
-	return false;
+	bool any = false;
+
+	for (uint32_t i = 0; i < r->count; i++) {
+		const struct rule *u = &r->rules[i];
+
+		if (!glob_match(u->db, db))
+			continue;
+		if (u->exclude && u->table == NULL)
+			return false;
+		any = any || !u->exclude;
+	}
+	return any;
 }
 
 const char *
@@ -248,9 +361,8 @@ routes_column(const struct routes *r, const char *db, const char *table, const c
 {
 	const struct rule *u = rule_of(r, db, table);
 
-	for (uint32_t i = 0; u != NULL && i < u->ndrops; i++)
-		if (strcmp(u->drops[i], column) == 0)
-			return NULL;
+	if (u != NULL && is_dropped(u, column))
+		return NULL;
 	for (uint32_t i = 0; u != NULL && i < u->ncolumns; i++)
 		if (strcmp(u->columns[i * 2], column) == 0)
 			return u->columns[i * 2 + 1];

@@ -4,8 +4,16 @@
  * Built from the `objects` of a channel's file: groups with `database`,
  * optional `table` (both with * and ?), `exclude`, `to_database`, `to_table`,
  * `columns` (pairs), `drop_columns`. The most specific entry wins
- * (exact table over pattern, table over database), exclude beats include.
- * Names are UTF-8 and compared byte by byte. Immutable once built; any thread.
+ * (exact table over pattern, table over database, exact database over pattern;
+ * among equals the first in the file), exclude beats include. Names are UTF-8
+ * and compared byte by byte; ? is one character, * any number.
+ *
+ * What contradicts itself is RC_CONFIG: nothing selected, the same objects
+ * named twice, to_table with a pattern or a whole database, to_database with a
+ * pattern, an excluded entry with names, two columns renamed to one name, a
+ * column renamed twice or also dropped, empty names.
+ *
+ * Immutable once built; any thread.
  */
 #ifndef COMMON_ROUTE_H
 #define COMMON_ROUTE_H
