@@ -135,17 +135,32 @@ is_loaded(const struct feed_table *t)
 	       t->state == TABLE_QUARANTINED;
 }
 
-/* Parents first, so that their children's rows in the stream find them. Circles and self-references
- * do not wait. */
+/* Whether a foreign key of t leads to `to`, at once or through other tables. */
 static bool
-waits_for_parent(struct feed *f, const struct feed_table *t, unsigned depth)
+depends_on(struct feed *f, const struct feed_table *t, const struct feed_table *to, unsigned depth)
+{
+	for (uint32_t i = 0; i < t->full->nfks && depth < 16; i++) {
+		const struct feed_table *p =
+			feed_find(f, t->full->fks[i].ref_db, t->full->fks[i].ref_table);
+
+		if (p == to || (p != NULL && p != t && depends_on(f, p, to, depth + 1)))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Parents first, so that their children's rows in the stream find them and
+ * cascades meet what they must take along. Circles do not wait for each other.
+ */
+static bool
+waits_for_parent(struct feed *f, const struct feed_table *t)
 {
 	for (uint32_t i = 0; i < t->full->nfks; i++) {
 		const struct foreign_key *fk = &t->full->fks[i];
 		const struct feed_table *p = feed_find(f, fk->ref_db, fk->ref_table);
 
-		if (p != NULL && p != t && !is_loaded(p) && depth < 64 &&
-			!waits_for_parent(f, p, depth + 1))
+		if (p != NULL && p != t && !is_loaded(p) && !depends_on(f, p, t, 0))
 			return true;
 	}
 	return false;
@@ -162,7 +177,7 @@ feed_next_load(struct feed *f, bool *done)
 		if (is_loaded(t))
 			continue;
 		left = true;
-		if (t->state != TABLE_WAITING && !t->loading_taken && !waits_for_parent(f, t, 0))
+		if (t->state != TABLE_WAITING && !t->loading_taken && !waits_for_parent(f, t))
 			found = t;
 	}
 	if (found != NULL)

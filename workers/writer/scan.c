@@ -105,13 +105,45 @@ mark_inserted(struct work *w, struct target_slot *s, const struct change *c)
 	w->marks = marks;
 }
 
+static void
+add_tokens(struct work *w, struct change *c)
+{
+	const struct token_plan *plan = c->target->plan;
+	size_t first = w->tokens.count;
+
+	c->component = token_component(plan);
+	token_row(plan, c->op, &c->before, &c->after, &w->tokens);
+	c->ntokens = (uint32_t)(w->tokens.count - first);
+	c->tokens =
+		arena_dup(&w->arena, w->tokens.tokens + first, c->ntokens * sizeof(struct token));
+}
+
+/* Foreign keys became known in the midst of a transaction: what it has so far speaks of the old
+ * relations. */
+static enum rc
+renew_tokens(struct apply *a, struct work *w, struct err *e)
+{
+	w->tokens.count = 0;
+	for (uint32_t i = 0; i < w->nchanges; i++) {
+		struct target_slot *s;
+		enum rc rc = targets_get(a, w->changes[i]->target->number, &s, e);
+
+		if (rc == RC_OK)
+			rc = targets_resolve(a, s, e);
+		if (rc != RC_OK)
+			return rc;
+		add_tokens(w, w->changes[i]);
+	}
+	return RC_OK;
+}
+
 static enum rc
 take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct err *e)
 {
+	uint64_t world = a->world_version;
 	struct target_slot *s;
 	struct change *c;
 	struct event ev;
-	size_t first = w->tokens.count;
 	enum rc rc;
 
 	if ((rc = frame_decode(raw->data, raw->len, &w->arena, &ev, e)) != RC_OK ||
@@ -119,13 +151,11 @@ take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct er
 		(rc = targets_resolve(a, s, e)) != RC_OK ||
 		(rc = check_row(&ev, &s->target, e)) != RC_OK)
 		return rc;
+	if (world != a->world_version && (rc = renew_tokens(a, w, e)) != RC_OK)
+		return rc;
 	c = add_change(w, &ev, s);
 	c->shape = shape_of(c, s);
-	c->component = token_component(s->target.plan);
-	token_row(s->target.plan, c->op, &c->before, &c->after, &w->tokens);
-	c->ntokens = (uint32_t)(w->tokens.count - first);
-	c->tokens =
-		arena_dup(&w->arena, w->tokens.tokens + first, c->ntokens * sizeof(struct token));
+	add_tokens(w, c);
 	mark_inserted(w, s, c);
 	w->unit.rows++;
 	w->unit.bytes += raw->len;

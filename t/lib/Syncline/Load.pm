@@ -91,7 +91,7 @@ my @work = (
         $d->do('UPDATE shop.seat SET code = ? WHERE id = ?', undef, $code, $b);
         $d->do('UPDATE shop.seat SET code = ? WHERE id = ?', undef, $other, $a);
     },
-    sub { my ($d) = @_; my $p = rand() < 0.3 ? undef : int rand 300; $d->do('UPDATE IGNORE shop.seat SET place = ? WHERE id = ? AND NOT place <=> ?', undef, $p, 1 + int rand 300, $p) },
+    sub { my ($d) = @_; my $p = rand() < 0.3 ? undef : int rand 300; $d->do('UPDATE shop.seat SET place = ? WHERE id = ? AND NOT place <=> ?', undef, $p, 1 + int rand 300, $p) },
     sub { my ($d) = @_; $d->do('REPLACE INTO shop.seat VALUES (?, ?, NULL)', undef, 1 + int rand 300, 'r' . int rand 400) },
     sub { my ($d) = @_; $d->do('INSERT INTO shop.word VALUES (?, "en", 1) ON DUPLICATE KEY UPDATE hits = hits + 1', undef, ('Word', 'word')[rand 2] . int rand 500) },
     sub { my ($d) = @_; $d->do('DELETE FROM shop.word WHERE w = ? AND lang = "de"', undef, 'Word' . int rand 500) },
@@ -105,7 +105,7 @@ my @work = (
         $d->do('UPDATE shop.bank SET balance = balance + ? WHERE id = ?', undef, $x, $to);
     },
     sub { my ($d) = @_; wide($d, 1 + int rand 400) },
-    sub { my ($d) = @_; $d->do('UPDATE shop.wide SET a = ?, t = ? WHERE id = ?', undef, int rand 100, '[1, {"a": "b"}]', 1 + int rand 400) },
+    sub { my ($d) = @_; $d->do('UPDATE shop.wide SET a = (a + 1) % 100, t = ? WHERE id = ?', undef, '[1, {"a": "b"}]', 1 + int rand 400) },
 );
 
 sub one_transaction {
