@@ -41,14 +41,14 @@ WRITER_OBJ     := $(filter $(B)/workers/writer/%.o,$(OBJ))
 PROGRAMS       := $(B)/synclined $(B)/syncline $(B)/syncline-reader $(B)/syncline-writer
 
 UNIT_SRC  := $(wildcard t/unit/*.c)
-SIM_SRC   := $(wildcard t/sim/*.c)
+SIM_SRC   := $(wildcard t/sim/*_sim.c)
 TOOL_SRC  := $(wildcard t/tools/*.c)
 BENCH_SRC := $(wildcard bench/*.c)
 FUZZ_SRC  := $(wildcard t/fuzz/*.c)
 TESTS     := $(UNIT_SRC:%.c=$(B)/%)
 TOOLS     := $(SIM_SRC:%.c=$(B)/%) $(TOOL_SRC:%.c=$(B)/%) $(BENCH_SRC:%.c=$(B)/%)
 
-.PHONY: all help deps tests check check-asan check-tsan fuzz bench demo install format lint clean
+.PHONY: all help deps tests run-tests check check-asan check-tsan run-fuzz fuzz bench demo install format lint clean
 .SECONDARY:
 
 all: $(PROGRAMS)
@@ -79,7 +79,86 @@ $(B)/t/tools/%: $(B)/t/tools/%.o $(OBJ)
 $(B)/bench/%: $(B)/bench/%.o $(OBJ)
 	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
 
+#: make deps        install what building and testing needs (Debian 12; root or sudo)
+#: make all         the four programs, into build/
+#: make check       install, build, run every test
+#: make check-asan  unit tests, simulator and an end-to-end run under ASan and UBSan
+#: make check-tsan  the ring under TSan
+#: make fuzz        every fuzzer for FUZZ_SECONDS (60)
+#: make bench       figures beside those of others
+#: make demo        a shop database, synchronized before your eyes
+#: make lint        formatting and the rules of the house
+#: make format      what clang-format makes of it
+#: make install     programs, configuration, manual pages under DESTDIR and PREFIX
+PACKAGES := build-essential pkg-config libmariadb-dev libconfig-dev libevent-dev libsqlite3-dev libjansson-dev libssl-dev \
+	zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libcmocka-dev clang libclang-rt-14-dev clang-format perl \
+	libdbd-mariadb-perl mariadb-server mariadb-client maven default-jdk-headless unzip mandoc
+SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
+MISSING   = $(shell dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(PACKAGES) 2>/dev/null | \
+	awk '$$2 == "installed" { have[$$1] } END { n = split("$(PACKAGES)", p, " "); for (i = 1; i <= n; i++) if (!(p[i] in have)) print p[i] }')
+
+deps:
+	@missing="$(MISSING)"; [ -z "$$missing" ] || { $(SUDO) apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q --no-install-recommends $$missing; }
+
 tests: $(TESTS) $(TOOLS)
+
+# Servers listen on free ports in temporary directories: two tests at a time are fine.
+JOBS ?= 2
+run-tests: all tests
+	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(TESTS)
+	SYNCLINE_BUILD=$(abspath $(B)) prove -j$(JOBS) $(sort $(wildcard t/*.t))
+
+check: deps
+	$(MAKE) run-tests
+
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+check-asan: deps
+	$(MAKE) B=build-asan SAN="$(ASAN)" OPT="-O1 -g" all tests
+	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(UNIT_SRC:%.c=build-asan/%)
+	SYNCLINE_BUILD=$(abspath build-asan) prove $(wildcard t/120_simulator.t) t/210_fake_kills.t
+
+check-tsan: deps
+	$(MAKE) B=build-tsan SAN="-fsanitize=thread" OPT="-O1 -g" build-tsan/t/tools/ring_tsan
+	build-tsan/t/tools/ring_tsan
+
+FUZZ_SECONDS ?= 60
+FUZZERS := $(FUZZ_SRC:%.c=build-fuzz/%)
+build-fuzz/t/fuzz/%: t/fuzz/%.c $(SRC)
+	@mkdir -p $(@D)
+	clang $(filter-out -fno-omit-frame-pointer,$(ALL_CFLAGS)) -fsanitize=fuzzer,address,undefined $^ \
+		$(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
+run-fuzz: $(FUZZERS)
+	@for f in $(FUZZERS); do echo "fuzz $$f"; $$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -artifact_prefix=$$f. || exit 1; done
+fuzz: deps
+	$(MAKE) run-fuzz
+
+bench: deps
+	$(MAKE) $(BENCH_SRC:%.c=$(B)/%)
+	@for b in $(BENCH_SRC:%.c=$(B)/%); do $$b || exit 1; done
+
+demo: deps
+	$(MAKE) all
+	t/demo
+
+SOURCES := $(SRC) $(MAINS) $(wildcard t/*/*.c bench/*.c) $(wildcard $(addsuffix /*.h,$(ROOMS)) t/*/*.h)
+format:
+	clang-format -i $(wildcard $(SOURCES))
+lint:
+	clang-format --dry-run -Werror $(wildcard $(SOURCES))
+	@! grep -nE '\b(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|system|alloca|gets)[ ]?\(' $(wildcard $(SRC) $(MAINS)) || \
+		{ echo "lint: a banned call"; exit 1; }
+
+install: all
+	install -D -m 755 $(B)/synclined $(DESTDIR)$(PREFIX)/sbin/synclined
+	install -D -m 755 $(B)/syncline $(DESTDIR)$(PREFIX)/bin/syncline
+	install -D -m 755 $(B)/syncline-reader $(DESTDIR)$(PREFIX)/libexec/syncline/syncline-reader
+	install -D -m 755 $(B)/syncline-writer $(DESTDIR)$(PREFIX)/libexec/syncline/syncline-writer
+	for f in $(wildcard etc/*.conf); do install -D -m 640 $$f $(DESTDIR)/etc/syncline/$$(basename $$f); done
+	install -d -m 750 $(DESTDIR)/etc/syncline/conf.d
+	for f in $(wildcard etc/*.service); do install -D -m 644 $$f $(DESTDIR)/lib/systemd/system/$$(basename $$f); done
+	for f in $(wildcard doc/*.[1-8]); do \
+		install -D -m 644 $$f $(DESTDIR)$(PREFIX)/share/man/man$${f##*.}/$$(basename $$f); done
 
 clean:
 	rm -rf build build-*
