@@ -47,6 +47,7 @@
 			.help = "UNIX socket; set, it is used instead of host and port."},        \
 		{.path = end ".user",                                                             \
 			.type = OPTION_STRING,                                                    \
+			.required = true,                                                         \
 			.kinds = "mysql",                                                         \
 			.reload = RELOAD_CHANNEL,                                                 \
 			.help = "Account."},                                                      \
@@ -164,6 +165,7 @@ static const struct option channel_rows[] = {
 	END_ROWS("target"),
 	{.path = "target.file",
 		.type = OPTION_PATH,
+		.required = true,
 		.kinds = "fake",
 		.reload = RELOAD_NEVER,
 		.help = "Fake: the journal that is its database."},

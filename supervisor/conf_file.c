@@ -1,156 +1,81 @@
 /* conf_file.c - see conf_file.h. */
 #include "common/compat.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <glob.h>
 #include <libconfig.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/mem.h"
-#include "common/route.h"
 #include "supervisor/conf_file.h"
-
-#define MAX_FILE ((size_t)1 << 20)
+#include "supervisor/conf_scan.h"
 
 /* What is known while one file is read. */
 struct reading {
 	const char *file;
 	struct conf *conf;
 	const struct option *rows;
+	bool *failed; /* by row: it stands in the file and has an error */
 	struct conf_notes *notes;
+	size_t scan_begin, scan_end; /* the scan's among the notes */
 };
 
-/* ---- notes ---- */
-
-void
-conf_notes_release(struct conf_notes *n)
+static size_t
+count_rows(const struct option *rows)
 {
-	for (size_t i = 0; i < n->count; i++) {
-		free(n->notes[i].file);
-		free(n->notes[i].text);
-	}
-	free(n->notes);
-	*n = (struct conf_notes){0};
-}
+	size_t n = 0;
 
-void
-conf_note_add(
-	struct conf_notes *n, const char *file, unsigned line, bool warning, const char *fmt, ...)
-{
-	struct conf_note note = {.file = xstrdup(file), .line = line, .warning = warning};
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(&note.text, fmt, ap) < 0)
-		note.text = xstrdup("");
-	va_end(ap);
-	n->notes = xreallocarray(n->notes, n->count + 1, sizeof *n->notes);
-	n->notes[n->count++] = note;
-	n->errors += !warning;
-}
-
-void
-conf_notes_print(const struct conf_notes *n, struct buf *out)
-{
-	for (size_t i = 0; i < n->count; i++)
-		buf_printf(out, "%s:%u: %s: %s\n", n->notes[i].file, n->notes[i].line,
-			n->notes[i].warning ? "warning" : "error", n->notes[i].text);
-}
-
-/* ---- before libconfig ---- */
-
-static char *
-slurp(const char *file, size_t *len, struct conf_notes *notes)
-{
-	FILE *f = fopen(file, "rbe");
-	struct stat st;
-	char *text;
-
-	if (f == NULL || fstat(fileno(f), &st) != 0 || S_ISDIR(st.st_mode)) {
-		conf_note_add(notes, file, 1, false, "cannot read the file: %s",
-			f != NULL && S_ISDIR(st.st_mode) ? "it is a directory" : strerror(errno));
-		if (f != NULL)
-			fclose(f);
-		return NULL;
-	}
-	if ((size_t)st.st_size > MAX_FILE) {
-		conf_note_add(notes, file, 1, false,
-			"the file has %lld bytes; a configuration has at most 1 MiB",
-			(long long)st.st_size);
-		fclose(f);
-		return NULL;
-	}
-	text = xmalloc((size_t)st.st_size + 1);
-	*len = fread(text, 1, (size_t)st.st_size, f);
-	text[*len] = '\0';
-	fclose(f);
-	return text;
+	while (rows[n].path != NULL)
+		n++;
+	return n;
 }
 
 static void
-check_number(const char *p, size_t n, const char *file, unsigned line, struct conf_notes *notes)
+reading_init(
+	struct reading *r, const char *file, const struct option *rows, struct conf_notes *notes)
 {
-	char *rest;
-	long long v;
-
-	errno = 0;
-	v = strtoll(p, &rest, 0);
-	if (n > 1 && p[0] == '0' && isdigit((unsigned char)p[1]))
-		conf_note_add(notes, file, line, false,
-			"%.*s looks octal: write it without the leading zero, or as a text", (int)n,
-			p);
-	else if (errno != 0 || ((v > INT32_MAX || v < INT32_MIN) && *rest != 'L'))
-		conf_note_add(notes, file, line, false,
-			"%.*s is larger than 32 bits: write it with an L behind, or as a text",
-			(int)n, p);
+	*r = (struct reading){.file = file, .rows = rows, .notes = notes};
+	r->conf = conf_new(rows);
+	r->failed = xcalloc(count_rows(rows), sizeof *r->failed);
 }
 
-/* Numbers that some versions of libconfig silently cut; what is in texts and comments does not
- * count. */
-static bool
-scan(const char *text, size_t len, const char *file, struct conf_notes *notes)
+/* Gives the settings away, or frees them if they have errors. */
+static struct conf *
+reading_end(struct reading *r, bool good)
 {
-	size_t before = notes->errors;
-	unsigned line = 1;
-
-	if (strlen(text) != len)
-		conf_note_add(notes, file, 1, false, "the file has NUL bytes: it is not a text");
-	if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
-		conf_note_add(notes, file, 1, false,
-			"the file begins with a byte order mark: save it without");
-	for (const char *p = text; *p != '\0'; p++) {
-		if (*p == '\n') {
-			line++;
-		} else if (*p == '#' || (p[0] == '/' && p[1] == '/')) {
-			while (p[1] != '\0' && p[1] != '\n')
-				p++;
-		} else if (*p == '"') {
-			for (p++; *p != '\0' && *p != '"'; p++) {
-				line += *p == '\n';
-				if (*p == '\\' && p[1] != '\0')
-					p++;
-			}
-			if (*p == '\0')
-				break;
-		} else if (isdigit((unsigned char)*p) &&
-			   (p == text || !(isalnum((unsigned char)p[-1]) ||
-						 strchr("_.-*", p[-1]) != NULL))) {
-			size_t n = strspn(p, "0123456789abcdefABCDEFxX");
-
-			if (p[n] != '.')
-				check_number(p, n, file, line, notes);
-			p += n - 1;
-		}
-	}
-	return notes->errors == before;
+	free(r->failed);
+	if (good)
+		return r->conf;
+	conf_free(r->conf);
+	return NULL;
 }
 
 /* ---- settings ---- */
+
+/* One mistake is told once: what the scan has noted, libconfig's reading of it is not. */
+static bool
+is_told(const struct reading *r, unsigned line)
+{
+	for (size_t i = r->scan_begin; i < r->scan_end; i++)
+		if (r->notes->notes[i].line == line)
+			return true;
+	return false;
+}
+
+/* An error at a setting; o is NULL if no row describes it. */
+static void
+refuse(struct reading *r, const config_setting_t *s, const struct option *o, const char *text)
+{
+	unsigned line = config_setting_source_line(s);
+
+	if (o != NULL)
+		r->failed[o - r->rows] = true;
+	if (!is_told(r, line))
+		conf_note_add(r->notes, r->file, line, false, "%s", text);
+}
 
 static const char *
 where(const struct reading *r, const config_setting_t *s, char text[512])
@@ -159,29 +84,18 @@ where(const struct reading *r, const config_setting_t *s, char text[512])
 	return text;
 }
 
-static void
-take(struct reading *r, const config_setting_t *s, const char *path, const char *value)
-{
-	char place[512];
-	struct err e;
-
-	if (conf_set(r->conf, path, value, where(r, s, place), &e) != RC_OK)
-		conf_note_add(
-			r->notes, r->file, config_setting_source_line(s), false, "%s", e.text);
-}
-
 static const char *
-type_word(enum option_type t)
+type_words(enum option_type t)
 {
 	static const char *const words[] = {
-		[OPTION_STRING] = "a text",
-		[OPTION_INT] = "a whole number",
-		[OPTION_BOOL] = "true or false",
+		[OPTION_STRING] = "a text: \"...\"",
+		[OPTION_INT] = "a whole number, without quotes",
+		[OPTION_BOOL] = "true or false, without quotes",
 		[OPTION_SIZE] = "a size with its unit, as a text: \"64MiB\"",
 		[OPTION_DURATION] = "a time with its unit, as a text: \"30s\"",
-		[OPTION_ENUM] = "a text",
-		[OPTION_PATH] = "a text",
-		[OPTION_SECRET] = "a text",
+		[OPTION_ENUM] = "a text: \"...\"",
+		[OPTION_PATH] = "a path, as a text: \"...\"",
+		[OPTION_SECRET] = "a text: \"...\"",
 		[OPTION_LIST] = "a list of texts: [\"a\", \"b\"]",
 		[OPTION_GROUP] = "a group: { ... }",
 		[OPTION_GROUPS] = "a list of groups: ( { ... }, { ... } )",
@@ -191,52 +105,80 @@ type_word(enum option_type t)
 	return words[t];
 }
 
+static void
+wrong_type(struct reading *r, const config_setting_t *s, const char *path, const struct option *o)
+{
+	char text[512];
+
+	snprintf(text, sizeof text, "%s wants %s", path, type_words(o->type));
+	refuse(r, s, o, text);
+}
+
 static bool
-wants_text(enum option_type t)
+is_text(enum option_type t)
 {
 	return t != OPTION_INT && t != OPTION_BOOL && t != OPTION_LIST && t != OPTION_GROUP &&
 	       t != OPTION_GROUPS && t != OPTION_PAIRS;
 }
 
-static void
-wrong_type(struct reading *r, const config_setting_t *s, const char *path, const struct option *o)
+/* The text of a scalar whose type in the file is the row's; NULL if it is not. */
+static const char *
+scalar_text(const config_setting_t *s, enum option_type t, char number[32])
 {
-	conf_note_add(r->notes, r->file, config_setting_source_line(s), false, "%s wants %s", path,
-		type_word(o->type));
+	switch (config_setting_type(s)) {
+	case CONFIG_TYPE_STRING:
+		return is_text(t) ? config_setting_get_string(s) : NULL;
+	case CONFIG_TYPE_INT:
+	case CONFIG_TYPE_INT64:
+		snprintf(number, 32, "%lld", config_setting_get_int64(s));
+		return t == OPTION_INT ? number : NULL;
+	case CONFIG_TYPE_BOOL:
+		if (t != OPTION_BOOL)
+			return NULL;
+		return config_setting_get_bool(s) ? "true" : "false";
+	default:
+		return NULL;
+	}
 }
 
 static void
 take_scalar(struct reading *r, const config_setting_t *s, const char *path, const struct option *o)
 {
-	char number[32];
+	char number[32], place[512];
+	const char *text = scalar_text(s, o->type, number);
+	struct err e;
 
-	switch (config_setting_type(s)) {
-	case CONFIG_TYPE_STRING:
-		if (!wants_text(o->type))
-			break;
-		take(r, s, path, config_setting_get_string(s));
-		return;
-	case CONFIG_TYPE_INT:
-	case CONFIG_TYPE_INT64:
-		if (o->type != OPTION_INT)
-			break;
-		snprintf(number, sizeof number, "%lld", config_setting_get_int64(s));
-		take(r, s, path, number);
-		return;
-	case CONFIG_TYPE_BOOL:
-		if (o->type != OPTION_BOOL)
-			break;
-		take(r, s, path, config_setting_get_bool(s) ? "true" : "false");
-		return;
-	default:
-		break;
+	if (text == NULL)
+		wrong_type(r, s, path, o);
+	else if (conf_set(r->conf, path, text, where(r, s, place), &e) != RC_OK)
+		refuse(r, s, o, e.text);
+}
+
+/* One member of a LIST, or of PAIRS; false: it is of another type. */
+static bool
+take_member(struct reading *r, const config_setting_t *m, const char *path, const struct option *o)
+{
+	const char *a = NULL, *b = NULL;
+	char place[512];
+	struct err e;
+
+	if (o->type == OPTION_LIST) {
+		a = config_setting_get_string(m);
+	} else if (config_setting_length(m) == 2) {
+		a = config_setting_get_string_elem(m, 0);
+		b = config_setting_get_string_elem(m, 1);
 	}
-	wrong_type(r, s, path, o);
+	if (a == NULL || (o->type == OPTION_PAIRS && b == NULL))
+		return false;
+	if (conf_append(r->conf, path, a, b, where(r, m, place), &e) != RC_OK)
+		refuse(r, m, o, e.text);
+	return true;
 }
 
 static void
 take_list(struct reading *r, const config_setting_t *s, const char *path, const struct option *o)
 {
+	int n = config_setting_length(s);
 	char place[512];
 	struct err e;
 
@@ -244,46 +186,63 @@ take_list(struct reading *r, const config_setting_t *s, const char *path, const 
 		wrong_type(r, s, path, o);
 		return;
 	}
-	if (config_setting_length(s) == 0 &&
-		conf_append(r->conf, path, NULL, NULL, where(r, s, place), &e) != RC_OK)
-		conf_note_add(
-			r->notes, r->file, config_setting_source_line(s), false, "%s", e.text);
-	for (int i = 0; i < config_setting_length(s); i++) {
+	if (conf_append(r->conf, path, NULL, NULL, where(r, s, place), &e) != RC_OK)
+		refuse(r, s, o, e.text);
+	for (int i = 0; i < n; i++) {
 		const config_setting_t *m = config_setting_get_elem(s, (unsigned)i);
-		const char *a = NULL, *b = NULL;
 
-		if (o->type == OPTION_LIST) {
-			a = config_setting_get_string(m);
-		} else if (config_setting_length(m) == 2) {
-			a = config_setting_get_string_elem(m, 0);
-			b = config_setting_get_string_elem(m, 1);
-		}
-		if (a == NULL || (o->type == OPTION_PAIRS && b == NULL))
+		if (!take_member(r, m, path, o)) {
 			wrong_type(r, m, path, o);
-		else if (conf_append(r->conf, path, a, b, where(r, m, place), &e) != RC_OK)
-			conf_note_add(r->notes, r->file, config_setting_source_line(m), false, "%s",
-				e.text);
+			return;
+		}
 	}
 }
 
 static void take_group(struct reading *r, const config_setting_t *g, const char *prefix);
 
+/* The rows of a group in a list that must stand there and do not. */
+static void
+check_members(struct reading *r, const config_setting_t *g, const char *prefix, const char *path)
+{
+	size_t n = strlen(path);
+
+	for (const struct option *o = r->rows; o->path != NULL; o++) {
+		char text[512];
+
+		if (!o->required || strncmp(o->path, path, n) != 0 || o->path[n] != '.' ||
+			config_setting_get_member(g, o->path + n + 1) != NULL)
+			continue;
+		snprintf(text, sizeof text, "%s has no \"%s\"", prefix, o->path + n + 1);
+		refuse(r, g, o, text);
+	}
+}
+
 static void
 take_groups(struct reading *r, const config_setting_t *s, const char *path, const struct option *o)
 {
+	int n = config_setting_length(s);
+
 	if (!config_setting_is_list(s)) {
 		wrong_type(r, s, path, o);
 		return;
 	}
-	for (int i = 0; i < config_setting_length(s); i++) {
+	if (n == 0 && o->required) {
+		char text[512];
+
+		snprintf(text, sizeof text, "%s is empty", path);
+		refuse(r, s, o, text);
+	}
+	for (int i = 0; i < n; i++) {
 		const config_setting_t *m = config_setting_get_elem(s, (unsigned)i);
 		char prefix[300];
 
 		snprintf(prefix, sizeof prefix, "%.240s[%d]", path, i);
-		if (config_setting_is_group(m))
+		if (config_setting_is_group(m)) {
 			take_group(r, m, prefix);
-		else
+			check_members(r, m, prefix, path);
+		} else {
 			wrong_type(r, m, path, o);
+		}
 	}
 }
 
@@ -291,30 +250,29 @@ static void
 take_setting(struct reading *r, const config_setting_t *s, const char *path)
 {
 	const struct option *o = option_find(r->rows, path);
+	struct err e;
 
 	if (o == NULL) {
-		const char *near = option_suggest(r->rows, path);
-
-		conf_note_add(r->notes, r->file, config_setting_source_line(s), false,
-			"unknown setting \"%s\"%s%s%s", path,
-			near != NULL ? "; did you mean \"" : "", near != NULL ? near : "",
-			near != NULL ? "\"?" : "");
-		return;
-	}
-	if (o->type == OPTION_GROUP && config_setting_is_group(s))
+		option_unknown(r->rows, path, &e);
+		refuse(r, s, NULL, e.text);
+	} else if (o->type == OPTION_GROUP && config_setting_is_group(s)) {
 		take_group(r, s, path);
-	else if (o->type == OPTION_GROUPS)
+	} else if (o->type == OPTION_GROUPS) {
 		take_groups(r, s, path, o);
-	else if (o->type == OPTION_LIST || o->type == OPTION_PAIRS)
+	} else if (o->type == OPTION_LIST || o->type == OPTION_PAIRS) {
 		take_list(r, s, path, o);
-	else
+	} else {
 		take_scalar(r, s, path, o);
+	}
 }
 
+/* Ends by the rows: they nest twice, and what they do not know is not gone into. */
 static void
 take_group(struct reading *r, const config_setting_t *g, const char *prefix)
 {
-	for (int i = 0; i < config_setting_length(g); i++) {
+	int n = config_setting_length(g);
+
+	for (int i = 0; i < n; i++) {
 		const config_setting_t *s = config_setting_get_elem(g, (unsigned)i);
 		char path[256];
 
@@ -324,161 +282,97 @@ take_group(struct reading *r, const config_setting_t *g, const char *prefix)
 	}
 }
 
-/* ---- what must hold over the whole ---- */
+/* ---- a file ---- */
+
+/* False after a syntax error; it is a consequence if the scan has found something. */
+static bool
+parse(struct reading *r, const char *text)
+{
+	config_t c;
+	bool good;
+
+	config_init(&c);
+	good = config_read_string(&c, text) == CONFIG_TRUE;
+	if (good)
+		take_group(r, config_root_setting(&c), "");
+	else if (r->scan_begin == r->scan_end)
+		conf_note_add(r->notes, r->file, (unsigned)config_error_line(&c), false,
+			"%s; look for a missing `;`, quote or bracket here or on the line before",
+			config_error_text(&c));
+	config_destroy(&c);
+	return good;
+}
+
+/* False: the file could not be taken apart, so what is missing in it is not known. */
+static bool
+read_file(struct reading *r)
+{
+	struct err e = {0};
+	size_t len;
+	char *text = conf_slurp(r->file, &len, &e);
+	bool good;
+
+	if (text == NULL) {
+		conf_note_add(r->notes, r->file, 1, false, "%s", e.text);
+		return false;
+	}
+	r->scan_begin = r->notes->count;
+	good = conf_scan(text, len, r->file, r->notes);
+	r->scan_end = r->notes->count;
+	good = good && parse(r, text);
+	explicit_bzero(text, len);
+	free(text);
+	return good;
+}
+
+/* Whether the row, or the group that it stands in, is there and has an error. */
+static bool
+has_failed(const struct reading *r, const struct option *o)
+{
+	for (const struct option *g = r->rows; g->path != NULL; g++) {
+		size_t n = strlen(g->path);
+
+		if (r->failed[g - r->rows] && strncmp(g->path, o->path, n) == 0 &&
+			(o->path[n] == '.' || o->path[n] == '\0'))
+			return true;
+	}
+	return false;
+}
 
 static bool
-knows(const char *kinds, const char *kind)
+is_missing(const struct reading *r, const struct option *o)
 {
-	size_t n = strlen(kind);
+	const char *kind = NULL;
 
-	for (const char *p = kinds; p != NULL && (p = strstr(p, kind)) != NULL; p += n)
-		if ((p == kinds || p[-1] == ' ') && (p[n] == '\0' || p[n] == ' '))
-			return true;
-	return kinds == NULL;
+	if (!o->required || has_failed(r, o) || strncmp(o->path, "objects.", 8) == 0)
+		return false;
+	if (o->type == OPTION_GROUP ||
+		(o->type == OPTION_GROUPS && conf_count(r->conf, o->path) != 0))
+		return false;
+	if (o->kinds != NULL && strncmp(o->path, "source.", 7) == 0)
+		kind = conf_str(r->conf, "source.kind");
+	else if (o->kinds != NULL)
+		kind = conf_str(r->conf, "target.kind");
+	if (o->kinds != NULL && (kind == NULL || !option_word(o->kinds, kind)))
+		return false;
+	return o->type == OPTION_GROUPS || conf_str(r->conf, o->path) == NULL;
 }
 
 static void
 check_required(struct reading *r)
 {
-	for (const struct option *o = r->rows; o->path != NULL; o++) {
-		const char *dot = strchr(o->path, '.');
-
-		if (!o->required || o->type == OPTION_GROUP)
-			continue;
-		if (strncmp(o->path, "objects.", 8) == 0) {
-			for (size_t i = 0; i < conf_count(r->conf, "objects"); i++)
-				if (conf_strf(r->conf, "objects[%zu]%s", i, dot) == NULL)
-					conf_note_add(r->notes, r->file, 1, false,
-						"objects[%zu] has no \"%s\"", i, dot + 1);
-		} else if (o->type == OPTION_GROUPS ? conf_count(r->conf, o->path) == 0
-						    : conf_str(r->conf, o->path) == NULL) {
+	for (const struct option *o = r->rows; o->path != NULL; o++)
+		if (is_missing(r, o))
 			conf_note_add(r->notes, r->file, 1, false, "\"%s\" is missing", o->path);
-		}
-	}
-}
-
-/* A setting that the endpoint's kind does not know. */
-static void
-check_kind(void *arg, const char *path, const char *value, const char *place)
-{
-	struct reading *r = arg;
-	const struct option *o = option_find(r->rows, path);
-	bool source = strncmp(path, "source.", 7) == 0, target = strncmp(path, "target.", 7) == 0;
-	const char *kind =
-		source || target ? conf_str(r->conf, source ? "source.kind" : "target.kind") : NULL;
-
-	(void)value;
-	if (kind != NULL && strcmp(place, "default") != 0 && !knows(o->kinds, kind)) {
-		const char *colon = strrchr(place, ':');
-
-		conf_note_add(r->notes, r->file,
-			colon != NULL ? (unsigned)strtoul(colon + 1, NULL, 10) : 1, false,
-			"\"%s\" means nothing for kind = \"%s\"", path, kind);
-	}
 }
 
 static bool
-is_power_of_two(uint64_t n)
+objects_good(const struct reading *r)
 {
-	return (n & (n - 1)) == 0;
-}
-
-static void
-check_rings(struct reading *r)
-{
-	static const char *const paths[] = {"ring_size", "load_ring_size"};
-
-	for (size_t i = 0; i < COUNT_OF(paths); i++)
-		if (!is_power_of_two(conf_size(r->conf, paths[i])))
-			conf_note_add(r->notes, r->file, 1, false,
-				"%s must be a power of two: 1MiB, 2MiB, 4MiB, ...", paths[i]);
-}
-
-/* ---- secrets ---- */
-
-static void
-warn_readable(struct reading *r, const char *file, unsigned line)
-{
-	struct stat st;
-
-	if (stat(file, &st) == 0 && (st.st_mode & (S_IRGRP | S_IROTH)) != 0)
-		conf_note_add(r->notes, r->file, line, true,
-			"others can read the password in %s: chmod 600 %s", file, file);
-}
-
-static void
-read_secret(struct reading *r, const char *path, const char *file)
-{
-	struct conf_notes problems = {0};
-	size_t len;
-	char *text = slurp(file, &len, &problems);
-	struct err e;
-
-	if (text == NULL) {
-		conf_note_add(r->notes, r->file, 1, false, "%s: cannot read %s: %s", path, file,
-			strerror(errno));
-	} else {
-		text[strcspn(text, "\r\n")] = '\0';
-		if (conf_set(r->conf, path, text, file, &e) != RC_OK)
-			conf_note_add(r->notes, r->file, 1, false, "%s", e.text);
-		explicit_bzero(text, len);
-	}
-	free(text);
-	conf_notes_release(&problems);
-}
-
-static void
-take_password(struct reading *r, const char *end)
-{
-	char path[64], file[512];
-	const char *from = conf_strf(r->conf, "%s.password_file", end),
-		   *credential = conf_strf(r->conf, "%s.credential", end);
-	const char *dir = getenv("CREDENTIALS_DIRECTORY");
-
-	snprintf(path, sizeof path, "%s.password", end);
-	if ((conf_has(r->conf, path) != 0) + (from != NULL) + (credential != NULL) > 1)
-		conf_note_add(r->notes, r->file, 1, false,
-			"%s: give one of password, password_file and credential", end);
-	else if (conf_has(r->conf, path))
-		warn_readable(r, r->file, 1);
-	if (from != NULL) {
-		read_secret(r, path, from);
-		warn_readable(r, from, 1);
-	} else if (credential != NULL && dir == NULL) {
-		conf_note_add(r->notes, r->file, 1, false,
-			"%s.credential: there is no CREDENTIALS_DIRECTORY (systemd gives it by "
-			"LoadCredential=)",
-			end);
-	} else if (credential != NULL) {
-		snprintf(file, sizeof file, "%s/%s", dir, credential);
-		read_secret(r, path, file);
-	}
-}
-
-/* ---- files ---- */
-
-static void
-read_file(struct reading *r)
-{
-	config_t c;
-	size_t len;
-	char *text = slurp(r->file, &len, r->notes);
-
-	if (text == NULL)
-		return;
-	config_init(&c);
-	if (scan(text, len, r->file, r->notes)) {
-		if (config_read_string(&c, text) == CONFIG_TRUE)
-			take_group(r, config_root_setting(&c), "");
-		else
-			conf_note_add(r->notes, r->file, (unsigned)config_error_line(&c), false,
-				"%s; look for a missing `;`, quote or bracket here or on the line "
-				"before",
-				config_error_text(&c));
-	}
-	config_destroy(&c);
-	explicit_bzero(text, len);
-	free(text);
+	for (const struct option *o = r->rows; o->path != NULL; o++)
+		if (strncmp(o->path, "objects", 7) == 0 && r->failed[o - r->rows])
+			return false;
+	return conf_count(r->conf, "objects") != 0;
 }
 
 static char *
@@ -493,118 +387,65 @@ base_name(const char *file)
 void
 conf_file_channel(const char *file, struct conf **out, char **id, struct conf_notes *notes)
 {
-	struct reading r = {.file = file,
-		.conf = conf_new(channel_options()),
-		.rows = channel_options(),
-		.notes = notes};
 	size_t before = notes->errors;
-	struct routes *routes;
-	struct err e;
+	struct reading r;
+	const char *own;
 
-	*out = NULL;
-	*id = NULL;
-	read_file(&r);
-	if (notes->errors == before) {
+	reading_init(&r, file, channel_options(), notes);
+	if (read_file(&r)) {
 		check_required(&r);
-		conf_each(r.conf, check_kind, &r);
-		check_rings(&r);
-		take_password(&r, "source");
-		take_password(&r, "target");
+		conf_check_channel(r.conf, file, notes);
+		conf_check_secrets(r.conf, file, notes);
+		if (objects_good(&r))
+			conf_check_objects(r.conf, file, notes);
 	}
-	if (notes->errors == before) {
-		if (routes_new(r.conf, &routes, &e) != RC_OK)
-			conf_note_add(notes, file, 1, false, "%s", e.text);
-		else
-			routes_free(routes);
+	own = conf_str(r.conf, "id");
+	*id = own != NULL ? xstrdup(own) : base_name(file);
+	conf_check_id(*id, r.conf, file, notes);
+	*out = reading_end(&r, notes->errors == before);
+	if (*out == NULL) {
+		free(*id);
+		*id = NULL;
 	}
-	if (notes->errors != before) {
-		conf_free(r.conf);
-		return;
-	}
-	*id = conf_str(r.conf, "id") != NULL ? xstrdup(conf_str(r.conf, "id")) : base_name(file);
-	*out = r.conf;
 }
 
-static bool
-same(const char *a, const char *b)
+/* ---- many files ---- */
+
+static int
+compare_names(const void *a, const void *b)
 {
-	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-/* One server by its settings: two names for it look like two. */
-static bool
-same_target(const struct conf *a, const struct conf *b)
-{
-	return same(conf_str(a, "target.host"), conf_str(b, "target.host")) &&
-	       conf_int(a, "target.port") == conf_int(b, "target.port") &&
-	       same(conf_str(a, "target.socket"), conf_str(b, "target.socket"));
-}
-
-static const char *
-target_name(const struct conf *c, size_t i, const char *to, const char *from)
-{
-	const char *name = conf_strf(c, "objects[%zu].%s", i, to);
-
-	return name != NULL ? name : conf_strf(c, "objects[%zu].%s", i, from);
-}
-
-static bool
-overlap(const struct conf *a, size_t i, const struct conf *b, size_t k)
-{
-	const char *x = target_name(a, i, "to_table", "table"),
-		   *y = target_name(b, k, "to_table", "table");
-	const char *ex = conf_strf(a, "objects[%zu].exclude", i),
-		   *ey = conf_strf(b, "objects[%zu].exclude", k);
-
-	if (same(ex, "true") || same(ey, "true"))
-		return false;
-	return same(target_name(a, i, "to_database", "database"),
-		       target_name(b, k, "to_database", "database")) &&
-	       (x == NULL || y == NULL || same(x, y));
+	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 static void
-check_pair(const struct channel_conf *a, const struct channel_conf *b, struct conf_notes *notes)
+add_file(const char *file, struct channel_confs *out, struct conf_notes *notes)
 {
-	if (strcmp(a->id, b->id) == 0)
-		conf_note_add(notes, b->file, 1, false,
-			"the id \"%s\" is taken by %s already: set another id", b->id, a->file);
-	if (!same_target(a->conf, b->conf) || conf_is(a->conf, "target.kind", "fake"))
+	struct channel_conf c = {0};
+
+	conf_file_channel(file, &c.conf, &c.id, notes);
+	if (c.conf == NULL)
 		return;
-	if (conf_is(a->conf, "existing", "ignore") && conf_is(b->conf, "existing", "ignore"))
-		return;
-	for (size_t i = 0; i < conf_count(a->conf, "objects"); i++)
-		for (size_t k = 0; k < conf_count(b->conf, "objects"); k++)
-			if (overlap(a->conf, i, b->conf, k)) {
-				conf_note_add(notes, b->file, 1, false,
-					"objects[%zu] writes the same target tables as %s: map one "
-					"of them to another name, or set existing = "
-					"\"ignore\" in both",
-					k, a->file);
-				return;
-			}
+	c.file = xstrdup(file);
+	for (size_t i = 0; i < out->count; i++)
+		conf_check_pair(&out->channels[i], &c, notes);
+	out->channels = xreallocarray(out->channels, out->count + 1, sizeof *out->channels);
+	out->channels[out->count++] = c;
 }
 
 void
 conf_file_channels(const char *pattern, struct channel_confs *out, struct conf_notes *notes)
 {
 	glob_t g = {0};
+	int status = glob(pattern, GLOB_NOSORT | GLOB_ERR, NULL, &g);
 
 	*out = (struct channel_confs){0};
-	if (glob(pattern, 0, NULL, &g) == 0)
-		for (size_t i = 0; i < g.gl_pathc; i++) {
-			struct channel_conf c = {0};
-
-			conf_file_channel(g.gl_pathv[i], &c.conf, &c.id, notes);
-			if (c.conf == NULL)
-				continue;
-			c.file = xstrdup(g.gl_pathv[i]);
-			for (size_t k = 0; k < out->count; k++)
-				check_pair(&out->channels[k], &c, notes);
-			out->channels =
-				xreallocarray(out->channels, out->count + 1, sizeof *out->channels);
-			out->channels[out->count++] = c;
-		}
+	if (status != 0 && status != GLOB_NOMATCH)
+		conf_note_add(notes, pattern, 1, false, "cannot list the channel files: %s",
+			status == GLOB_NOSPACE ? "out of memory" : strerror(errno));
+	if (status == 0)
+		qsort(g.gl_pathv, g.gl_pathc, sizeof *g.gl_pathv, compare_names);
+	for (size_t i = 0; status == 0 && i < g.gl_pathc; i++)
+		add_file(g.gl_pathv[i], out, notes);
 	globfree(&g);
 }
 
@@ -620,21 +461,17 @@ channel_confs_release(struct channel_confs *c)
 	*c = (struct channel_confs){0};
 }
 
+/* ---- the daemon ---- */
+
 void
 conf_file_daemon(const char *file, bool required, struct conf **out, struct conf_notes *notes)
 {
-	struct reading r = {.file = file,
-		.conf = conf_new(daemon_options()),
-		.rows = daemon_options(),
-		.notes = notes};
 	size_t before = notes->errors;
-	struct stat st;
+	struct reading r;
 
-	if (required || stat(file, &st) == 0)
+	reading_init(&r, file, daemon_options(), notes);
+	if (required || access(file, F_OK) == 0)
 		read_file(&r);
-	if (notes->errors != before) {
-		conf_free(r.conf);
-		r.conf = NULL;
-	}
-	*out = r.conf;
+	conf_check_daemon(r.conf, file, notes);
+	*out = reading_end(&r, notes->errors == before);
 }

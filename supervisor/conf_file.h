@@ -1,11 +1,23 @@
 /*
  * conf_file.h - configuration files: the only door to libconfig.
  *
- * A file is read whole, every mistake in it is collected with its place
- * ("FILE:LINE: error: ..."), and what is right becomes a struct conf. Before
- * libconfig sees a file it is looked through for what its versions read
- * differently or swallow: whole numbers beyond 32 bits, octal-looking ones,
- * NUL bytes, a byte order mark, more than 1 MiB.
+ * A file is read whole, every mistake in it is collected with its place, and
+ * what is right becomes a struct conf. The order of the checks: the text
+ * (conf_scan.h), libconfig's syntax, each setting against its row (unknown,
+ * wrong type, out of bounds, not a word, not supported), what is missing, what
+ * settings mean together (conf_check.h), and over several files ids and target
+ * tables. Only a syntax error hides what comes after it. A setting with an
+ * error is left out, so one mistake is told once.
+ *
+ *     struct conf_notes notes = {0};
+ *     conf_file_channel(file, &conf, &id, &notes);
+ *     conf_notes_print(&notes, &text);            (errors and warnings)
+ *     conf_notes_release(&notes);
+ *     if (conf == NULL) ... the file is refused
+ *
+ * Supervisor and control tool only; one thread; blocks on nothing but disks.
+ * Nothing is kept: files are the only truth, and reading them again is a
+ * reload.
  */
 #ifndef SUPERVISOR_CONF_FILE_H
 #define SUPERVISOR_CONF_FILE_H
@@ -15,45 +27,36 @@
 #include <stdbool.h>
 
 #include "common/conf.h"
-
-struct conf_note {
-	char *file;
-	unsigned line;
-	bool warning;
-	char *text;
-};
-
-struct conf_notes {
-	struct conf_note *notes;
-	size_t count;
-	size_t errors; /* of them */
-};
-
-void conf_notes_release(struct conf_notes *n);
-void conf_notes_print(
-	const struct conf_notes *n, struct buf *out); /* "file:line: error: text\n" each */
-void conf_note_add(struct conf_notes *n, const char *file, unsigned line, bool warning,
-	const char *fmt, ...) PRINTF(5, 6);
-
-struct channel_conf {
-	char *id;
-	char *file;
-	struct conf *conf;
-};
+#include "supervisor/conf_check.h"
+#include "supervisor/conf_note.h"
 
 struct channel_confs {
 	struct channel_conf *channels;
 	size_t count;
 };
 
-/* One channel's file; secrets are read. *out is NULL if there are errors. id: the file's own or its
- * base name. */
+/*
+ * One channel's file. Passwords of password_file and credential are read and
+ * stand in source.password and target.password. *id is the file's own or its
+ * base name without what follows the last dot. With errors (notes->errors
+ * grew) *out and *id are NULL. The caller owns both.
+ */
 void conf_file_channel(const char *file, struct conf **out, char **id, struct conf_notes *notes);
-/* All files of a pattern in byte order; duplicates of id and of target tables over the files are
- * errors. */
+
+/*
+ * All files of a pattern, in byte order of their names. Files with errors are
+ * not among the channels; two files with one id, or with one target table, are
+ * errors noted at the second. A pattern that matches nothing is no error. Use
+ * `out` only if notes->errors did not grow: all or nothing.
+ */
 void conf_file_channels(const char *pattern, struct channel_confs *out, struct conf_notes *notes);
+/* Frees what is left: a caller may take a channel's conf and leave NULL. */
 void channel_confs_release(struct channel_confs *c);
-/* The daemon's own file; a missing one is an error only if `required`. */
+
+/*
+ * The daemon's own file. A missing one is an error only if `required`; else
+ * all settings have their defaults. *out is NULL with errors.
+ */
 void conf_file_daemon(const char *file, bool required, struct conf **out, struct conf_notes *notes);
 
 #endif
