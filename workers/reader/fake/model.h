@@ -41,7 +41,7 @@ struct fake_op {
 
 struct model {
 	uint64_t seed;
-	uint64_t at; /* the last transaction */
+	uint64_t at;	  /* the last transaction */
 	uint32_t ntables; /* keyless one included */
 	struct fake_table *tables;
 	struct fake_op ops[FAKE_OPS]; /* of the last transaction */
