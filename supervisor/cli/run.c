@@ -196,10 +196,12 @@ static int
 begin(struct run *r)
 {
 	const struct channel_record *record = &r->runner->channel.record;
+	uint64_t started_us = now_us();
 	struct err e;
 
 	runner_begin(r->runner);
-	if (channel_runs(record->state) || record->state == CHANNEL_PRECHECKING)
+	if (channel_runs(record->state) || record->state == CHANNEL_PRECHECKING ||
+		record->since_us >= started_us)
 		return CLI_OK;
 	if (record->state == CHANNEL_COMPLETED ||
 		(record->state == CHANNEL_PAUSED && r->cli->value[OPT_START] == NULL))
