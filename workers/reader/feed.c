@@ -244,6 +244,12 @@ feed_wants(struct feed *f, struct feed_table *t)
 	return t != NULL && (t->state == TABLE_LOADING || t->state == TABLE_STREAMING);
 }
 
+bool
+feed_follows_new(const struct feed *f)
+{
+	return !f->initial_pending;
+}
+
 static void
 count_states(struct feed *f)
 {

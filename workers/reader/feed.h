@@ -46,6 +46,10 @@ struct feed_table *feed_table(struct feed *f, const struct table *t);
 /* Whether rows of this table are wanted right now. Within a transaction. */
 bool feed_wants(struct feed *f, struct feed_table *t);
 
+/* Whether a table that the feed has not heard of joins (else the initial schema is still to come,
+ * and will have it). */
+bool feed_follows_new(const struct feed *f);
+
 /* A change; images have a value for each column of the table given to feed_table. */
 enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct row *before,
 	const struct row *after, struct err *e) MUSTCHECK;

@@ -190,6 +190,7 @@ sub end_all {
         kill 'CONT', $s->{pid};
         kill 'KILL', $s->{pid};
         waitpid $s->{pid}, 0;
+        $s->{pid} = undef;
         print STDERR map { "# port $s->{port}: $_\n" } grep { /\[ERROR\]/ } split /\n/, $s->tail if $failed;
     }
     %running = ();

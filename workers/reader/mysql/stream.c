@@ -331,6 +331,34 @@ schema_by_names(const struct binlog_table *m, const struct table *now, const str
 	return t;
 }
 
+/*
+ * The catalog does not know the table any more (renamed or dropped since), but
+ * the log names its columns: enough to carry the bytes. What a key is, the
+ * target knows.
+ */
+static struct table *
+schema_from_log(const struct binlog_table *m)
+{
+	struct table *t;
+
+	if (m->names == NULL)
+		return NULL;
+	t = table_new(m->db, m->name);
+	for (uint32_t i = 0; i < m->ncolumns; i++) {
+		struct column *c =
+			table_add_column(t, m->names[i], binlog_plain_type(&m->columns[i]));
+
+		c->native = xstrdup("");
+		c->nullable = true;
+		c->is_unsigned = m->is_unsigned != NULL && m->is_unsigned[i];
+		if (c->type == TYPE_DECIMAL) {
+			c->precision = m->columns[i].meta >> 8;
+			c->scale = m->columns[i].meta & 0xff;
+		}
+	}
+	return t;
+}
+
 /* Log and schema disagree: the catalog is asked, once. */
 static enum rc
 mend_schema(struct stream *st, struct log_table *t, const struct binlog_table *m, struct err *e)
@@ -394,6 +422,16 @@ take_table_map(struct stream *st, const struct binlog_event *ev, struct err *e)
 		if ((rc = describe(st, m->db, m->name, &schema, e)) != RC_OK) {
 			binlog_table_free(m);
 			return rc;
+		}
+		if (schema == NULL && feed_follows_new(st->feed) &&
+			(schema = schema_from_log(m)) == NULL) {
+			err_set(e, RC_DATA,
+				"the log has rows of %s.%s at %s:%" PRIu64
+				", which the source does not have any more",
+				m->db, m->name, st->at.file, st->position);
+			binlog_table_free(m);
+			return err_remedy(e, "set binlog_row_metadata=FULL at the source, so that "
+					     "the log names its columns, and reset the channel");
 		}
 		if (schema != NULL)
 			t = add_table(st, schema);

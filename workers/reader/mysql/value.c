@@ -549,3 +549,21 @@ binlog_fits(const struct binlog_column *bc, const struct column *col)
 		return false;
 	}
 }
+
+enum type
+binlog_plain_type(const struct binlog_column *bc)
+{
+	static const enum type candidates[] = {TYPE_INTEGER, TYPE_FLOAT, TYPE_DOUBLE, TYPE_YEAR,
+		TYPE_DATE, TYPE_TIME, TYPE_DATETIME, TYPE_TIMESTAMP, TYPE_ENUM, TYPE_SET, TYPE_BIT,
+		TYPE_GEOMETRY, TYPE_BINARY, TYPE_JSON};
+
+	if (bc->type == T_NEWDECIMAL)
+		return TYPE_DECIMAL;
+	for (size_t i = 0; i < COUNT_OF(candidates); i++) {
+		struct column c = {.type = candidates[i]};
+
+		if (binlog_fits(bc, &c))
+			return candidates[i];
+	}
+	return TYPE_BINARY;
+}

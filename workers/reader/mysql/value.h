@@ -28,6 +28,9 @@ enum rc binlog_row(const struct binlog_table *bt, const struct table *t,
 /* Whether the schema's column can be what the log has: told by type. */
 bool binlog_fits(const struct binlog_column *bc, const struct column *col);
 
+/* The type that the log alone tells: strings are bytes. */
+enum type binlog_plain_type(const struct binlog_column *bc);
+
 /* MySQL's binary JSON as the text that the server prints. False: damaged. */
 bool mysql_json_text(const unsigned char *p, size_t n, struct buf *out);
 /* A packed decimal of `precision` digits, `scale` of them behind the point; bytes it takes, 0:
