@@ -69,14 +69,15 @@ $(B)/syncline-reader: $(B)/workers/reader/main.o $(READER_OBJ) $(ENGINE_OBJ) $(B
 $(B)/syncline-writer: $(B)/workers/writer/main.o $(WRITER_OBJ) $(ENGINE_OBJ) $(BASE_OBJ)
 	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_WORKER) $(LIBS_COMMON) -o $@
 
-# Tests may look into every room.
-$(B)/t/unit/%: $(B)/t/unit/%.o $(OBJ)
+# Tests may look into every room; the tool's own is a program's.
+TEST_OBJ := $(filter-out $(B)/supervisor/cli/%,$(OBJ))
+$(B)/t/unit/%: $(B)/t/unit/%.o $(TEST_OBJ)
 	$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
-$(B)/t/sim/%: $(B)/t/sim/%.o $(OBJ)
+$(B)/t/sim/%: $(B)/t/sim/%.o $(TEST_OBJ)
 	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
-$(B)/t/tools/%: $(B)/t/tools/%.o $(OBJ)
+$(B)/t/tools/%: $(B)/t/tools/%.o $(TEST_OBJ)
 	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
-$(B)/bench/%: $(B)/bench/%.o $(OBJ)
+$(B)/bench/%: $(B)/bench/%.o $(TEST_OBJ)
 	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
 
 #: make deps        install what building and testing needs (Debian 12; root or sudo)
