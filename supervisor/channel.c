@@ -178,9 +178,10 @@ static enum rc
 refuse(const struct channel *c, enum channel_event event, struct err *e)
 {
 	err_set(e, events[event].whose == OPERATOR ? RC_CONFIG : RC_BUG,
-		"channel \"%s\" is %s: \"%s\" is not possible in this state", c->id,
-		state_names[c->record.state], events[event].name);
-	return err_remedy(e, "see the table of legal actions in syncline(1)");
+		"channel \"%s\" is %s: \"%.*s\" is not possible in this state", c->id,
+		state_names[c->record.state], (int)strcspn(events[event].name, ","),
+		events[event].name);
+	return err_remedy(e, "syncline(1) lists what is possible in which state");
 }
 
 /* A state that stays keeps its cause and its date, unless there is a new cause. */

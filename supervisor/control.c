@@ -134,7 +134,8 @@ session_refuse(struct session *s, const struct err *e)
 	json_t *j = json_object();
 
 	json_object_set_new(j, "ok", json_false());
-	json_object_set_new(j, "exit", json_integer(rc_exit(e->rc)));
+	/* What was asked for is not possible: no class of a channel's failure. */
+	json_object_set_new(j, "exit", json_integer(e->rc == RC_CONFIG ? 1 : rc_exit(e->rc)));
 	json_object_set_new(j, "error", json_string(e->text));
 	json_object_set_new(j, "remedy", json_string(e->remedy));
 	session_reply(s, j);

@@ -6,6 +6,9 @@
 #include "ipc/msg.h"
 #include "supervisor/metrics.h"
 
+/* Workers report once a second. */
+#define FRESH_US 2500000u
+
 static const char *const reporters[STAT_COUNT] = {
 #define X(symbol, name, who, kind) [STAT_##symbol] = (who),
 	STAT_LIST(X)
@@ -19,12 +22,13 @@ reporter(enum statistic s)
 }
 
 void
-metrics_report(struct metrics *m, enum end_role role, const uint64_t *stats)
+metrics_report(struct metrics *m, enum end_role role, const uint64_t *stats, uint64_t now_us)
 {
 	for (enum statistic s = 0; s < STAT_COUNT; s++)
 		if (reporter(s) == role)
 			m->now[s] = stats[s];
 	m->reported[role] = true;
+	m->reported_us[role] = now_us;
 }
 
 void
@@ -82,10 +86,15 @@ static int64_t
 delay_ms(const struct metrics *m, uint64_t now_us, uint64_t position_us, bool flowing)
 {
 	uint64_t applied = m->now[STAT_APPLIED_TIME] != 0 ? m->now[STAT_APPLIED_TIME] : position_us;
-	int64_t source_now = (int64_t)now_us + (int64_t)m->now[STAT_CLOCK_OFFSET];
+	uint64_t said = m->reported_us[END_WRITER];
+	int64_t source_now;
 
 	if (flowing && metrics_caught_up(m))
 		return 0;
+	/* A report is as old as it is: its age is no delay, while reports come. */
+	if (flowing && said != 0 && now_us - said < FRESH_US)
+		now_us = said;
+	source_now = (int64_t)now_us + (int64_t)m->now[STAT_CLOCK_OFFSET];
 	if (applied == 0)
 		return -1;
 	return source_now > (int64_t)applied ? (source_now - (int64_t)applied) / 1000 : 0;

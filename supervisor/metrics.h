@@ -33,6 +33,7 @@ struct metrics {
 	uint64_t base[STAT_COUNT]; /* counters of pairs that have ended */
 	uint64_t now[STAT_COUNT];  /* of the pair that runs, both ends merged */
 	bool reported[END_COUNT];  /* the pair that runs has */
+	uint64_t reported_us[END_COUNT];
 	struct metrics_point points[METRICS_WINDOW];
 	unsigned npoints;
 };
@@ -44,7 +45,7 @@ struct metrics_rates {
 	int64_t delay_ms; /* -1: not known */
 };
 
-void metrics_report(struct metrics *m, enum end_role role, const uint64_t *stats);
+void metrics_report(struct metrics *m, enum end_role role, const uint64_t *stats, uint64_t now_us);
 /* The pair has ended: counters move into the base, gauges are no more. */
 void metrics_pair_ended(struct metrics *m);
 /* Once a second. */

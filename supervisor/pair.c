@@ -11,12 +11,11 @@
 #include "common/mem.h"
 #include "ipc/ring.h"
 #include "supervisor/pair.h"
+#include "supervisor/pair_private.h"
 
 #define TICK_MS 100
 /* A worker ends within two seconds of STOP by itself (ipc/worker.h). */
 #define STOP_BOUND_US 4000000u
-/* A check or a clear blocks its worker, so only this bounds it: so many times start_ms. */
-#define WORK_FACTOR 5
 /* A supervisor that was stopped itself blames nobody. */
 #define OVERSLEPT_US 1500000u
 
@@ -26,27 +25,10 @@ static const char *const phase_names[PHASE_COUNT] = {
 #undef X
 };
 
-struct pair {
-	struct pair_spec spec; /* pointers in it are not followed after pair_start, but the loop's,
-				  ops and arg; wish is a copy */
-	char *wish;
-	enum pair_phase phase;
-	struct worker_end ends[END_COUNT];
-	bool uses[END_COUNT]; /* this kind of pair has that end */
-	struct timer *tick;
-	uint64_t deadline_us; /* monotonic; of the phase; 0: none */
-	uint64_t ticked_us;
-	uint64_t flowing_us; /* since when the stream is open */
-	struct pair_result result;
-	struct checks checks[END_COUNT];
-};
-
-static bool on_message(void *arg, struct worker_end *w, struct msg *m);
-static void on_reported(void *arg, struct worker_end *w);
 static void on_gone(void *arg, struct worker_end *w);
 
 static const struct end_ops end_ops = {
-	.message = on_message, .reported = on_reported, .gone = on_gone};
+	.message = pair_on_message, .reported = pair_on_reported, .gone = on_gone};
 
 const char *
 pair_phase_name(enum pair_phase phase)
@@ -72,8 +54,8 @@ pair_pid(const struct pair *p, enum end_role role)
 	return p->ends[role].live ? child_pid(p->ends[role].child) : 0;
 }
 
-static void
-enter(struct pair *p, enum pair_phase phase, uint64_t bound_us)
+void
+pair_enter(struct pair *p, enum pair_phase phase, uint64_t bound_us)
 {
 	log_debug("channel \"%s\": generation %u is %s", p->spec.channel, p->spec.generation,
 		phase_names[phase]);
@@ -88,7 +70,7 @@ pair_stop(struct pair *p)
 {
 	if (p->phase == PHASE_ENDING)
 		return;
-	enter(p, PHASE_ENDING, STOP_BOUND_US);
+	pair_enter(p, PHASE_ENDING, STOP_BOUND_US);
 	for (int i = 0; i < END_COUNT; i++)
 		end_send(&p->ends[i], MSG_STOP, NULL);
 }
@@ -212,238 +194,6 @@ on_gone(void *arg, struct worker_end *w)
 	finish(p);
 }
 
-/* ---- messages ---- */
-
-static bool
-all_ready(const struct pair *p)
-{
-	for (int i = 0; i < END_COUNT; i++)
-		if (p->uses[i] && !p->ends[i].ready)
-			return false;
-	return true;
-}
-
-static void
-send_check(struct pair *p)
-{
-	struct buf b;
-
-	buf_init(&b);
-	buf_u8(&b, p->spec.want_sql ? CHECK_SQL : 0);
-	for (int i = 0; i < END_COUNT; i++)
-		end_send(&p->ends[i], MSG_CHECK, &b);
-	buf_release(&b);
-}
-
-static bool
-take_ready(struct pair *p, struct worker_end *w, struct msg *m)
-{
-	uint32_t version = cursor_u32(&m->body);
-
-	if (w->ready || !cursor_done(&m->body) || version != PROTO_VERSION)
-		return false;
-	w->ready = true;
-	pair_relevel(p, p->spec.level);
-	if (!all_ready(p) || p->phase != PHASE_STARTING)
-		return true;
-	if (p->spec.kind == PAIR_RUN || p->spec.kind == PAIR_TELL) {
-		p->phase = PHASE_OPENING_TARGET; /* the deadline is that of the whole opening */
-		end_send(&p->ends[END_WRITER], MSG_START, NULL);
-		return true;
-	}
-	enter(p, PHASE_WORKING, p->spec.start_ms * 1000 * WORK_FACTOR);
-	if (p->spec.kind == PAIR_CHECK)
-		send_check(p);
-	else
-		end_send(&p->ends[END_WRITER], MSG_CLEAR, NULL);
-	return true;
-}
-
-static void
-send_wish(struct pair *p, const char *wish)
-{
-	struct buf b;
-
-	buf_init(&b);
-	buf_str(&b, wish);
-	end_send(&p->ends[END_WRITER], MSG_WISH, &b);
-	buf_release(&b);
-}
-
-static void
-target_opened(struct pair *p, const struct resume *r, const struct buf *bytes)
-{
-	if (p->spec.kind == PAIR_TELL) {
-		send_wish(p, p->wish);
-		p->result.answered = true; /* unless it fails: messages are taken in order */
-		pair_stop(p);
-	} else if (p->spec.ops->opened(p->spec.arg, r)) {
-		p->phase = PHASE_OPENING_SOURCE;
-		end_send(&p->ends[END_READER], MSG_START, bytes);
-	} else {
-		pair_stop(p);
-	}
-}
-
-static bool
-take_opened_writer(struct pair *p, struct msg *m)
-{
-	struct resume r;
-	struct err e;
-	struct buf bytes;
-
-	if (p->phase != PHASE_OPENING_TARGET)
-		return p->phase == PHASE_ENDING;
-	buf_init(&bytes);
-	buf_add(&bytes, m->body.p, cursor_left(&m->body));
-	if (resume_decode(&m->body, &r, &e) != RC_OK) {
-		buf_release(&bytes);
-		return false;
-	}
-	target_opened(p, &r, &bytes);
-	resume_release(&r);
-	buf_release(&bytes);
-	return true;
-}
-
-static bool
-take_opened(struct pair *p, struct worker_end *w, struct msg *m)
-{
-	if (w->opened)
-		return false;
-	w->opened = true;
-	if (w->role == END_WRITER)
-		return take_opened_writer(p, m);
-	if (p->phase == PHASE_OPENING_SOURCE) {
-		p->flowing_us = mono_us();
-		enter(p, PHASE_FLOWING, 0);
-		p->spec.ops->flowing(p->spec.arg);
-	}
-	return true;
-}
-
-static bool
-take_drained(struct pair *p, struct worker_end *w)
-{
-	if (w->role == END_READER && p->phase == PHASE_DRAINING_SOURCE) {
-		p->phase = PHASE_DRAINING_TARGET;
-		end_send(&p->ends[END_WRITER], MSG_DRAIN, NULL);
-	} else if (w->role == END_WRITER && p->phase == PHASE_DRAINING_TARGET) {
-		p->result.drained = true;
-		pair_stop(p);
-	}
-	return true;
-}
-
-static bool
-take_checked(struct pair *p, struct worker_end *w, struct msg *m)
-{
-	struct err e;
-
-	if (p->spec.kind != PAIR_CHECK || w->answered ||
-		checks_decode(&m->body, &p->checks[w->role], &e) != RC_OK)
-		return false;
-	w->answered = true;
-	p->result.answered = p->ends[END_READER].answered && p->ends[END_WRITER].answered;
-	return true;
-}
-
-static bool
-take_cleared(struct pair *p, struct worker_end *w)
-{
-	if (p->spec.kind != PAIR_CLEAR)
-		return false;
-	w->answered = true;
-	p->result.answered = true;
-	pair_stop(p);
-	return true;
-}
-
-static bool
-take_table(struct pair *p, struct msg *m)
-{
-	struct report_table t;
-	struct err e;
-
-	if (report_table_decode(&m->body, &t, &e) != RC_OK)
-		return false;
-	p->spec.ops->table(p->spec.arg, &t);
-	report_table_release(&t);
-	return true;
-}
-
-static bool
-take_conflict(struct pair *p, struct msg *m)
-{
-	struct report_conflict c;
-	struct err e;
-
-	if (report_conflict_decode(&m->body, &c, &e) != RC_OK)
-		return false;
-	p->spec.ops->conflict(p->spec.arg, &c);
-	report_conflict_release(&c);
-	return true;
-}
-
-static bool
-take_position(struct pair *p, struct msg *m)
-{
-	char *applied = cursor_strdup(&m->body);
-	uint64_t time_us = cursor_u64(&m->body);
-	bool ok = cursor_done(&m->body) && applied != NULL;
-
-	if (ok)
-		p->spec.ops->position(p->spec.arg, applied, time_us);
-	free(applied);
-	return ok;
-}
-
-static bool
-on_message(void *arg, struct worker_end *w, struct msg *m)
-{
-	struct pair *p = arg;
-
-	switch (m->type) {
-	case MSG_READY:
-		return take_ready(p, w, m);
-	case MSG_OPENED:
-		return take_opened(p, w, m);
-	case MSG_DRAINED:
-		return take_drained(p, w);
-	case MSG_CHECKED:
-		return take_checked(p, w, m);
-	case MSG_CLEARED:
-		return take_cleared(p, w);
-	case MSG_TABLE:
-		return take_table(p, m);
-	case MSG_CONFLICT:
-		return take_conflict(p, m);
-	case MSG_POSITION:
-		return take_position(p, m);
-	case MSG_CONFIG:
-	case MSG_START:
-	case MSG_DRAIN:
-	case MSG_STOP:
-	case MSG_CHECK:
-	case MSG_RELEVEL:
-	case MSG_WISH:
-	case MSG_CLEAR:
-	case MSG_REPORT:
-	case MSG_FAILED:
-	case MSG_COUNT:
-	default:
-		return false;
-	}
-}
-
-static void
-on_reported(void *arg, struct worker_end *w)
-{
-	struct pair *p = arg;
-
-	p->spec.ops->reported(p->spec.arg, w->role, w->stats);
-}
-
 /* ---- time ---- */
 
 static bool
@@ -492,7 +242,7 @@ on_deadline(struct pair *p)
 	case PHASE_WORKING:
 		fail_hung(p, awaited(p), "was still %s after %llu ms", phase_names[p->phase],
 			(unsigned long long)p->spec.start_ms *
-				(p->phase == PHASE_WORKING ? WORK_FACTOR : 1));
+				(p->phase == PHASE_WORKING ? PAIR_WORK_FACTOR : 1));
 		break;
 	case PHASE_FLOWING:
 	case PHASE_COUNT:
@@ -616,7 +366,7 @@ pair_start(const struct pair_spec *spec, struct pair **out, struct err *e)
 	}
 	p->tick = timer_new(spec->loop, on_tick, p);
 	timer_every(p->tick, TICK_MS);
-	enter(p, PHASE_STARTING, spec->start_ms * 1000);
+	pair_enter(p, PHASE_STARTING, spec->start_ms * 1000);
 	*out = p;
 	return RC_OK;
 }
@@ -630,7 +380,7 @@ pair_drain(struct pair *p)
 		pair_stop(p);
 		return;
 	}
-	enter(p, PHASE_DRAINING_SOURCE, p->spec.drain_ms * 1000);
+	pair_enter(p, PHASE_DRAINING_SOURCE, p->spec.drain_ms * 1000);
 	end_send(&p->ends[END_READER], MSG_DRAIN, NULL);
 }
 
@@ -639,7 +389,7 @@ pair_tell(struct pair *p, const char *wish)
 {
 	if (p->spec.kind != PAIR_RUN || p->phase != PHASE_FLOWING)
 		return false;
-	send_wish(p, wish);
+	pair_send_wish(p, wish);
 	return true;
 }
 

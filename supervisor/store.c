@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,76 +14,16 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "supervisor/store.h"
+#include "supervisor/store_private.h"
 #include "supervisor/store_schema.h"
 
-#define MAX_CONFLICTS 1000
 /* The same complaint at most this often. */
 #define COMPLAIN_US 60000000u
-
-/* Every statement there is. */
-#define STATEMENT_LIST(X)                                                                         \
-	X(LOAD_CHANNEL, "SELECT state, wish, told, loaded, unchecked, since_us, cause_class,"     \
-			" cause, remedy, position, position_us, generation, restarts"             \
-			" FROM channels WHERE id = ?1")                                           \
-	X(SAVE_CHANNEL, "INSERT INTO channels (id, state, wish, told, loaded, unchecked,"         \
-			" since_us, cause_class, cause, remedy)"                                  \
-			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"                       \
-			" ON CONFLICT (id) DO UPDATE SET state = ?2, wish = ?3, told = ?4,"       \
-			" loaded = ?5, unchecked = ?6, since_us = ?7, cause_class = ?8,"          \
-			" cause = ?9, remedy = ?10")                                              \
-	X(SAVE_MIRROR, "UPDATE channels SET position = ?2, position_us = ?3, generation = ?4,"    \
-		       " restarts = ?5 WHERE id = ?1")                                            \
-	X(SAVE_TABLE, "INSERT OR REPLACE INTO tables (channel, db, name, state, chunks, rows,"    \
-		      " expected, bytes, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)")    \
-	X(LOAD_TABLES, "SELECT db, name, state, chunks, rows, expected, bytes, reason"            \
-		       " FROM tables WHERE channel = ?1 ORDER BY db, name")                       \
-	X(ADD_MOVE, "INSERT INTO moves (channel, at_us, kind, from_state, to_state, text)"        \
-		    " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                           \
-	X(LOAD_MOVES, "SELECT at_us, kind, from_state, to_state, text FROM moves"                 \
-		      " WHERE channel = ?1 ORDER BY n DESC LIMIT ?2")                             \
-	X(ADD_CONFLICT, "INSERT INTO conflicts (channel, at_us, db, tab, operation, kind, key,"   \
-			" before, after, target, action, position)"                               \
-			" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")            \
-	X(LOAD_CONFLICTS, "SELECT at_us, db, tab, operation, kind, key, before, after, target,"   \
-			  " action, position FROM conflicts WHERE channel = ?1"                   \
-			  " ORDER BY n DESC LIMIT ?2")                                            \
-	X(ADD_SAMPLE, "INSERT OR REPLACE INTO samples VALUES (?1, ?2, ?3, ?4, ?5)")               \
-	X(LOAD_SAMPLES, "SELECT min(at_us), avg(bandwidth), avg(tps), max(delay_ms) FROM samples" \
-			" WHERE channel = ?1 AND at_us >= ?2 GROUP BY at_us / ?3 ORDER BY 1")     \
-	X(FORGET_CHANNEL, "DELETE FROM channels WHERE id = ?1")                                   \
-	X(FORGET_TABLES, "DELETE FROM tables WHERE channel = ?1")                                 \
-	X(FORGET_CONFLICTS, "DELETE FROM conflicts WHERE channel = ?1")                           \
-	X(FORGET_SAMPLES, "DELETE FROM samples WHERE channel = ?1")                               \
-	X(PRUNE_MOVES, "DELETE FROM moves WHERE at_us < ?1")                                      \
-	X(PRUNE_SAMPLES, "DELETE FROM samples WHERE at_us < ?1")                                  \
-	X(PRUNE_CONFLICTS, "DELETE FROM conflicts WHERE n IN (SELECT n FROM (SELECT n,"           \
-			   " row_number() OVER (PARTITION BY channel ORDER BY n DESC) AS nth"     \
-			   " FROM conflicts) WHERE nth > ?1)")                                    \
-	X(BEGIN, "BEGIN IMMEDIATE")                                                               \
-	X(COMMIT, "COMMIT")                                                                       \
-	X(ROLLBACK, "ROLLBACK")
-
-enum statement {
-#define X(symbol, text) SQL_##symbol,
-	STATEMENT_LIST(X)
-#undef X
-		STATEMENT_COUNT
-};
 
 static const char *const statements[STATEMENT_COUNT] = {
 #define X(symbol, text) [SQL_##symbol] = (text),
 	STATEMENT_LIST(X)
 #undef X
-};
-
-struct store {
-	sqlite3 *db;
-	sqlite3_stmt *prepared[STATEMENT_COUNT];
-	char *path;
-	int lock;
-	bool is_new;
-	bool gathering; /* between store_begin and store_commit */
-	uint64_t complained_us;
 };
 
 static enum rc
@@ -135,8 +74,8 @@ bind(sqlite3_stmt *q, const char *format, va_list ap)
 	return ok == SQLITE_OK;
 }
 
-static bool
-run(struct store *s, enum statement which, const char *format, ...)
+bool
+store_run(struct store *s, enum statement which, const char *format, ...)
 {
 	sqlite3_stmt *q = prepare(s, which);
 	va_list ap;
@@ -151,8 +90,8 @@ run(struct store *s, enum statement which, const char *format, ...)
 	return ok;
 }
 
-static sqlite3_stmt *
-query(struct store *s, enum statement which, const char *format, ...)
+sqlite3_stmt *
+store_query(struct store *s, enum statement which, const char *format, ...)
 {
 	sqlite3_stmt *q = prepare(s, which);
 	va_list ap;
@@ -164,8 +103,8 @@ query(struct store *s, enum statement which, const char *format, ...)
 	return ok ? q : NULL;
 }
 
-static bool
-next_row(sqlite3_stmt *q)
+bool
+store_next_row(sqlite3_stmt *q)
 {
 	if (q != NULL && sqlite3_step(q) == SQLITE_ROW)
 		return true;
@@ -175,21 +114,21 @@ next_row(sqlite3_stmt *q)
 }
 
 /* Borrowed until the next step. */
-static char *
-text(sqlite3_stmt *q, int column)
+char *
+store_text(sqlite3_stmt *q, int column)
 {
 	return (char *)(uintptr_t)sqlite3_column_text(q, column);
 }
 
-static uint64_t
-integer(sqlite3_stmt *q, int column)
+uint64_t
+store_integer(sqlite3_stmt *q, int column)
 {
 	return (uint64_t)sqlite3_column_int64(q, column);
 }
 
 /* Of mirrors and history: their loss is told, not fatal. */
-static void
-complain(struct store *s, const char *what)
+void
+store_complain(struct store *s, const char *what)
 {
 	struct err e;
 	uint64_t now = mono_us();
@@ -235,7 +174,7 @@ is_sound(struct store *s)
 	sqlite3_stmt *q = NULL;
 	bool sound =
 		sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &q, NULL) == SQLITE_OK &&
-		sqlite3_step(q) == SQLITE_ROW && strcmp(text(q, 0), "ok") == 0;
+		sqlite3_step(q) == SQLITE_ROW && strcmp(store_text(q, 0), "ok") == 0;
 
 	sqlite3_finalize(q);
 	return sound;
@@ -390,7 +329,7 @@ store_is_new(const struct store *s)
 bool
 store_writable(struct store *s)
 {
-	return s->gathering || (run(s, SQL_BEGIN, "") && run(s, SQL_ROLLBACK, ""));
+	return s->gathering || (store_run(s, SQL_BEGIN, "") && store_run(s, SQL_ROLLBACK, ""));
 }
 
 /* ---- channels ---- */
@@ -399,29 +338,29 @@ bool
 store_load_channel(
 	struct store *s, const char *id, struct channel_record *r, struct store_mirror *mirror)
 {
-	sqlite3_stmt *q = query(s, SQL_LOAD_CHANNEL, "s", id);
+	sqlite3_stmt *q = store_query(s, SQL_LOAD_CHANNEL, "s", id);
 
 	*r = (struct channel_record){.state = CHANNEL_NOT_CONFIGURED, .wish = WISH_UNKNOWN};
 	*mirror = (struct store_mirror){0};
-	if (!next_row(q))
+	if (!store_next_row(q))
 		return false;
-	r->state = channel_state_by_name(text(q, 0));
+	r->state = channel_state_by_name(store_text(q, 0));
 	if (r->state == CHANNEL_STATE_COUNT)
 		r->state = CHANNEL_NOT_CONFIGURED;
-	r->wish = wish_by_name(text(q, 1));
-	r->told = integer(q, 2) != 0;
-	r->loaded = integer(q, 3) != 0;
-	r->unchecked = integer(q, 4) != 0;
-	r->since_us = integer(q, 5);
+	r->wish = wish_by_name(store_text(q, 1));
+	r->told = store_integer(q, 2) != 0;
+	r->loaded = store_integer(q, 3) != 0;
+	r->unchecked = store_integer(q, 4) != 0;
+	r->since_us = store_integer(q, 5);
 	for (enum rc rc = 0; rc < RC_COUNT; rc++)
-		if (strcmp(rc_name(rc), text(q, 6)) == 0 && rc != RC_OK) {
-			err_set(&r->cause, rc, "%s", text(q, 7));
-			err_remedy(&r->cause, "%s", text(q, 8));
+		if (strcmp(rc_name(rc), store_text(q, 6)) == 0 && rc != RC_OK) {
+			err_set(&r->cause, rc, "%s", store_text(q, 7));
+			err_remedy(&r->cause, "%s", store_text(q, 8));
 		}
-	mirror->position = text(q, 9) != NULL ? xstrdup(text(q, 9)) : NULL;
-	mirror->position_us = integer(q, 10);
-	mirror->generation = (uint32_t)integer(q, 11);
-	mirror->restarts = integer(q, 12);
+	mirror->position = store_text(q, 9) != NULL ? xstrdup(store_text(q, 9)) : NULL;
+	mirror->position_us = store_integer(q, 10);
+	mirror->generation = (uint32_t)store_integer(q, 11);
+	mirror->restarts = store_integer(q, 12);
 	sqlite3_reset(q);
 	return true;
 }
@@ -429,7 +368,7 @@ store_load_channel(
 static bool
 save_record(struct store *s, const char *id, const struct channel_record *r)
 {
-	return run(s, SQL_SAVE_CHANNEL, "sssiiiisss", id, channel_state_name(r->state),
+	return store_run(s, SQL_SAVE_CHANNEL, "sssiiiisss", id, channel_state_name(r->state),
 		wish_name(r->wish), (int64_t)r->told, (int64_t)r->loaded, (int64_t)r->unchecked,
 		(int64_t)r->since_us, rc_name(r->cause.rc), r->cause.text, r->cause.remedy);
 }
@@ -439,18 +378,18 @@ store_save_channel(struct store *s, const char *id, const struct channel_record 
 	const char *event, const char *from, struct err *e)
 {
 	bool own = !s->gathering;
-	bool ok = !own || run(s, SQL_BEGIN, "");
+	bool ok = !own || store_run(s, SQL_BEGIN, "");
 
 	ok = ok && save_record(s, id, r) &&
-	     run(s, SQL_ADD_MOVE, "sissss", id, (int64_t)now_us(), event, from,
+	     store_run(s, SQL_ADD_MOVE, "sissss", id, (int64_t)now_us(), event, from,
 		     channel_state_name(r->state), r->cause.rc != RC_OK ? r->cause.text : NULL);
 	if (ok && own)
-		ok = run(s, SQL_COMMIT, "");
+		ok = store_run(s, SQL_COMMIT, "");
 	if (ok)
 		return RC_OK;
 	sqlite_error(s, "write the state of a channel to", e);
 	if (own)
-		(void)run(s, SQL_ROLLBACK, "");
+		(void)store_run(s, SQL_ROLLBACK, "");
 	return RC_RETRY;
 }
 
@@ -463,9 +402,11 @@ store_touch_channel(struct store *s, const char *id, const struct channel_record
 void
 store_forget_channel(struct store *s, const char *id)
 {
-	if (!run(s, SQL_FORGET_CHANNEL, "s", id) || !run(s, SQL_FORGET_TABLES, "s", id) ||
-		!run(s, SQL_FORGET_CONFLICTS, "s", id) || !run(s, SQL_FORGET_SAMPLES, "s", id))
-		complain(s, "clear a channel in");
+	if (!store_run(s, SQL_FORGET_CHANNEL, "s", id) ||
+		!store_run(s, SQL_FORGET_TABLES, "s", id) ||
+		!store_run(s, SQL_FORGET_CONFLICTS, "s", id) ||
+		!store_run(s, SQL_FORGET_SAMPLES, "s", id))
+		store_complain(s, "clear a channel in");
 }
 
 /* ---- mirrors ---- */
@@ -474,9 +415,9 @@ void
 store_begin(struct store *s)
 {
 	if (!s->gathering)
-		s->gathering = run(s, SQL_BEGIN, "");
+		s->gathering = store_run(s, SQL_BEGIN, "");
 	if (!s->gathering)
-		complain(s, "write to");
+		store_complain(s, "write to");
 }
 
 void
@@ -485,138 +426,46 @@ store_commit(struct store *s)
 	if (!s->gathering)
 		return;
 	s->gathering = false;
-	if (!run(s, SQL_COMMIT, "")) {
-		complain(s, "write to");
-		(void)run(s, SQL_ROLLBACK, "");
+	if (!store_run(s, SQL_COMMIT, "")) {
+		store_complain(s, "write to");
+		(void)store_run(s, SQL_ROLLBACK, "");
 	}
 }
 
 void
 store_save_mirror(struct store *s, const char *id, const struct store_mirror *m)
 {
-	if (!run(s, SQL_SAVE_MIRROR, "ssiii", id, m->position, (int64_t)m->position_us,
+	if (!store_run(s, SQL_SAVE_MIRROR, "ssiii", id, m->position, (int64_t)m->position_us,
 		    (int64_t)m->generation, (int64_t)m->restarts))
-		complain(s, "write to");
+		store_complain(s, "write to");
 }
 
 void
 store_save_table(struct store *s, const char *id, const struct report_table *t)
 {
-	if (!run(s, SQL_SAVE_TABLE, "ssssiiiis", id, t->db, t->name, table_state_name(t->state),
-		    (int64_t)t->chunks_done, (int64_t)t->rows_done, (int64_t)t->rows_expected,
-		    (int64_t)t->bytes_done, t->reason))
-		complain(s, "write to");
+	if (!store_run(s, SQL_SAVE_TABLE, "ssssiiiis", id, t->db, t->name,
+		    table_state_name(t->state), (int64_t)t->chunks_done, (int64_t)t->rows_done,
+		    (int64_t)t->rows_expected, (int64_t)t->bytes_done, t->reason))
+		store_complain(s, "write to");
 }
 
 void
 store_load_tables(struct store *s, const char *id,
 	void (*cb)(void *arg, const struct report_table *t), void *arg)
 {
-	sqlite3_stmt *q = query(s, SQL_LOAD_TABLES, "s", id);
+	sqlite3_stmt *q = store_query(s, SQL_LOAD_TABLES, "s", id);
 
-	while (next_row(q)) {
-		struct report_table t = {.db = text(q, 0),
-			.name = text(q, 1),
-			.state = table_state_by_name(text(q, 2)),
-			.chunks_done = (uint32_t)integer(q, 3),
-			.rows_done = integer(q, 4),
-			.rows_expected = integer(q, 5),
-			.bytes_done = integer(q, 6),
-			.reason = text(q, 7)};
+	while (store_next_row(q)) {
+		struct report_table t = {.db = store_text(q, 0),
+			.name = store_text(q, 1),
+			.state = table_state_by_name(store_text(q, 2)),
+			.chunks_done = (uint32_t)store_integer(q, 3),
+			.rows_done = store_integer(q, 4),
+			.rows_expected = store_integer(q, 5),
+			.bytes_done = store_integer(q, 6),
+			.reason = store_text(q, 7)};
 
 		if (t.state != TABLE_STATE_COUNT)
 			cb(arg, &t);
 	}
-}
-
-/* ---- history ---- */
-
-void
-store_add_note(struct store *s, const char *id, const char *kind, const char *what)
-{
-	if (!run(s, SQL_ADD_MOVE, "sissss", id, (int64_t)now_us(), kind, NULL, NULL, what))
-		complain(s, "write to");
-}
-
-void
-store_moves(struct store *s, const char *id, unsigned limit,
-	void (*cb)(void *arg, const struct store_move *m), void *arg)
-{
-	sqlite3_stmt *q = query(s, SQL_LOAD_MOVES, "si", id, (int64_t)limit);
-
-	while (next_row(q)) {
-		struct store_move m = {.at_us = integer(q, 0),
-			.kind = text(q, 1),
-			.from = text(q, 2),
-			.to = text(q, 3),
-			.text = text(q, 4)};
-
-		cb(arg, &m);
-	}
-}
-
-void
-store_add_conflict(struct store *s, const char *id, const struct report_conflict *c)
-{
-	if (!run(s, SQL_ADD_CONFLICT, "sissssssssss", id, (int64_t)c->time_us, c->db, c->table,
-		    c->operation, c->kind, c->key, c->before, c->after, c->target, c->action,
-		    c->position))
-		complain(s, "write to");
-}
-
-void
-store_conflicts(struct store *s, const char *id, unsigned limit,
-	void (*cb)(void *arg, const struct report_conflict *c), void *arg)
-{
-	sqlite3_stmt *q = query(s, SQL_LOAD_CONFLICTS, "si", id, (int64_t)limit);
-
-	while (next_row(q)) {
-		struct report_conflict c = {.time_us = integer(q, 0),
-			.db = text(q, 1),
-			.table = text(q, 2),
-			.operation = text(q, 3),
-			.kind = text(q, 4),
-			.key = text(q, 5),
-			.before = text(q, 6),
-			.after = text(q, 7),
-			.target = text(q, 8),
-			.action = text(q, 9),
-			.position = text(q, 10)};
-
-		cb(arg, &c);
-	}
-}
-
-void
-store_add_sample(struct store *s, const char *id, const struct store_sample *x)
-{
-	if (!run(s, SQL_ADD_SAMPLE, "siddi", id, (int64_t)x->at_us, x->bandwidth, x->tps,
-		    x->delay_ms))
-		complain(s, "write to");
-}
-
-void
-store_samples(struct store *s, const char *id, uint64_t since_us, uint64_t bucket_us,
-	void (*cb)(void *arg, const struct store_sample *sample), void *arg)
-{
-	sqlite3_stmt *q = query(s, SQL_LOAD_SAMPLES, "sii", id, (int64_t)since_us,
-		(int64_t)(bucket_us != 0 ? bucket_us : 1));
-
-	while (next_row(q)) {
-		struct store_sample x = {.at_us = integer(q, 0),
-			.bandwidth = sqlite3_column_double(q, 1),
-			.tps = sqlite3_column_double(q, 2),
-			.delay_ms = sqlite3_column_int64(q, 3)};
-
-		cb(arg, &x);
-	}
-}
-
-void
-store_prune(struct store *s, uint64_t before_us)
-{
-	if (!run(s, SQL_PRUNE_MOVES, "i", (int64_t)before_us) ||
-		!run(s, SQL_PRUNE_SAMPLES, "i", (int64_t)before_us) ||
-		!run(s, SQL_PRUNE_CONFLICTS, "i", (int64_t)MAX_CONFLICTS))
-		complain(s, "prune");
 }

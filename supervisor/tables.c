@@ -49,13 +49,28 @@ same(const struct report_table *a, const struct report_table *b)
 	       a->bytes_done == b->bytes_done;
 }
 
+/* A reader that found the table loaded knows no more how much that was. */
+static bool
+counts_anew(const struct report_table *old, const struct report_table *new)
+{
+	return new->state == TABLE_STREAMING &&new->rows_done < old->rows_done;
+}
+
 void
 tables_put(struct tables *t, const struct report_table *r, bool dirty)
 {
 	bool found;
 	size_t i = place(t, r, &found);
+	struct report_table merged;
 	struct table_row *row;
 
+	if (found && counts_anew(&t->rows[i].report, r)) {
+		merged = *r;
+		merged.chunks_done = t->rows[i].report.chunks_done;
+		merged.rows_done = t->rows[i].report.rows_done;
+		merged.bytes_done = t->rows[i].report.bytes_done;
+		r = &merged;
+	}
 	if (found && same(&t->rows[i].report, r))
 		return;
 	if (!found) {

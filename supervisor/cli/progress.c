@@ -86,13 +86,14 @@ compose(char *out, size_t size, json_t *channel)
 {
 	const char *state = json_text(channel, "state");
 	char what[400];
+	bool flowing = strcmp(json_text(channel, "activity"), "flowing") == 0;
 
-	if (!json_is_true(json_object_get(channel, "flowing")))
-		say_trouble(what, sizeof what, channel);
-	else if (strcmp(state, "Synchronizing") == 0)
+	if (flowing && strcmp(state, "Synchronizing") == 0)
 		say_stream(what, sizeof what, channel);
-	else
+	else if (flowing && strcmp(state, "Performing Initial Synchronization") == 0)
 		say_load(what, sizeof what, channel);
+	else
+		say_trouble(what, sizeof what, channel);
 	snprintf(out, size, "%s: %s: %s", json_text(channel, "channel"), state, what);
 }
 

@@ -175,7 +175,8 @@ report_failure(json_t *ch)
 }
 
 static int
-wait_settled(struct client *cl, const struct cli *c, const char *verb, uint64_t timeout_ms)
+wait_settled(struct client *cl, const struct cli *c, const char *verb, uint64_t timeout_ms,
+	json_t *order_reply)
 {
 	uint64_t deadline = mono_us() + timeout_ms * 1000;
 	json_t *what = request("watch", c), *reply, *ch;
@@ -198,9 +199,10 @@ wait_settled(struct client *cl, const struct cli *c, const char *verb, uint64_t 
 			status = CLI_TIMED_OUT;
 		else if (ch == NULL)
 			status = CLI_NOT_RUNNING;
-		else if (settled(verb, ch) == SETTLED)
+		else if (settled(verb, ch) == SETTLED) {
 			status = CLI_OK;
-		else if (settled(verb, ch) == FAILED) {
+			json_object_set(order_reply, "channel", ch);
+		} else if (settled(verb, ch) == FAILED) {
 			progress_clear(&p);
 			status = report_failure(ch);
 		} else
@@ -242,7 +244,7 @@ order(const struct cli *c, const char *verb)
 		return status;
 	status = client_ask(cl, request(verb, c), &reply);
 	if (status == CLI_OK && c->value[OPT_WAIT] != NULL)
-		status = wait_settled(cl, c, verb, timeout);
+		status = wait_settled(cl, c, verb, timeout, reply);
 	if (status == CLI_OK)
 		show_order(c, reply);
 	json_decref(reply);
