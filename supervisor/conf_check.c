@@ -186,6 +186,8 @@ read_secret(struct conf *c, const char *end, const char *secret, const char *fro
 			"%s: %s must hold the password in one line and nothing else", from, secret);
 	else if (conf_set(c, path, text, secret, &e) != RC_OK)
 		conf_note_add(notes, file, line, false, "%s", e.text);
+	else
+		warn_readable(secret, file, line, notes);
 	if (text != NULL)
 		explicit_bzero(text, len);
 	free(text);
@@ -230,7 +232,6 @@ take_password(struct conf *c, const char *end, const char *file, struct conf_not
 		warn_readable(file, file, conf_line(c, file, password), notes);
 	} else if (secret != NULL) {
 		read_secret(c, end, secret, from, file, notes);
-		warn_readable(secret, file, conf_line(c, file, from), notes);
 	} else if (credential != NULL) {
 		read_credential(c, end, credential, file, notes);
 	}

@@ -242,6 +242,7 @@ take_groups(struct reading *r, const config_setting_t *s, const char *path, cons
 			check_members(r, m, prefix, path);
 		} else {
 			wrong_type(r, m, path, o);
+			return;
 		}
 	}
 }
@@ -296,9 +297,12 @@ parse(struct reading *r, const char *text)
 	if (good)
 		take_group(r, config_root_setting(&c), "");
 	else if (r->scan_begin == r->scan_end)
-		conf_note_add(r->notes, r->file, (unsigned)config_error_line(&c), false,
-			"%s; look for a missing `;`, quote or bracket here or on the line before",
-			config_error_text(&c));
+		conf_note_add(r->notes, r->file, (unsigned)config_error_line(&c), false, "%s%s",
+			config_error_text(&c),
+			strcmp(config_error_text(&c), "syntax error") == 0
+				? "; look for a missing `=`, quote or bracket here or on the line "
+				  "before"
+				: "");
 	config_destroy(&c);
 	return good;
 }
