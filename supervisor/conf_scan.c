@@ -214,6 +214,43 @@ take_one(struct scan *s)
 	}
 }
 
+/* The length of the UTF-8 character at p, 1 to 4; 0: it is none. */
+static size_t
+utf8_length(const char *p)
+{
+	const unsigned char *u = (const unsigned char *)p;
+	size_t n = 0;
+
+	if (u[0] < 0x80)
+		n = 1;
+	else if (u[0] >= 0xc2 && u[0] < 0xf5)
+		n = u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : 4;
+	for (size_t i = 1; i < n; i++)
+		if ((u[i] & 0xc0) != 0x80)
+			return 0;
+	if ((u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] > 0x9f) ||
+		(u[0] == 0xf0 && u[1] < 0x90) || (u[0] == 0xf4 && u[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+/* Notes the first line that is not UTF-8: names and labels go to catalogs, logs and JSON. */
+static void
+check_utf8(const char *text, const char *file, struct conf_notes *notes)
+{
+	unsigned line = 1;
+	size_t n;
+
+	for (; *text != '\0'; text += n) {
+		line += *text == '\n';
+		n = utf8_length(text);
+		if (n == 0) {
+			conf_note_add(notes, file, line, false, "the text is not UTF-8");
+			return;
+		}
+	}
+}
+
 static bool
 is_text(const char *text, size_t len, const char *file, struct conf_notes *notes)
 {
@@ -224,6 +261,7 @@ is_text(const char *text, size_t len, const char *file, struct conf_notes *notes
 	if (strncmp(text, "\xef\xbb\xbf", 3) == 0)
 		conf_note_add(notes, file, 1, false,
 			"the file begins with a byte order mark: save it without");
+	check_utf8(text, file, notes);
 	return notes->errors == before;
 }
 

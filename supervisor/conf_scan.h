@@ -26,7 +26,7 @@ char *conf_slurp(const char *file, size_t *len, struct err *e);
 
 /*
  * Notes what some version misreads. False: do not give the text to libconfig
- * at all (a NUL, a byte order mark, an include). True with new errors: the
+ * at all (a NUL, a byte order mark, not UTF-8, an include). True with new errors: the
  * rest can be looked at all the same, but a syntax error is a consequence.
  */
 bool conf_scan(const char *text, size_t len, const char *file, struct conf_notes *notes);
