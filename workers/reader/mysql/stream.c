@@ -300,9 +300,26 @@ copy_indexes(struct table *to, const struct table *from)
 	}
 }
 
+/* What the log alone says of a column: enough to carry its bytes. */
+static void
+add_log_column(struct table *t, const struct binlog_table *m, uint32_t i)
+{
+	struct column *c = table_add_column(t, m->names[i], binlog_plain_type(&m->columns[i]));
+
+	c->native = xstrdup("");
+	c->nullable = true;
+	c->is_unsigned = m->is_unsigned != NULL && m->is_unsigned[i];
+	if (c->type == TYPE_DECIMAL) {
+		c->precision = m->columns[i].meta >> 8;
+		c->scale = m->columns[i].meta & 0xff;
+	}
+}
+
 /*
- * The log is behind the catalog by more than one change of the table: with the
- * columns' names in the log, each is taken from where it is known.
+ * The log is behind the catalog by more than one change of the table, or the
+ * table is gone since. With the columns' names in the log each is taken from
+ * where it is known - the catalog, what we had before (either may be NULL) - or
+ * from the log alone. What a key is, the target knows.
  */
 static struct table *
 schema_by_names(const struct binlog_table *m, const struct table *now, const struct table *then)
@@ -310,52 +327,25 @@ schema_by_names(const struct binlog_table *m, const struct table *now, const str
 	const struct table *base = now != NULL ? now : then;
 	struct table *t;
 
-	if (m->names == NULL || base == NULL)
+	if (m->names == NULL)
 		return NULL;
 	t = table_new(m->db, m->name);
-	t->engine = base->engine != NULL ? xstrdup(base->engine) : NULL;
-	t->rows = base->rows;
-	t->bytes = base->bytes;
 	for (uint32_t i = 0; i < m->ncolumns; i++) {
 		const struct column *c = column_for(m, i, now);
 
 		if (c == NULL)
 			c = column_for(m, i, then);
-		if (c == NULL) {
-			table_free(t);
-			return NULL;
-		}
-		copy_column(t, c);
+		if (c != NULL)
+			copy_column(t, c);
+		else
+			add_log_column(t, m, i);
 	}
+	if (base == NULL)
+		return t;
+	t->engine = base->engine != NULL ? xstrdup(base->engine) : NULL;
+	t->rows = base->rows;
+	t->bytes = base->bytes;
 	copy_indexes(t, base);
-	return t;
-}
-
-/*
- * The catalog does not know the table any more (renamed or dropped since), but
- * the log names its columns: enough to carry the bytes. What a key is, the
- * target knows.
- */
-static struct table *
-schema_from_log(const struct binlog_table *m)
-{
-	struct table *t;
-
-	if (m->names == NULL)
-		return NULL;
-	t = table_new(m->db, m->name);
-	for (uint32_t i = 0; i < m->ncolumns; i++) {
-		struct column *c =
-			table_add_column(t, m->names[i], binlog_plain_type(&m->columns[i]));
-
-		c->native = xstrdup("");
-		c->nullable = true;
-		c->is_unsigned = m->is_unsigned != NULL && m->is_unsigned[i];
-		if (c->type == TYPE_DECIMAL) {
-			c->precision = m->columns[i].meta >> 8;
-			c->scale = m->columns[i].meta & 0xff;
-		}
-	}
 	return t;
 }
 
@@ -378,8 +368,6 @@ mend_schema(struct stream *st, struct log_table *t, const struct binlog_table *m
 		return RC_OK;
 	}
 	mended = schema_by_names(m, now, t->schema);
-	if (mended == NULL)
-		mended = schema_by_names(m, now, t->previous);
 	if (mended != NULL) {
 		table_free(now);
 		set_schema(st, t, mended);
@@ -424,7 +412,7 @@ take_table_map(struct stream *st, const struct binlog_event *ev, struct err *e)
 			return rc;
 		}
 		if (schema == NULL && feed_follows_new(st->feed) &&
-			(schema = schema_from_log(m)) == NULL) {
+			(schema = schema_by_names(m, NULL, NULL)) == NULL) {
 			err_set(e, RC_DATA,
 				"the log has rows of %s.%s at %s:%" PRIu64
 				", which the source does not have any more",
