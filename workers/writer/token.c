@@ -191,6 +191,7 @@ fk_world_remove(struct fk_world *w, const char *db, const char *name)
 struct key_plan {
 	uint64_t seed;	   /* of the values' tokens */
 	uint64_t index;	   /* the token of the whole index */
+	uint64_t table;	   /* of a parent: its chunks come before what depends on them */
 	uint32_t *columns; /* columns of the rows; UINT32_MAX: not carried */
 	uint32_t *prefixes;
 	uint32_t n;
@@ -290,6 +291,7 @@ parent_plan_init(struct key_plan *k, const struct table *child, const struct for
 	const struct index *ix =
 		parent != NULL ? index_on(parent, fk->ref_columns, fk->ncolumns) : NULL;
 
+	k->table = hash_name(SPACE_TABLE, fk->ref_db, fk->ref_table, NULL);
 	k->seed = hash_name(SPACE_VALUE, fk->ref_db, fk->ref_table, ix != NULL ? ix->name : "");
 	k->index = ix != NULL ? hash_name(SPACE_INDEX, fk->ref_db, fk->ref_table, ix->name)
 			      : hash_name(SPACE_TABLE, fk->ref_db, fk->ref_table, NULL);
@@ -637,6 +639,7 @@ token_row(const struct token_plan *p, enum event_kind op, const struct row *befo
 			key_moved = true;
 	}
 	for (uint32_t i = 0; i < p->nparents; i++) {
+		token_add(out, p->parents[i].table, TOKEN_R);
 		if (a != NULL)
 			add_key(p, &p->parents[i], a, TOKEN_R, out);
 		if (b != NULL)
