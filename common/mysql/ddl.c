@@ -1,4 +1,4 @@
-/* ddl.c - see ddl.h. */
+/* ddl.c - statements and the objects in their heads; see ddl.h. */
 #include "common/compat.h"
 
 #include <stdlib.h>
@@ -6,8 +6,7 @@
 
 #include "common/mem.h"
 #include "common/mysql/ddl.h"
-#include "common/mysql/quote.h"
-#include "common/mysql/token.h"
+#include "common/mysql/ddl_parser.h"
 
 static const struct {
 	const char *name;
@@ -18,11 +17,13 @@ static const struct {
 #undef X
 };
 
-struct parser {
-	struct tokens t;
-	struct tok tok; /* the current one */
-	struct ddl *d;
-	const char *db;
+static const struct {
+	const char *name;
+	enum ddl_class class;
+} verbs[DDL_VERB_COUNT] = {
+#define X(symbol, class, name) [DDL_VERB_##symbol] = {name, DDL_CLASS_##class},
+	DDL_VERB_LIST(X)
+#undef X
 };
 
 const char *
@@ -37,346 +38,605 @@ ddl_class_carried(enum ddl_class c)
 	return c < DDL_CLASS_COUNT && classes[c].carried;
 }
 
-/* ---- helpers ---- */
-
-static void
-advance(struct parser *p)
+const char *
+ddl_verb_name(enum ddl_verb v)
 {
-	p->tok = tokens_next(&p->t);
+	return v < DDL_VERB_COUNT ? verbs[v].name : "unknown";
 }
 
-static bool
-is(const struct parser *p, const char *word)
+/* ---- the parser's hands ---- */
+
+void
+parser_advance(struct parser *p)
+{
+	p->last_end = p->tok.end;
+	p->last_turns = p->turns;
+	p->tok = tokens_next(&p->t);
+	p->turns = p->t.turns;
+}
+
+bool
+parser_is(const struct parser *p, const char *word)
 {
 	return tok_is(&p->t, &p->tok, word);
 }
 
-static bool
-accept(struct parser *p, const char *word)
+bool
+parser_accept(struct parser *p, const char *word)
 {
-	if (!is(p, word))
+	if (!parser_is(p, word))
 		return false;
-	advance(p);
+	parser_advance(p);
 	return true;
 }
 
-static bool
-accept2(struct parser *p, const char *a, const char *b)
+bool
+parser_accept2(struct parser *p, const char *a, const char *b)
 {
 	struct parser saved = *p;
 
-	if (accept(p, a) && accept(p, b))
+	if (parser_accept(p, a) && parser_accept(p, b))
 		return true;
 	*p = saved;
 	return false;
 }
 
-static void
-if_exists(struct parser *p)
+bool
+parser_next_is(const struct parser *p, const char *word)
 {
-	if (!accept(p, "IF"))
-		return;
-	if (accept(p, "NOT"))
-		p->d->if_not_exists = true;
-	else
-		p->d->if_exists = true;
-	accept(p, "EXISTS");
+	struct tokens t = p->t;
+	struct tok k = tokens_next(&t);
+
+	return tok_is(&t, &k, word);
+}
+
+bool
+parser_at_name(const struct parser *p)
+{
+	return p->tok.kind == TOK_WORD || p->tok.kind == TOK_NAME || p->tok.kind == TOK_NUMBER;
+}
+
+bool
+parser_end(const struct parser *p)
+{
+	return p->tok.kind == TOK_END;
+}
+
+bool
+parser_if_exists(struct parser *p, bool *negated)
+{
+	struct parser saved = *p;
+
+	*negated = false;
+	if (parser_accept(p, "IF")) {
+		*negated = parser_accept(p, "NOT");
+		if (parser_accept(p, "EXISTS"))
+			return true;
+	}
+	*p = saved;
+	return false;
+}
+
+void
+parser_skip_parens(struct parser *p)
+{
+	size_t depth = 0;
+
+	do {
+		if (parser_is(p, "("))
+			depth++;
+		else if (parser_is(p, ")"))
+			depth--;
+		parser_advance(p);
+	} while (depth != 0 && !parser_end(p));
 }
 
 static struct ddl_name *
-add_name(struct parser *p, enum ddl_role role)
+add_name(struct ddl *d, const struct ddl_name *name)
 {
-	struct ddl *d = p->d;
-
-	d->names = xreallocarray(d->names, d->nnames + 1, sizeof *d->names);
-	d->names[d->nnames] = (struct ddl_name){.role = role};
+	grow(&d->names, &d->names_cap, (size_t)d->nnames + 1, sizeof *d->names);
+	d->names[d->nnames] = *name;
 	return &d->names[d->nnames++];
 }
 
-/* [db.]name; false if there is no name here. */
-static bool
-read_name(struct parser *p, enum ddl_role role)
+struct ddl_name *
+parser_name(struct parser *p, enum ddl_role role, enum ddl_kind kind)
 {
-	struct ddl_name *n;
+	struct ddl_name n = {.role = role, .kind = kind};
 
-	if (p->tok.kind != TOK_WORD && p->tok.kind != TOK_NAME && p->tok.kind != TOK_NUMBER)
-		return false;
-	n = add_name(p, role);
-	n->start = p->tok.start;
-	n->end = p->tok.end;
-	n->name = tok_name(&p->t, &p->tok);
-	advance(p);
-	if (accept(p, ".")) {
-		n->db = n->name;
-		n->name = tok_name(&p->t, &p->tok);
-		n->end = p->tok.end;
-		advance(p);
-	} else {
-		n->db = p->db != NULL && *p->db != '\0' ? xstrdup(p->db) : NULL;
+	if (!parser_at_name(p))
+		return NULL;
+	n.start = n.name_start = p->tok.start;
+	n.end = p->tok.end;
+	n.name = tok_name(&p->t, &p->tok);
+	parser_advance(p);
+	if (parser_accept(p, ".")) {
+		n.db = n.name;
+		if (!parser_at_name(p)) {
+			free(n.db);
+			return NULL;
+		}
+		n.name_start = p->tok.start;
+		n.end = p->tok.end;
+		n.name = tok_name(&p->t, &p->tok);
+		parser_advance(p);
+	} else if (p->db != NULL && *p->db != '\0') {
+		n.db = xstrdup(p->db);
 	}
-	return true;
+	return add_name(p->d, &n);
 }
 
-static void
-read_database(struct parser *p)
+unsigned
+parser_chain(struct parser *p, struct tok parts[3])
 {
-	struct ddl_name *n;
+	unsigned n = 1;
 
-	if (p->tok.kind != TOK_WORD && p->tok.kind != TOK_NAME)
-		return;
-	n = add_name(p, DDL_TARGET);
-	n->start = p->tok.start;
-	n->end = p->tok.end;
-	n->db = tok_name(&p->t, &p->tok);
-	advance(p);
+	parts[0] = p->tok;
+	parser_advance(p);
+	while (parser_is(p, ".")) {
+		struct parser dot = *p;
+
+		parser_advance(p);
+		if (!parser_at_name(p)) {
+			*p = dot;
+			break;
+		}
+		if (n == 3)
+			memmove(parts, parts + 1, 2 * sizeof *parts);
+		else
+			n++;
+		parts[n - 1] = p->tok;
+		parser_advance(p);
+	}
+	return n;
+}
+
+void
+parser_qualifier(struct parser *p, const struct tok *db, const struct tok *table)
+{
+	struct ddl_name n = {.role = DDL_REFERENCE,
+		.kind = DDL_TABLE,
+		.name = tok_name(&p->t, table),
+		.start = db != NULL ? db->start : table->start,
+		.end = table->end,
+		.name_start = table->start,
+		.alone = db == NULL};
+
+	if (db != NULL)
+		n.db = tok_name(&p->t, db);
+	else if (p->db != NULL && *p->db != '\0')
+		n.db = xstrdup(p->db);
+	add_name(p->d, &n);
+}
+
+/* ---- heads ---- */
+
+static void
+set_verb(struct parser *p, enum ddl_verb verb)
+{
+	p->d->verb = verb;
 }
 
 static void
-read_names(struct parser *p)
+if_exists(struct parser *p)
+{
+	bool negated;
+
+	if (!parser_if_exists(p, &negated))
+		return;
+	if (negated)
+		p->d->if_not_exists = true;
+	else
+		p->d->if_exists = true;
+}
+
+static void
+names(struct parser *p, enum ddl_kind kind)
 {
 	do {
-		if (!read_name(p, DDL_TARGET))
+		if (parser_name(p, DDL_TARGET, kind) == NULL)
 			return;
-	} while (accept(p, ","));
+	} while (parser_accept(p, ","));
 }
 
-/* The rest of a table definition: what it refers to. */
 static void
-read_references(struct parser *p)
+skip_until(struct parser *p, const char *word)
 {
-	while (p->tok.kind != TOK_END) {
-		if (accept(p, "REFERENCES"))
-			read_name(p, DDL_REFERENCE);
+	while (!parser_end(p) && !parser_is(p, word)) {
+		if (parser_is(p, "("))
+			parser_skip_parens(p);
 		else
-			advance(p);
+			parser_advance(p);
 	}
 }
 
-/* ---- statements ---- */
+/* ALTER DATABASE without a name means the default one. */
+static bool
+at_option(const struct parser *p)
+{
+	static const char *const options[] = {
+		"DEFAULT", "CHARACTER", "CHARSET", "COLLATE", "ENCRYPTION", "READ", "COMMENT"};
+
+	for (size_t i = 0; i < COUNT_OF(options); i++)
+		if (parser_is(p, options[i]))
+			return true;
+	return false;
+}
+
+static void
+database(struct parser *p, enum ddl_verb verb)
+{
+	struct ddl_name n = {.role = DDL_TARGET, .kind = DDL_DATABASE};
+
+	set_verb(p, verb);
+	if_exists(p);
+	n.start = n.name_start = n.end = p->tok.start;
+	if (verb == DDL_VERB_ALTER_DATABASE && at_option(p)) {
+		if (p->db == NULL || *p->db == '\0')
+			return;
+		n.db = xstrdup(p->db);
+	} else if (parser_at_name(p)) {
+		n.end = p->tok.end;
+		n.db = tok_name(&p->t, &p->tok);
+	} else {
+		return;
+	}
+	add_name(p->d, &n);
+}
 
 static void
 create_table(struct parser *p)
 {
-	p->d->class = DDL_CLASS_CREATE_TABLE;
+	struct parser saved;
+
+	set_verb(p, DDL_VERB_CREATE_TABLE);
 	if_exists(p);
-	read_name(p, DDL_TARGET);
-	if (accept(p, "LIKE") || accept2(p, "(", "LIKE")) {
-		p->d->class = DDL_CLASS_CREATE_TABLE_LIKE;
-		read_name(p, DDL_REFERENCE);
+	if (parser_name(p, DDL_TARGET, DDL_TABLE) == NULL)
+		return;
+	saved = *p;
+	if (parser_accept(p, "LIKE") || parser_accept2(p, "(", "LIKE")) {
+		set_verb(p, DDL_VERB_CREATE_TABLE_LIKE);
+		parser_name(p, DDL_REFERENCE, DDL_TABLE);
 		return;
 	}
-	read_references(p);
+	*p = saved;
+	parse_definition(p);
 }
 
-/* Clauses are told apart by the commas outside of parentheses. */
 static void
 alter_table(struct parser *p)
 {
-	unsigned depth = 0;
-	bool clause = true;
-
-	p->d->class = DDL_CLASS_ALTER_TABLE;
+	set_verb(p, DDL_VERB_ALTER_TABLE);
 	if_exists(p);
-	read_name(p, DDL_TARGET);
-	while (p->tok.kind != TOK_END) {
-		if (depth == 0 && clause && accept(p, "RENAME")) {
-			if (!is(p, "COLUMN") && !is(p, "INDEX") && !is(p, "KEY")) {
-				if (!accept(p, "TO"))
-					accept(p, "AS");
-				read_name(p, DDL_RENAME_TO);
-			}
-			clause = false;
-			continue;
-		}
-		if (accept(p, "REFERENCES")) {
-			read_name(p, DDL_REFERENCE);
-			continue;
-		}
-		clause = depth == 0 && is(p, ",");
-		if (is(p, "("))
-			depth++;
-		else if (is(p, ")") && depth != 0)
-			depth--;
-		advance(p);
-	}
+	if (parser_name(p, DDL_TARGET, DDL_TABLE) != NULL)
+		parse_actions(p);
 }
 
 static void
 rename_table(struct parser *p)
 {
-	p->d->class = DDL_CLASS_RENAME_TABLE;
+	set_verb(p, DDL_VERB_RENAME_TABLE);
 	if_exists(p);
 	do {
-		if (!read_name(p, DDL_TARGET))
+		if (parser_name(p, DDL_TARGET, DDL_TABLE) == NULL)
 			return;
-		while (p->tok.kind != TOK_END && !is(p, "TO")) /* MariaDB: WAIT n, NOWAIT */
-			advance(p);
-		if (!accept(p, "TO") || !read_name(p, DDL_RENAME_TO))
+		skip_until(p, "TO"); /* MariaDB: WAIT n, NOWAIT */
+		if (!parser_accept(p, "TO") || parser_name(p, DDL_RENAME_TO, DDL_TABLE) == NULL)
 			return;
-	} while (accept(p, ","));
+	} while (parser_accept(p, ","));
 }
 
 static void
-index_on(struct parser *p, enum ddl_class class)
+view(struct parser *p, enum ddl_verb verb)
 {
-	p->d->class = class;
-	while (p->tok.kind != TOK_END && !is(p, "ON"))
-		advance(p);
-	if (accept(p, "ON"))
-		read_name(p, DDL_TARGET);
-}
-
-/* DEFINER = user@host, ALGORITHM = x, SQL SECURITY x, AGGREGATE, ...: up to the word that says what
- * it is. */
-static enum ddl_class
-routine_class(
-	struct parser *p, enum ddl_class view, enum ddl_class function, enum ddl_class procedure)
-{
-	while (p->tok.kind != TOK_END) {
-		if (accept(p, "VIEW"))
-			return view;
-		if (accept(p, "FUNCTION"))
-			return function;
-		if (accept(p, "PROCEDURE"))
-			return procedure;
-		if (accept(p, "TRIGGER"))
-			return DDL_CLASS_TRIGGER;
-		if (is(p, "EVENT") || is(p, "USER") || is(p, "ROLE") || is(p, "SEQUENCE") ||
-			is(p, "SERVER") || is(p, "AS"))
-			break;
-		advance(p);
-	}
-	return DDL_CLASS_OTHER;
-}
-
-static void
-named(struct parser *p, enum ddl_class class)
-{
-	p->d->class = class;
-	if (class == DDL_CLASS_OTHER)
+	set_verb(p, verb);
+	if_exists(p);
+	if (verb == DDL_VERB_DROP_VIEW) {
+		names(p, DDL_VIEW);
 		return;
-	if_exists(p);
-	if (class == DDL_CLASS_DROP_VIEW)
-		read_names(p);
-	else
-		read_name(p, DDL_TARGET);
+	}
+	if (parser_name(p, DDL_TARGET, DDL_VIEW) == NULL)
+		return;
+	skip_until(p, "AS");
+	if (parser_accept(p, "AS"))
+		parse_query(p);
 }
 
 static void
-database(struct parser *p, enum ddl_class class)
+trigger(struct parser *p, enum ddl_verb verb)
 {
-	p->d->class = class;
+	set_verb(p, verb);
 	if_exists(p);
-	read_database(p);
+	if (parser_name(p, DDL_TARGET, DDL_TRIGGER) == NULL || verb != DDL_VERB_CREATE_TRIGGER)
+		return;
+	skip_until(p, "ON");
+	if (parser_accept(p, "ON"))
+		parser_name(p, DDL_REFERENCE, DDL_TABLE);
+}
+
+/* ---- CREATE, ALTER, DROP of what has a word before it ---- */
+
+enum action { CREATE, ALTER, DROP, ACTIONS };
+
+static const struct {
+	const char *word;
+	enum ddl_verb verb[ACTIONS];
+	enum ddl_kind kind;
+	bool unnamed; /* we do not look for a name */
+} objects[] = {
+	{"VIEW", {DDL_VERB_CREATE_VIEW, DDL_VERB_ALTER_VIEW, DDL_VERB_DROP_VIEW}, DDL_VIEW, false},
+	{"FUNCTION", {DDL_VERB_CREATE_FUNCTION, DDL_VERB_ALTER_FUNCTION, DDL_VERB_DROP_FUNCTION},
+		DDL_FUNCTION, false},
+	{"PROCEDURE",
+		{DDL_VERB_CREATE_PROCEDURE, DDL_VERB_ALTER_PROCEDURE, DDL_VERB_DROP_PROCEDURE},
+		DDL_PROCEDURE, false},
+	{"TRIGGER", {DDL_VERB_CREATE_TRIGGER, DDL_VERB_OTHER, DDL_VERB_DROP_TRIGGER}, DDL_TRIGGER,
+		false},
+	{"EVENT", {DDL_VERB_CREATE_EVENT, DDL_VERB_ALTER_EVENT, DDL_VERB_DROP_EVENT}, DDL_EVENT,
+		false},
+	{"SEQUENCE", {DDL_VERB_CREATE_SEQUENCE, DDL_VERB_ALTER_SEQUENCE, DDL_VERB_DROP_SEQUENCE},
+		DDL_SEQUENCE, false},
+	{"PACKAGE", {DDL_VERB_CREATE_PACKAGE, DDL_VERB_OTHER, DDL_VERB_DROP_PACKAGE}, DDL_PACKAGE,
+		false},
+	{"USER", {DDL_VERB_USER, DDL_VERB_USER, DDL_VERB_USER}, DDL_TABLE, true},
+	{"ROLE", {DDL_VERB_USER, DDL_VERB_USER, DDL_VERB_USER}, DDL_TABLE, true},
+	{"SERVER", {DDL_VERB_SERVER, DDL_VERB_SERVER, DDL_VERB_SERVER}, DDL_TABLE, true},
+	{"TABLESPACE", {DDL_VERB_TABLESPACE, DDL_VERB_TABLESPACE, DDL_VERB_TABLESPACE}, DDL_TABLE,
+		true},
+	{"LOGFILE", {DDL_VERB_TABLESPACE, DDL_VERB_TABLESPACE, DDL_VERB_TABLESPACE}, DDL_TABLE,
+		true},
+};
+
+/* DEFINER = user@host: the user may be any word, so it is passed over as a whole. */
+static bool
+skip_definer(struct parser *p)
+{
+	if (!parser_accept2(p, "DEFINER", "="))
+		return false;
+	parser_advance(p);
+	if (parser_accept(p, "@"))
+		parser_advance(p);
+	else if (parser_is(p, "("))
+		parser_skip_parens(p);
+	return true;
+}
+
+static void
+drop_or_alter_simple(struct parser *p, enum ddl_verb verb, enum ddl_kind kind)
+{
+	set_verb(p, verb);
+	if (kind == DDL_PACKAGE)
+		parser_accept(p, "BODY");
+	if_exists(p);
+	if (verb == DDL_VERB_DROP_SEQUENCE)
+		names(p, kind);
+	else
+		parser_name(p, DDL_TARGET, kind);
+}
+
+/* ALGORITHM = x, SQL SECURITY x, AGGREGATE, UNDO, ...: up to the word that says what it is. */
+static void
+object(struct parser *p, enum action action)
+{
+	while (!parser_end(p) && !parser_is(p, "AS") && !parser_is(p, "(")) {
+		if (skip_definer(p))
+			continue;
+		for (size_t i = 0; i < COUNT_OF(objects); i++) {
+			enum ddl_verb verb = objects[i].verb[action];
+
+			if (!parser_is(p, objects[i].word))
+				continue;
+			parser_advance(p);
+			if (objects[i].unnamed)
+				set_verb(p, verb);
+			else if (objects[i].kind == DDL_VIEW)
+				view(p, verb);
+			else if (objects[i].kind == DDL_TRIGGER)
+				trigger(p, verb);
+			else
+				drop_or_alter_simple(p, verb, objects[i].kind);
+			return;
+		}
+		parser_advance(p);
+	}
+}
+
+static void
+skip_ways(struct parser *p)
+{
+	while (parser_accept(p, "ONLINE") || parser_accept(p, "OFFLINE") ||
+		parser_accept(p, "IGNORE"))
+		;
 }
 
 static void
 parse_create(struct parser *p)
 {
-	p->d->or_replace = accept2(p, "OR", "REPLACE");
-	p->d->temporary = accept(p, "TEMPORARY");
-	if (accept(p, "TABLE"))
+	static const char *const index[] = {
+		"INDEX", "UNIQUE", "FULLTEXT", "SPATIAL", "VECTOR", "ONLINE", "OFFLINE"};
+
+	p->d->or_replace = parser_accept2(p, "OR", "REPLACE");
+	p->d->temporary = parser_accept(p, "TEMPORARY");
+	if (parser_accept(p, "TABLE")) {
 		create_table(p);
-	else if (accept(p, "DATABASE") || accept(p, "SCHEMA"))
-		database(p, DDL_CLASS_CREATE_DATABASE);
-	else if (is(p, "INDEX") || is(p, "UNIQUE") || is(p, "FULLTEXT") || is(p, "SPATIAL") ||
-		 is(p, "ONLINE") || is(p, "OFFLINE"))
-		index_on(p, DDL_CLASS_CREATE_INDEX);
-	else
-		named(p, routine_class(p, DDL_CLASS_CREATE_VIEW, DDL_CLASS_CREATE_FUNCTION,
-				 DDL_CLASS_CREATE_PROCEDURE));
+		return;
+	}
+	if (parser_accept(p, "DATABASE") || parser_accept(p, "SCHEMA")) {
+		database(p, DDL_VERB_CREATE_DATABASE);
+		return;
+	}
+	for (size_t i = 0; i < COUNT_OF(index); i++)
+		if (parser_is(p, index[i]) && !parser_next_is(p, "REFERENCE")) {
+			set_verb(p, DDL_VERB_CREATE_INDEX);
+			parse_index(p);
+			return;
+		}
+	object(p, CREATE);
 }
 
 static void
 parse_alter(struct parser *p)
 {
-	while (accept(p, "ONLINE") || accept(p, "OFFLINE") || accept(p, "IGNORE"))
-		;
-	if (accept(p, "TABLE"))
+	skip_ways(p);
+	if (parser_accept(p, "TABLE"))
 		alter_table(p);
-	else if (accept(p, "DATABASE") || accept(p, "SCHEMA"))
-		database(p, DDL_CLASS_ALTER_DATABASE);
+	else if (parser_accept(p, "DATABASE") || parser_accept(p, "SCHEMA"))
+		database(p, DDL_VERB_ALTER_DATABASE);
 	else
-		named(p, routine_class(p, DDL_CLASS_ALTER_VIEW, DDL_CLASS_OTHER, DDL_CLASS_OTHER));
+		object(p, ALTER);
 }
 
 static void
 parse_drop(struct parser *p)
 {
-	p->d->temporary = accept(p, "TEMPORARY");
-	while (accept(p, "ONLINE") || accept(p, "OFFLINE"))
-		;
-	if (accept(p, "TABLE") || accept(p, "TABLES")) {
-		p->d->class = DDL_CLASS_DROP_TABLE;
+	p->d->temporary = parser_accept(p, "TEMPORARY");
+	skip_ways(p);
+	if (parser_accept(p, "TABLE") || parser_accept(p, "TABLES")) {
+		set_verb(p, DDL_VERB_DROP_TABLE);
 		if_exists(p);
-		read_names(p);
-	} else if (accept(p, "DATABASE") || accept(p, "SCHEMA")) {
-		database(p, DDL_CLASS_DROP_DATABASE);
-	} else if (is(p, "INDEX")) {
-		index_on(p, DDL_CLASS_DROP_INDEX);
+		names(p, DDL_TABLE);
+	} else if (parser_accept(p, "DATABASE") || parser_accept(p, "SCHEMA")) {
+		database(p, DDL_VERB_DROP_DATABASE);
+	} else if (parser_accept(p, "INDEX")) {
+		set_verb(p, DDL_VERB_DROP_INDEX);
+		parse_drop_index(p);
+	} else if (parser_is(p, "PREPARE")) {
+		return;
 	} else {
-		named(p, routine_class(p, DDL_CLASS_DROP_VIEW, DDL_CLASS_DROP_FUNCTION,
-				 DDL_CLASS_DROP_PROCEDURE));
+		object(p, DROP);
 	}
 }
 
+/* ---- the rest ---- */
+
 static void
-parse_truncate(struct parser *p)
+maintain(struct parser *p, enum ddl_verb verb)
 {
-	p->d->class = DDL_CLASS_TRUNCATE_TABLE;
-	accept(p, "TABLE");
-	read_name(p, DDL_TARGET);
+	set_verb(p, verb);
+	while (parser_accept(p, "LOCAL") || parser_accept(p, "NO_WRITE_TO_BINLOG"))
+		;
+	if (parser_accept(p, "TABLE") || parser_accept(p, "TABLES"))
+		names(p, DDL_TABLE);
 }
 
+/*	first word	second, or NULL	verb */
 static const struct {
 	const char *word;
-	enum ddl_class class;
+	const char *second;
+	enum ddl_verb verb;
 } words[] = {
-	{"BEGIN", DDL_CLASS_BEGIN},
-	{"START", DDL_CLASS_BEGIN},
-	{"COMMIT", DDL_CLASS_COMMIT},
-	{"SAVEPOINT", DDL_CLASS_SAVEPOINT},
-	{"RELEASE", DDL_CLASS_SAVEPOINT},
-	{"XA", DDL_CLASS_XA},
-	{"INSERT", DDL_CLASS_DML},
-	{"UPDATE", DDL_CLASS_DML},
-	{"DELETE", DDL_CLASS_DML},
-	{"REPLACE", DDL_CLASS_DML},
-	{"LOAD", DDL_CLASS_DML},
+	{"BEGIN", NULL, DDL_VERB_BEGIN},
+	{"START", "TRANSACTION", DDL_VERB_BEGIN},
+	{"COMMIT", NULL, DDL_VERB_COMMIT},
+	{"SAVEPOINT", NULL, DDL_VERB_SAVEPOINT},
+	{"RELEASE", NULL, DDL_VERB_RELEASE_SAVEPOINT},
+	{"XA", "START", DDL_VERB_XA_START},
+	{"XA", "BEGIN", DDL_VERB_XA_START},
+	{"XA", "END", DDL_VERB_XA_END},
+	{"XA", "PREPARE", DDL_VERB_XA_PREPARE},
+	{"XA", "COMMIT", DDL_VERB_XA_COMMIT},
+	{"XA", "ROLLBACK", DDL_VERB_XA_ROLLBACK},
+	{"XA", NULL, DDL_VERB_XA_RECOVER},
+	{"RENAME", "USER", DDL_VERB_USER},
+	{"GRANT", NULL, DDL_VERB_GRANT},
+	{"REVOKE", NULL, DDL_VERB_REVOKE},
+	{"SET", "PASSWORD", DDL_VERB_USER},
+	{"SET", "DEFAULT", DDL_VERB_USER},
+	{"SET", NULL, DDL_VERB_SET},
+	{"FLUSH", NULL, DDL_VERB_FLUSH},
+	{"INSERT", NULL, DDL_VERB_INSERT},
+	{"UPDATE", NULL, DDL_VERB_UPDATE},
+	{"DELETE", NULL, DDL_VERB_DELETE},
+	{"REPLACE", NULL, DDL_VERB_REPLACE},
+	{"LOAD", NULL, DDL_VERB_LOAD},
 };
+
+/*
+ * ROLLBACK [WORK] TO x is a savepoint's; ROLLBACK itself may come with WORK,
+ * AND CHAIN and the like.
+ */
+static void
+rollback(struct parser *p)
+{
+	parser_accept(p, "WORK");
+	set_verb(p, parser_is(p, "TO") ? DDL_VERB_ROLLBACK_TO : DDL_VERB_ROLLBACK);
+}
+
+static void
+parse_plain(struct parser *p)
+{
+	for (size_t i = 0; i < COUNT_OF(words); i++)
+		if (parser_is(p, words[i].word) &&
+			(words[i].second == NULL || parser_next_is(p, words[i].second))) {
+			set_verb(p, words[i].verb);
+			return;
+		}
+}
 
 static void
 parse(struct parser *p)
 {
-	if (accept(p, "CREATE")) {
-		parse_create(p);
-	} else if (accept(p, "ALTER")) {
-		parse_alter(p);
-	} else if (accept(p, "DROP")) {
-		parse_drop(p);
-	} else if (accept(p, "TRUNCATE")) {
-		parse_truncate(p);
-	} else if (accept2(p, "RENAME", "TABLE") || accept2(p, "RENAME", "TABLES")) {
-		rename_table(p);
-	} else if (accept(p, "ROLLBACK")) {
-		p->d->class = is(p, "TO") ? DDL_CLASS_SAVEPOINT : DDL_CLASS_ROLLBACK;
-	} else {
-		for (size_t i = 0; i < COUNT_OF(words); i++)
-			if (is(p, words[i].word))
-				p->d->class = words[i].class;
+	if (parser_accept2(p, "SET", "STATEMENT")) { /* MariaDB: SET STATEMENT x = 1 FOR .. */
+		skip_until(p, "FOR");
+		parser_accept(p, "FOR");
 	}
+	if (parser_accept(p, "CREATE")) {
+		parse_create(p);
+	} else if (parser_accept(p, "ALTER")) {
+		parse_alter(p);
+	} else if (parser_accept(p, "DROP")) {
+		parse_drop(p);
+	} else if (parser_accept(p, "TRUNCATE")) {
+		set_verb(p, DDL_VERB_TRUNCATE_TABLE);
+		parser_accept(p, "TABLE");
+		parser_name(p, DDL_TARGET, DDL_TABLE);
+	} else if (parser_accept2(p, "RENAME", "TABLE") || parser_accept2(p, "RENAME", "TABLES")) {
+		rename_table(p);
+	} else if (parser_accept(p, "ROLLBACK")) {
+		rollback(p);
+	} else if (parser_accept(p, "ANALYZE")) {
+		maintain(p, DDL_VERB_ANALYZE);
+	} else if (parser_accept(p, "OPTIMIZE")) {
+		maintain(p, DDL_VERB_OPTIMIZE);
+	} else if (parser_accept(p, "REPAIR")) {
+		maintain(p, DDL_VERB_REPAIR);
+	} else if (parser_accept(p, "CHECK")) {
+		maintain(p, DDL_VERB_CHECK);
+	} else {
+		parse_plain(p);
+	}
+}
+
+void
+ddl_parse_text(struct ddl *d, const struct ddl_text *text)
+{
+	struct parser p = {.d = d, .db = text->default_db};
+
+	*d = (struct ddl){.sql = text->sql,
+		.len = text->len,
+		.verb = DDL_VERB_OTHER,
+		.real_as_float = (text->sql_mode & DDL_MODE_REAL_AS_FLOAT) != 0};
+	tokens_init(&p.t, text->sql, text->len, (text->sql_mode & DDL_MODE_ANSI_QUOTES) != 0,
+		(text->sql_mode & DDL_MODE_NO_BACKSLASH) != 0);
+	tokens_charset(&p.t, text->charset);
+	d->text = p.t;
+	parser_advance(&p);
+	parse(&p);
+	d->class = verbs[d->verb].class;
+	d->conditional = p.t.conditional;
 }
 
 void
 ddl_parse(struct ddl *d, const char *sql, size_t len, bool ansi_quotes, bool no_backslash,
 	const char *default_db)
 {
-	struct parser p = {.d = d, .db = default_db};
+	struct ddl_text text = {.sql = sql,
+		.len = len,
+		.sql_mode = (ansi_quotes ? DDL_MODE_ANSI_QUOTES : 0) |
+			    (no_backslash ? DDL_MODE_NO_BACKSLASH : 0),
+		.default_db = default_db};
 
-	*d = (struct ddl){.class = DDL_CLASS_OTHER, .sql = sql, .len = len};
-	tokens_init(&p.t, sql, len, ansi_quotes, no_backslash);
-	advance(&p);
-	parse(&p);
+	ddl_parse_text(d, &text);
 }
 
 void
@@ -386,35 +646,10 @@ ddl_release(struct ddl *d)
 		free(d->names[i].db);
 		free(d->names[i].name);
 	}
+	for (uint32_t i = 0; i < d->ncolumns; i++)
+		free(d->columns[i].name);
 	free(d->names);
+	free(d->clauses);
+	free(d->columns);
 	*d = (struct ddl){0};
-}
-
-static void
-add_mapped(const struct ddl_name *n, const struct ddl_mapper *m, struct buf *out)
-{
-	if (n->name == NULL) {
-		mysql_quote_name(out, m->map_db(m->arg, n->db, NULL));
-		return;
-	}
-	if (n->db != NULL) {
-		mysql_quote_name(out, m->map_db(m->arg, n->db, n->name));
-		buf_putc(out, '.');
-		mysql_quote_name(out, m->map_name(m->arg, n->db, n->name));
-	} else {
-		mysql_quote_name(out, n->name);
-	}
-}
-
-void
-ddl_rewrite(const struct ddl *d, const struct ddl_mapper *m, struct buf *out)
-{
-	size_t at = 0;
-
-	for (uint32_t i = 0; i < d->nnames; i++) {
-		buf_add(out, d->sql + at, d->names[i].start - at);
-		add_mapped(&d->names[i], m, out);
-		at = d->names[i].end;
-	}
-	buf_add(out, d->sql + at, d->len - at);
 }
