@@ -400,14 +400,19 @@ note(const struct op *o)
 			window_note(lanes[i].window, o->kind, &before, &after);
 }
 
+static bool
+is_any_unplaced(void)
+{
+	for (int i = 0; i < nlanes; i++)
+		if (lanes[i].phase >= OPEN && lanes[i].phase < PLACED)
+			return true;
+	return false;
+}
+
 static void
 settle(void)
 {
-	bool open = false;
-
-	for (int i = 0; i < nlanes; i++)
-		open = open || (lanes[i].phase >= OPEN && lanes[i].phase < PLACED);
-	if (!planned || open || feed_state == STREAMING)
+	if (!planned || is_any_unplaced() || feed_state == STREAMING)
 		return;
 	say_position();
 	feed_state = STREAMING;
@@ -458,8 +463,8 @@ take_chunk(struct lane *l)
 
 	while (c < nchunks() && (taken[c] || target.done[c]))
 		c++;
-	if (c == nchunks()) {
-		planned = true;
+	if (c == nchunks()) { /* a chunk that is not placed may be let go and taken again */
+		planned = !is_any_unplaced();
 		settle();
 		return;
 	}
