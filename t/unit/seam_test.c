@@ -123,6 +123,21 @@ sparse_images_add_up(void **state)
 }
 
 static void
+a_key_of_two_columns_moves_by_one(void **state)
+{
+	struct index_part parts[2] = {{.column = 0}, {.column = 1}};
+	struct index key = {.parts = parts, .nparts = 2};
+	struct window *w = window_new(&key, 3);
+	char out[4];
+
+	(void)state;
+	note(w, EVENT_UPDATE, "kab", "m??");
+	assert_int_equal(ask(w, "kab", out), VERDICT_DROP);
+	assert_int_equal(ask(w, "mab", out), VERDICT_DROP);
+	window_free(w);
+}
+
+static void
 many_keys(void **state)
 {
 	struct window *w = new_window();
@@ -167,6 +182,7 @@ main(void)
 		cmocka_unit_test(an_empty_window_keeps),
 		cmocka_unit_test(fates),
 		cmocka_unit_test(sparse_images_add_up),
+		cmocka_unit_test(a_key_of_two_columns_moves_by_one),
 		cmocka_unit_test(many_keys),
 		cmocka_unit_test(keys_without_a_value_have_no_bytes),
 	};

@@ -92,14 +92,23 @@ key_bytes(const struct index *key, const struct row *row, struct buf *out)
 	return true;
 }
 
+/* A key column that `row` did not carry is as in `older` (NULL: there is none). */
 static bool
-window_key(struct window *w, const struct row *row)
+window_key_of(struct window *w, const struct row *row, const struct row *older)
 {
 	buf_clear(&w->scratch);
 	for (uint32_t i = 0; i < w->nparts; i++)
-		if (!add_part(row, w->parts[i], &w->scratch))
+		if (!add_part(row, w->parts[i], &w->scratch) &&
+			(older == NULL || row->col[w->parts[i]].kind == VALUE_NULL ||
+				!add_part(older, w->parts[i], &w->scratch)))
 			return false;
 	return true;
+}
+
+static bool
+window_key(struct window *w, const struct row *row)
+{
+	return window_key_of(w, row, NULL);
 }
 
 /* The entry of the key in scratch, or the empty place where it belongs. */
@@ -194,11 +203,11 @@ keep_image(struct window *w, struct entry *en, const struct row *row)
 }
 
 static void
-set_fate(struct window *w, const struct row *row, enum fate fate)
+set_fate(struct window *w, const struct row *row, const struct row *older, enum fate fate)
 {
 	struct entry *en;
 
-	if (!window_key(w, row))
+	if (!window_key_of(w, row, older))
 		return;
 	en = entry_of(w);
 	en->fate = fate;
@@ -221,12 +230,12 @@ void
 window_note(struct window *w, enum event_kind op, const struct row *before, const struct row *after)
 {
 	if (op == EVENT_INSERT) {
-		set_fate(w, after, FATE_INSERTED);
+		set_fate(w, after, NULL, FATE_INSERTED);
 	} else if (op == EVENT_DELETE) {
-		set_fate(w, before, FATE_DELETED);
+		set_fate(w, before, NULL, FATE_DELETED);
 	} else if (op == EVENT_UPDATE && !same_key(w, before, after)) {
-		set_fate(w, before, FATE_DELETED);
-		set_fate(w, after, FATE_INSERTED);
+		set_fate(w, before, NULL, FATE_DELETED);
+		set_fate(w, after, before, FATE_INSERTED);
 	} else if (op == EVENT_UPDATE && window_key(w, before)) {
 		struct entry *en = entry_of(w);
 
