@@ -5,7 +5,7 @@ use warnings;
 use Test::More;
 
 my $build = $ENV{B} // 'build';
-my $seeds = $ENV{SIM_SEEDS} // 10000;
+my $seeds = $ENV{SIM_SEEDS} // 50000;
 my %rules = (
 	apply_sim => [qw(no-unique-token no-fk-token no-cascade-token no-keyless-token no-chunk-token
 		no-ring-token no-alone no-gate batch-ignores-conflicts stale-checkpoint)],
