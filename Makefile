@@ -126,7 +126,7 @@ check-tsan: deps
 
 FUZZ_SECONDS ?= 60
 FUZZERS := $(FUZZ_SRC:%.c=build-fuzz/%)
-build-fuzz/t/fuzz/%: t/fuzz/%.c $(SRC)
+build-fuzz/t/fuzz/%: t/fuzz/%.c $(filter-out supervisor/cli/%,$(SRC))
 	@mkdir -p $(@D)
 	clang $(filter-out -fno-omit-frame-pointer,$(ALL_CFLAGS)) -fsanitize=fuzzer,address,undefined $^ \
 		$(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
