@@ -57,6 +57,8 @@ struct option {
 /* Rows of a channel's file, and of the daemon's own file. Terminated by a NULL path. */
 const struct option *channel_options(void);
 const struct option *daemon_options(void);
+/* The path without list indexes: "objects[2].table" becomes "objects.table". */
+void option_plain(const char *path, char *out, size_t size);
 /* The row for a path with or without list indexes; NULL if there is none. */
 const struct option *option_find(const struct option *rows, const char *path);
 /* The nearest known path in the same group, or the same name in another group, for "did you mean";
@@ -66,6 +68,11 @@ const char *option_suggest(const struct option *rows, const char *path);
 enum rc option_unknown(const struct option *rows, const char *path, struct err *e);
 /* Whether one of the words between blanks is s: option.words, option.kinds. */
 bool option_word(const char *words, const char *s);
+/* Whether the text may be a value of the row, or a member of its list; path is what e names. */
+enum rc option_check(
+	const struct option *o, const char *path, const char *value, struct err *e) MUSTCHECK;
+/* The number behind a text for INT, SIZE (bytes), DURATION (ms), BOOL; false: it is none. */
+bool option_number(const struct option *o, const char *text, int64_t *out);
 /* The number of an option of SIZE or DURATION as a person writes it: "64MiB", "90s". */
 void option_unit(enum option_type type, int64_t n, char *out, size_t size);
 

@@ -350,11 +350,6 @@ static const struct option daemon_rows[] = {
 		.preset = "/run/syncline",
 		.reload = RELOAD_DAEMON,
 		.help = "Directory of the control socket and the pid file."},
-	{.path = "pid_file",
-		.type = OPTION_PATH,
-		.reload = RELOAD_DAEMON,
-		.help = "Pid file of a daemon that is started with -d; default: synclined.pid in "
-			"run_dir."},
 	{.path = "libexec_dir",
 		.type = OPTION_PATH,
 		.reload = RELOAD_DAEMON,
