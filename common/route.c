@@ -247,23 +247,48 @@ free_texts(char **texts, uint32_t n)
 	free(texts);
 }
 
+static void
+rule_release(struct rule *u)
+{
+	free(u->db);
+	free(u->table);
+	free(u->to_db);
+	free(u->to_table);
+	free_texts(u->columns, u->ncolumns * 2);
+	free_texts(u->drops, u->ndrops);
+}
+
 void
 routes_free(struct routes *r)
 {
 	if (r == NULL)
 		return;
-	for (uint32_t i = 0; i < r->count; i++) {
-		struct rule *u = &r->rules[i];
-
-		free(u->db);
-		free(u->table);
-		free(u->to_db);
-		free(u->to_table);
-		free_texts(u->columns, u->ncolumns * 2);
-		free_texts(u->drops, u->ndrops);
-	}
+	for (uint32_t i = 0; i < r->count; i++)
+		rule_release(&r->rules[i]);
 	free(r->rules);
 	free(r);
+}
+
+void
+routes_check(const struct conf *c, void (*cb)(void *arg, const char *text), void *arg)
+{
+	size_t n = conf_count(c, "objects");
+	struct routes *r = NULL;
+	struct err e = {0};
+	bool good = true;
+
+	for (size_t i = 0; i < n; i++) {
+		struct rule u = {0};
+
+		if (read_rule(c, i, &u, &e) != RC_OK) {
+			cb(arg, e.text);
+			good = false;
+		}
+		rule_release(&u);
+	}
+	if (good && routes_new(c, &r, &e) != RC_OK)
+		cb(arg, e.text);
+	routes_free(r);
 }
 
 /* How exactly a rule names the table (NULL: the database as a whole); 0: not at all. */

@@ -29,6 +29,8 @@ struct routes;
 
 enum rc routes_new(const struct conf *c, struct routes **out, struct err *e) MUSTCHECK;
 void routes_free(struct routes *r);
+/* Calls back with each mistake, not the first alone; each text begins with "objects". */
+void routes_check(const struct conf *c, void (*cb)(void *arg, const char *text), void *arg);
 
 /* Whether rows of this table are carried. */
 bool routes_table(const struct routes *r, const char *db, const char *table);

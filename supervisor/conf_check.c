@@ -340,22 +340,28 @@ check_names(
 	}
 }
 
+static void
+route_error_cb(void *arg, const char *text)
+{
+	const struct look *l = arg;
+	size_t i = 0;
+
+	if (strncmp(text, "objects[", 8) == 0)
+		i = strtoul(text + 8, NULL, 10);
+	conf_note_add(l->notes, l->file, object_line(l->conf, l->file, i), false, "%s", text);
+}
+
 void
 conf_check_objects(const struct conf *c, const char *file, struct conf_notes *notes)
 {
+	struct look l = {.conf = c, .file = file, .notes = notes};
 	struct routes *r;
-	struct err e = {0};
 
-	if (routes_new(c, &r, &e) == RC_OK) {
-		check_names(c, r, file, notes);
-		routes_free(r);
-	} else {
-		size_t i = 0;
-
-		if (strncmp(e.text, "objects[", 8) == 0)
-			i = strtoul(e.text + 8, NULL, 10);
-		conf_note_add(notes, file, object_line(c, file, i), false, "%s", e.text);
-	}
+	routes_check(c, route_error_cb, &l);
+	if (routes_new(c, &r, NULL) != RC_OK)
+		return;
+	check_names(c, r, file, notes);
+	routes_free(r);
 }
 
 /* ---- two channels ---- */
