@@ -367,6 +367,15 @@ bind_socket(struct control *c, const struct conf *conf, struct err *e)
 	return RC_OK;
 }
 
+/* Members of socket_group must get through; the socket itself says who may more. */
+static enum rc
+make_directory(const char *dir, struct err *e)
+{
+	if (mkdir(dir, 0755) == 0 ? chmod(dir, 0755) == 0 : errno == EEXIST)
+		return RC_OK;
+	return err_errno(e, RC_CONFIG, "cannot make the directory %s", dir);
+}
+
 enum rc
 control_new(const struct control_spec *spec, struct control **out, struct err *e)
 {
@@ -378,9 +387,8 @@ control_new(const struct control_spec *spec, struct control **out, struct err *e
 	c->fd = -1;
 	c->path = xasprintf("%s/%s", conf_str(conf, "run_dir"), CONTROL_SOCKET);
 	rc = find_group(c, conf, e);
-	if (rc == RC_OK && mkdir(conf_str(conf, "run_dir"), 0755) != 0 && errno != EEXIST)
-		rc = err_errno(
-			e, RC_CONFIG, "cannot make the directory %s", conf_str(conf, "run_dir"));
+	if (rc == RC_OK)
+		rc = make_directory(conf_str(conf, "run_dir"), e);
 	if (rc == RC_OK)
 		rc = bind_socket(c, conf, e);
 	if (rc != RC_OK) {

@@ -46,6 +46,8 @@ like($out, qr/restarts\s+\d+, failures in a row \d+, next start at.*last failure
 $d->unfake('writer.start');
 ok($d->wait_flowing('a'), 'it comes back when the target does');
 
+is(($d->tool('pause', 'b', '--wait'))[0], 0, 'b rests: the orders below are for a');
+
 # ---- classes that are not restarted ----
 
 for my $case (['conflict', 66], ['data', 65], ['config', 78], ['fenced', 67]) {
