@@ -190,6 +190,8 @@ enter(struct channel_record *r, const struct channel_record *old, const struct c
 	const struct err *cause)
 {
 	r->state = cell->next;
+	if (cell->next == CHANNEL_PRECHECKING)
+		r->unchecked = true; /* until it has passed: also if it is paused before */
 	if (cell->next != old->state || cell->action == ACTION_CHECK || cell->action == ACTION_RUN)
 		r->cause = (struct err){0};
 	if (cell->next != old->state)
