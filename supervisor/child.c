@@ -70,8 +70,12 @@ clean_environment(void)
 static void
 prefer_for_oom(void)
 {
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY);
+	int fd;
 
+	/* The file is root's while we are not dumpable, as the daemon is not. */
+	prctl(PR_SET_DUMPABLE, 1);
+	fd = open("/proc/self/oom_score_adj", O_WRONLY);
+	prctl(PR_SET_DUMPABLE, 0);
 	if (fd < 0)
 		return;
 	(void)!write(fd, OOM_SCORE_ADJ, sizeof OOM_SCORE_ADJ - 1);

@@ -126,7 +126,8 @@ judge_death(struct pair *p, struct worker_end *w)
 		if (w->end.signal == 0 && w->end.status != 0)
 			e.rc = exit_rc(w->end.status);
 	} else if (p->phase == PHASE_ENDING && w->end.signal != 0) {
-		return; /* asked to end, and too slow: its last commit stands */
+		p->result.killed = true; /* asked to end, and too slow: its last commit stands */
+		return;
 	} else {
 		err_set(&e, w->end.signal != 0 ? RC_RETRY : exit_rc(w->end.status), "the %s %s%s",
 			end_role_name(w->role), how, w->ready ? "" : " before it was ready");
@@ -176,6 +177,13 @@ finish(struct pair *p)
 	for (int i = 0; i < END_COUNT; i++)
 		if (p->uses[i] && !p->ends[i].ready)
 			r.ready = false;
+	if (r.kind == PAIR_TELL && r.killed && r.err.rc == RC_OK) {
+		err_set(&r.err, RC_RETRY,
+			"the writer had to be killed; whether the target knows the wish is not "
+			"known");
+		r.signal = SIGKILL;
+		r.answered = false;
+	}
 	merge_checks(p, &r.checks);
 	pair_free(p);
 	ops->ended(arg, &r);

@@ -51,6 +51,7 @@ struct pair_result {
 	int status;	/* of the end that failed first; see policy.h */
 	int signal;
 	bool ready;    /* both ends had said READY */
+	bool killed;   /* an end that was asked to end had to be killed */
 	bool drained;  /* the drain went to its end */
 	bool answered; /* the check, clear or wish was carried out */
 	uint64_t flowed_ms;

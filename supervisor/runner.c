@@ -164,14 +164,15 @@ act(void *arg, enum channel_action action)
 		set_goal(r, GOAL_RUN);
 		break;
 	case ACTION_RUN:
+		r->telling = false; /* what a pair that still drains was told holds no more */
 		set_goal(r, GOAL_RUN);
 		break;
 	case ACTION_REST:
 		set_goal(r, GOAL_REST);
 		break;
 	case ACTION_TELL:
-		if (r->pair != NULL && !r->ending)
-			r->telling = pair_tell(r->pair, wish_name(r->channel.record.wish));
+		r->telling = r->pair != NULL && !r->ending &&
+			     pair_tell(r->pair, wish_name(r->channel.record.wish));
 		set_goal(r, GOAL_TELL);
 		break;
 	case ACTION_CLEAR:
@@ -429,7 +430,7 @@ on_ended(void *arg, const struct pair_result *result)
 			log_err(LOG_LVL_WARN, &result->err);
 			store_add_note(r->gateway->store, r->id, "error", result->err.text);
 		}
-		if (r->telling && good)
+		if (r->telling && good && !result->killed)
 			on_told(r);
 		r->renew = r->telling = false;
 		pursue(r);

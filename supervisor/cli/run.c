@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -322,6 +323,7 @@ cli_run(const struct cli *c)
 		free(id);
 		return CLI_FAILED;
 	}
+	prctl(PR_SET_DUMPABLE, 0); /* credentials pass through our memory */
 	log_init("syncline", NULL);
 	log_set_level(c->value[OPT_VERBOSE] != NULL ? LOG_LVL_INFO : LOG_LVL_ERROR);
 	r.loop = loop_new();

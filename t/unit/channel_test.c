@@ -171,6 +171,12 @@ wishes_and_marks_follow_the_events(void **state)
 	happen(&c, EVENT_OF_CHANNEL_PRECHECK_PASSED_LOADED);
 	assert_false(c.record.unchecked);
 	assert_int_equal(c.record.state, CHANNEL_SYNCHRONIZING);
+	c.record.state = CHANNEL_NOT_CONFIGURED;
+	happen(&c, EVENT_OF_CHANNEL_CONFIGURED);
+	happen(&c, EVENT_OF_CHANNEL_PAUSE);
+	assert_int_equal(
+		channel_start_event(&c.record), EVENT_OF_CHANNEL_START_UNCHECKED); /* R18 */
+	c.record.state = CHANNEL_SYNCHRONIZING;
 	happen(&c, EVENT_OF_CHANNEL_STOP);
 	assert_int_equal(c.record.wish, WISH_COMPLETED);
 	happen(&c, EVENT_OF_CHANNEL_RESET);
