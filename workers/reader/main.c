@@ -140,7 +140,10 @@ register_tables(struct reader *r, struct err *e)
 		cursor_init(&c, t->schema.data, t->schema.len);
 		if ((rc = table_decode(&c, &table, e)) != RC_OK)
 			return rc;
-		feed_register(r->feed, table, t->state);
+		/* A committed chunk says that the load has begun, whatever its state row had time
+		 * to say. */
+		feed_register(r->feed, table,
+			t->state == TABLE_SCHEMA && t->nchunks != 0 ? TABLE_LOADING : t->state);
 		table_free(table);
 	}
 	return RC_OK;

@@ -444,6 +444,8 @@ feed_rows(struct stream *st, const struct map_entry *m, const struct binlog_rows
 
 	cursor_init(&c, r->data, r->len);
 	while (cursor_left(&c) != 0 && rc == RC_OK) {
+		const unsigned char *at = c.p;
+
 		arena_reset(&st->arena);
 		if (r->kind != ROWS_WRITE)
 			rc = binlog_row(m->map, schema, r->before, &c, &st->arena, &before, e);
@@ -453,6 +455,9 @@ feed_rows(struct stream *st, const struct map_entry *m, const struct binlog_rows
 			rc = feed_row(st->feed, m->table->feed, kinds[r->kind],
 				r->kind != ROWS_WRITE ? &before : NULL,
 				r->kind != ROWS_DELETE ? &after : NULL, e);
+		if (rc == RC_OK && c.p == at) /* images without columns would never end */
+			rc = err_set(e, RC_DATA, "the log has rows of %s.%s without any column",
+				m->map->db, m->map->name);
 	}
 	return rc;
 }
