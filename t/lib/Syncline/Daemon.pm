@@ -25,7 +25,7 @@ sub new {
     my ($class, %o) = @_;
     -x "$build/synclined" or die "no $build/synclined: make it, or name its directory with SYNCLINE_BUILD\n";
     my $dir = File::Temp->newdir('syncline-test-XXXXXX', TMPDIR => 1);
-    my $self = bless {dir => $dir, port => free_port(), settings => $o{settings} // {}, env => $o{env} // {}},
+    my $self = bless {dir => "$dir", temporary => $dir, port => free_port(), settings => $o{settings} // {}, env => $o{env} // {}},
         $class;
     make_path("$dir/conf.d", "$dir/libexec", "$dir/fake");
     my $fake = "$build/t/tools/fake_worker";
@@ -194,7 +194,7 @@ sub log { my ($self) = @_; return $self->read_file('log') }
 sub DESTROY {
     my ($self) = @_;
     local $?;
-    system('cp', '-r', "$self->{dir}", "$ENV{KEEP}/") if $ENV{KEEP};
+    system('cp', '-r', "$self->{dir}", "$ENV{KEEP}/") if $ENV{KEEP} && -d $self->{dir};
     if ($self->{pid} && !$self->ended) {
         kill 'KILL', $self->{pid};
         waitpid $self->{pid}, 0;
