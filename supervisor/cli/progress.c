@@ -90,9 +90,10 @@ compose(char *out, size_t size, json_t *channel)
 
 	if (flowing && strcmp(state, "Synchronizing") == 0)
 		say_stream(what, sizeof what, channel);
-	else if (flowing && strcmp(state, "Performing Initial Synchronization") == 0)
+	else if (flowing && strcmp(state, "Performing Initial Synchronization") == 0) {
 		say_load(what, sizeof what, channel);
-	else
+		state = "loading"; /* the figures need the room of the long name */
+	} else
 		say_trouble(what, sizeof what, channel);
 	snprintf(out, size, "%s: %s: %s", json_text(channel, "channel"), state, what);
 }
