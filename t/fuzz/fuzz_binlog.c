@@ -37,6 +37,7 @@ rows(const struct binlog_event *ev, const struct binlog_format *f, const struct 
 	struct cursor c;
 	struct table *t;
 	struct row row;
+	unsigned n = 0; /* a small block may inflate to millions of rows */
 	struct err e;
 
 	if (binlog_rows(f, ev, &r, &e) == RC_OK && m != NULL && r.ncolumns == m->ncolumns) {

@@ -17,7 +17,13 @@
 #include "workers/reader/mysql/value.h"
 
 #define MAX_DEPTH 101
-#define MAX_TEXT ((size_t)1 << 30)
+/* Text is at most this much longer than its binary form: \u00xx for a byte, a number of 25
+ * characters for 2. */
+#define EXPANSION 16
+
+/* Offsets may point anywhere, also back: what bounds the work is the text that may still come out.
+ */
+static _Thread_local size_t text_limit;
 
 enum json_type {
 	J_SMALL_OBJECT = 0,
@@ -198,7 +204,7 @@ container(
 	for (uint32_t i = 0; i < c.count; i++) {
 		if (i != 0)
 			buf_puts(out, ", ");
-		if (out->len > MAX_TEXT || !member(&c, i, depth, out))
+		if (out->len > text_limit || !member(&c, i, depth, out))
 			return false;
 	}
 	buf_putc(out, object ? '}' : ']');
@@ -280,5 +286,6 @@ value(uint8_t type, const unsigned char *p, size_t n, unsigned depth, struct buf
 bool
 mysql_json_text(const unsigned char *p, size_t n, struct buf *out)
 {
+	text_limit = out->len + n * EXPANSION + 64;
 	return n != 0 && value(p[0], p + 1, n - 1, 0, out);
 }
