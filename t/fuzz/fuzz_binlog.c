@@ -44,7 +44,7 @@ rows(const struct binlog_event *ev, const struct binlog_format *f, const struct 
 		t = schema_of(m);
 		arena_init(&a);
 		cursor_init(&c, r.data, r.len);
-		while (cursor_left(&c) != 0 &&
+		while (cursor_left(&c) != 0 && n++ < 1000 &&
 			binlog_row(m, t, r.before, &c, &a, &row, &e) == RC_OK)
 			arena_reset(&a);
 		arena_release(&a);
