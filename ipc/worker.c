@@ -149,11 +149,26 @@ set_interest(struct worker_private *p)
 	watch_set(p->control, LOOP_READ | (p->end.out.len != 0 ? LOOP_WRITE : 0));
 }
 
+/* What a producer has put into its rings, all lanes: the bandwidth between the ends. */
+static void
+count_rings(struct worker *w)
+{
+	uint64_t bytes = 0;
+
+	if (w->ops->side != RING_PRODUCER)
+		return;
+	for (uint32_t i = 0; i <= w->nlanes; i++)
+		if (w->rings[i] != NULL)
+			bytes += ring_bytes(w->rings[i]);
+	atomic_store(&w->stats[STAT_RING_BYTES], bytes);
+}
+
 static void
 send_report(struct worker *w)
 {
 	struct buf b, position;
 
+	count_rings(w);
 	buf_init(&b);
 	buf_u32(&b, STAT_COUNT);
 	for (int i = 0; i < STAT_COUNT; i++)
