@@ -66,7 +66,8 @@ struct foreign_key {
 struct table {
 	char *db;
 	char *name;
-	char *engine; /* storage engine, NULL where there is no such thing */
+	char *engine;	 /* storage engine, NULL where there is no such thing */
+	char *collation; /* that new columns get, NULL: not known or no such thing */
 	struct column *columns;
 	uint32_t ncolumns;
 	struct index *indexes;

@@ -400,7 +400,7 @@ add(struct parser *p, uint32_t clause)
 {
 	if (parser_is(p, "PARTITION") ||
 		(parser_is(p, "SYSTEM") && parser_next_is(p, "VERSIONING"))) {
-		set_kind(p, clause, CLAUSE_OTHER);
+		set_kind(p, clause, parser_is(p, "PARTITION") ? CLAUSE_MINOR : CLAUSE_OTHER);
 		rest_plain(p);
 		return;
 	}
@@ -431,7 +431,7 @@ drop(struct parser *p, uint32_t clause)
 		{"FOREIGN", CLAUSE_DROP_FOREIGN_KEY},
 		{"CONSTRAINT", CLAUSE_DROP_CONSTRAINT},
 		{"CHECK", CLAUSE_MINOR},
-		{"PARTITION", CLAUSE_OTHER},
+		{"PARTITION", CLAUSE_MINOR},
 	};
 
 	for (size_t i = 0; i < COUNT_OF(kinds); i++)
@@ -559,7 +559,7 @@ option_clause(struct parser *p, uint32_t clause)
 	set_kind(p, clause, CLAUSE_OPTIONS);
 	for (size_t i = 0; i < COUNT_OF(partition_words); i++)
 		if (parser_is(p, partition_words[i]))
-			set_kind(p, clause, CLAUSE_OTHER);
+			set_kind(p, clause, parser_is(p, "CONVERT") ? CLAUSE_OTHER : CLAUSE_MINOR);
 	if (parser_accept2(p, "CONVERT", "TO"))
 		set_kind(p, clause, CLAUSE_CONVERT);
 	while (!at_list_end(p) && !at_partition_by(p)) {

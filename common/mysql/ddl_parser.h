@@ -38,6 +38,7 @@ void parser_skip_parens(struct parser *p);
 /* [db.]name, NULL if there is no name here. Valid until the next one. */
 struct ddl_name *parser_name(struct parser *p, enum ddl_role role, enum ddl_kind kind);
 
+struct ddl_name *parser_add_name(struct ddl *d, const struct ddl_name *name);
 /* At a name: a, t.a or db.t.a; how many parts (the last three, if more). Behind it afterwards. */
 unsigned parser_chain(struct parser *p, struct tok parts[3]);
 /* A table that qualifies a column; db NULL: it stands alone. */

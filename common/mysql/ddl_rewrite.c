@@ -6,7 +6,6 @@
 
 #include "common/mem.h"
 #include "common/mysql/ddl.h"
-#include "common/mysql/quote.h"
 
 /* Replace [start, end) by what from..to of `text` holds. */
 struct edit {
@@ -52,10 +51,30 @@ compare(const void *a, const void *b)
 
 /* ---- names ---- */
 
+/* As mysql_quote_name, in the text's character set: what looks like a backtick may be half a
+ * character. */
+static void
+quote(struct rewriter *r, const char *name)
+{
+	size_t left = strlen(name);
+
+	buf_putc(&r->text, '`');
+	while (left != 0) {
+		size_t n = tok_char_length(r->d->text.charset, name, left);
+
+		if (*name == '`')
+			buf_putc(&r->text, '`');
+		buf_add(&r->text, name, n);
+		name += n;
+		left -= n;
+	}
+	buf_putc(&r->text, '`');
+}
+
 static void
 map_database(struct rewriter *r, const struct ddl_name *n)
 {
-	mysql_quote_name(&r->text, r->m->map_db(r->m->arg, n->db, NULL));
+	quote(r, r->m->map_db(r->m->arg, n->db, NULL));
 	if (n->start == n->end)
 		buf_putc(&r->text, ' ');
 }
@@ -66,12 +85,12 @@ map_qualified(struct rewriter *r, const struct ddl_name *n, bool table)
 	const char *name = n->name;
 
 	if (n->db != NULL && !n->alone) {
-		mysql_quote_name(&r->text, r->m->map_db(r->m->arg, n->db, table ? n->name : NULL));
+		quote(r, r->m->map_db(r->m->arg, n->db, table ? n->name : NULL));
 		buf_putc(&r->text, '.');
 	}
 	if (n->db != NULL && table)
 		name = r->m->map_name(r->m->arg, n->db, n->name);
-	mysql_quote_name(&r->text, name);
+	quote(r, name);
 }
 
 static void
@@ -336,7 +355,7 @@ map_clause(struct rewriter *r, const struct ddl_clause *c)
 
 		if (to == NULL || strcmp(to, col->name) == 0)
 			continue;
-		mysql_quote_name(&r->text, to);
+		quote(r, to);
 		add_edit(r, col->start, col->end, from);
 	}
 }

@@ -111,8 +111,8 @@ read_tables(struct client *c, const char *filter, struct table_list *out, struct
 	MYSQL_RES *res;
 	MYSQL_ROW row;
 	enum rc rc = client_query(c, &res, e,
-		"SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, DATA_LENGTH FROM "
-		"information_schema.TABLES t "
+		"SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, DATA_LENGTH, "
+		"TABLE_COLLATION FROM information_schema.TABLES t "
 		"WHERE TABLE_TYPE = 'BASE TABLE' AND %s ORDER BY TABLE_SCHEMA, TABLE_NAME",
 		filter);
 
@@ -124,6 +124,7 @@ read_tables(struct client *c, const char *filter, struct table_list *out, struct
 		t->engine = row[2] != NULL ? xstrdup(row[2]) : NULL;
 		t->rows = number(row[3]);
 		t->bytes = number(row[4]);
+		t->collation = row[5] != NULL ? xstrdup(row[5]) : NULL;
 		grow(&out->tables, &out->cap, out->count + 1, sizeof(struct table *));
 		out->tables[out->count++] = t;
 	}

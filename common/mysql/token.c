@@ -77,9 +77,8 @@ is_trail(enum tok_charset set, unsigned char c)
 	return set == TOK_BIG5 ? within(c, 0xa1, 0xfe) : within(c, 0x80, 0xfe);
 }
 
-/* Bytes of the character at p, at least 1, never beyond left: a broken one is one byte. */
-static size_t
-char_length(enum tok_charset set, const char *p, size_t left)
+size_t
+tok_char_length(enum tok_charset set, const char *p, size_t left)
 {
 	const unsigned char *u = (const unsigned char *)p;
 
@@ -161,7 +160,7 @@ read_quoted(struct tokens *t, char quote, bool backslash)
 {
 	t->at++;
 	while (t->at < t->len) {
-		size_t n = char_length(t->charset, t->sql + t->at, t->len - t->at);
+		size_t n = tok_char_length(t->charset, t->sql + t->at, t->len - t->at);
 		char c = t->sql[t->at];
 
 		t->at += n;
@@ -183,7 +182,7 @@ read_word(struct tokens *t)
 
 	while (t->at < t->len && is_word_char(peek(t, 0))) {
 		digits = digits && isdigit((unsigned char)peek(t, 0));
-		t->at += char_length(t->charset, t->sql + t->at, t->len - t->at);
+		t->at += tok_char_length(t->charset, t->sql + t->at, t->len - t->at);
 	}
 	return digits ? TOK_NUMBER : TOK_WORD;
 }
@@ -255,7 +254,7 @@ unquote(const struct tokens *t, const char *p, const char *end, bool backslash)
 	size_t n = 0;
 
 	while (p < end) {
-		size_t length = char_length(t->charset, p, (size_t)(end - p));
+		size_t length = tok_char_length(t->charset, p, (size_t)(end - p));
 
 		if (length > 1) {
 			memcpy(out + n, p, length);

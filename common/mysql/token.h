@@ -50,6 +50,8 @@ void tokens_init(
 /* How the text's bytes make characters, by MySQL's name of the set; NULL and unknown: ASCII-safe.
  */
 void tokens_charset(struct tokens *t, const char *charset);
+/* Bytes of the character at p, 1 to left: a broken one is one byte. */
+size_t tok_char_length(enum tok_charset set, const char *p, size_t left);
 struct tok tokens_next(struct tokens *t);
 /* Whether the token is this keyword (letters without case) or this one punctuation character. */
 bool tok_is(const struct tokens *t, const struct tok *k, const char *word);

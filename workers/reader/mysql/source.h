@@ -3,6 +3,7 @@
  *
  * source.c   the engine's table, identity, first position, catalog
  * stream.c   the log thread: events into the feed
+ * tables.c   the tables as of a place in the log
  * lane.c     chunk bounds, snapshots, reading
  * check.c    the precheck
  */

@@ -11,12 +11,11 @@
 #include "common/loop.h"
 #include "common/mem.h"
 #include "common/mysql/ddl.h"
-#include "common/mysql/describe.h"
-#include "common/mysql/quote.h"
 #include "ipc/proto.h"
 #include "workers/reader/feed.h"
 #include "workers/reader/mysql/event.h"
 #include "workers/reader/mysql/source.h"
+#include "workers/reader/mysql/tables.h"
 #include "workers/reader/mysql/value.h"
 
 /* How soon an idle log is known to be at its end. */
@@ -28,20 +27,6 @@
 #define MODE_NO_BACKSLASH 0x100000u
 #define NO_FOREIGN_KEY_CHECKS 0x4000000u
 #define RELAXED_UNIQUE_CHECKS 0x8000000u
-
-/* A table of the source as the log has it at this place. */
-struct log_table {
-	struct table *schema;
-	struct table *previous; /* before the last change, for columns that are gone since */
-	struct feed_table *feed;
-	struct log_table *next;
-};
-
-/* What a TABLE_MAP's number stands for, until the log rotates. */
-struct map_entry {
-	struct binlog_table *map;
-	struct log_table *table; /* NULL: not wanted */
-};
 
 /* Where in a transaction the log stands. */
 enum framing { OUTSIDE, IN_TRANSACTION, SKIPPING };
@@ -59,9 +44,7 @@ struct stream {
 	bool has_gtid;
 	struct logpos begin; /* of its first event */
 	uint32_t time;
-	struct log_table *tables;
-	struct map_entry *maps;
-	size_t nmaps, maps_cap;
+	struct log_tables tables;
 	struct arena arena; /* one rows event */
 	struct buf text;    /* the position, printed */
 	char txid[128];
@@ -170,274 +153,29 @@ idle(struct stream *st, struct err *e)
 	return feed_idle(st->feed, &c, e);
 }
 
-/* ---- tables ---- */
-
-static struct log_table *
-find_table(struct stream *st, const char *db, const char *name)
-{
-	for (struct log_table *t = st->tables; t != NULL; t = t->next)
-		if (strcmp(t->schema->name, name) == 0 && strcmp(t->schema->db, db) == 0)
-			return t;
-	return NULL;
-}
-
-static void
-forget_maps(struct stream *st)
-{
-	for (size_t i = 0; i < st->nmaps; i++)
-		binlog_table_free(st->maps[i].map);
-	st->nmaps = 0;
-}
-
-static void
-forget_map_of(struct stream *st, const char *db, const char *name)
-{
-	for (size_t i = 0; i < st->nmaps; i++)
-		if (strcmp(st->maps[i].map->name, name) == 0 &&
-			strcmp(st->maps[i].map->db, db) == 0) {
-			binlog_table_free(st->maps[i].map);
-			st->maps[i--] = st->maps[--st->nmaps];
-		}
-}
-
-static void
-set_schema(struct stream *st, struct log_table *t, struct table *schema)
-{
-	table_free(t->previous);
-	t->previous = t->schema;
-	t->schema = schema;
-	t->feed = feed_table(st->feed, schema);
-}
-
-static struct log_table *
-add_table(struct stream *st, struct table *schema)
-{
-	struct log_table *t = xcalloc(1, sizeof *t);
-
-	t->schema = schema;
-	t->feed = feed_table(st->feed, schema);
-	t->next = st->tables;
-	st->tables = t;
-	return t;
-}
-
-/* The catalog's word, as of now; *out NULL: there is no such table (any more). */
-static enum rc
-describe(struct stream *st, const char *db, const char *name, struct table **out, struct err *e)
-{
-	struct table_list list = {0};
-	enum rc rc = mysql_describe(&st->s->main, db, name, &list, e);
-
-	*out = NULL;
-	if (rc == RC_OK && list.count == 1) {
-		*out = list.tables[0];
-		list.tables[0] = NULL;
-	}
-	table_list_release(&list);
-	return rc;
-}
-
-static bool
-fits(const struct binlog_table *m, const struct table *t)
-{
-	if (t == NULL || m->ncolumns != t->ncolumns)
-		return false;
-	for (uint32_t i = 0; i < m->ncolumns; i++) {
-		if (!binlog_fits(&m->columns[i], &t->columns[i]))
-			return false;
-		if (m->names != NULL && strcmp(m->names[i], t->columns[i].name) != 0)
-			return false;
-		if (m->is_unsigned != NULL && t->columns[i].type == TYPE_INTEGER &&
-			m->is_unsigned[i] != t->columns[i].is_unsigned)
-			return false;
-	}
-	return true;
-}
-
-static void
-copy_column(struct table *to, const struct column *c)
-{
-	struct column *n = table_add_column(to, c->name, c->type);
-	char *name = n->name;
-
-	*n = *c;
-	n->name = name;
-	n->native = c->native != NULL ? xstrdup(c->native) : NULL;
-	n->charset = c->charset != NULL ? xstrdup(c->charset) : NULL;
-	n->collation = c->collation != NULL ? xstrdup(c->collation) : NULL;
-	n->labels = c->nlabels != 0 ? xcalloc(c->nlabels, sizeof *n->labels) : NULL;
-	for (uint32_t i = 0; i < c->nlabels; i++)
-		n->labels[i] = xstrdup(c->labels[i]);
-}
-
-static const struct column *
-column_for(const struct binlog_table *m, uint32_t i, const struct table *t)
-{
-	uint32_t k = t != NULL ? table_column(t, m->names[i]) : UINT32_MAX;
-
-	return k != UINT32_MAX && binlog_fits(&m->columns[i], &t->columns[k]) ? &t->columns[k]
-									      : NULL;
-}
-
-static void
-copy_indexes(struct table *to, const struct table *from)
-{
-	for (uint32_t i = 0; i < from->nindexes; i++) {
-		const struct index *ix = &from->indexes[i];
-		struct index *n;
-		bool all = true;
-
-		for (uint32_t p = 0; p < ix->nparts; p++)
-			all = all && ix->parts[p].column != UINT32_MAX &&
-			      table_column(to, from->columns[ix->parts[p].column].name) !=
-				      UINT32_MAX;
-		if (!all)
-			continue;
-		n = table_add_index(to, ix->name, ix->primary, ix->unique);
-		for (uint32_t p = 0; p < ix->nparts; p++)
-			index_add_part(n, table_column(to, from->columns[ix->parts[p].column].name),
-				ix->parts[p].prefix);
-	}
-}
-
-/* What the log alone says of a column: enough to carry its bytes. */
-static void
-add_log_column(struct table *t, const struct binlog_table *m, uint32_t i)
-{
-	struct column *c = table_add_column(t, m->names[i], binlog_plain_type(&m->columns[i]));
-
-	c->native = xstrdup("");
-	c->nullable = true;
-	c->is_unsigned = m->is_unsigned != NULL && m->is_unsigned[i];
-	if (c->type == TYPE_DECIMAL) {
-		c->precision = m->columns[i].meta >> 8;
-		c->scale = m->columns[i].meta & 0xff;
-	}
-}
-
-/*
- * The log is behind the catalog by more than one change of the table, or the
- * table is gone since. With the columns' names in the log each is taken from
- * where it is known - the catalog, what we had before (either may be NULL) - or
- * from the log alone. What a key is, the target knows.
- */
-static struct table *
-schema_by_names(const struct binlog_table *m, const struct table *now, const struct table *then)
-{
-	const struct table *base = now != NULL ? now : then;
-	struct table *t;
-
-	if (m->names == NULL)
-		return NULL;
-	t = table_new(m->db, m->name);
-	for (uint32_t i = 0; i < m->ncolumns; i++) {
-		const struct column *c = column_for(m, i, now);
-
-		if (c == NULL)
-			c = column_for(m, i, then);
-		if (c != NULL)
-			copy_column(t, c);
-		else
-			add_log_column(t, m, i);
-	}
-	if (base == NULL)
-		return t;
-	t->engine = base->engine != NULL ? xstrdup(base->engine) : NULL;
-	t->rows = base->rows;
-	t->bytes = base->bytes;
-	copy_indexes(t, base);
-	return t;
-}
-
-/* Log and schema disagree: the catalog is asked, once. */
-static enum rc
-mend_schema(struct stream *st, struct log_table *t, const struct binlog_table *m, struct err *e)
-{
-	struct table *now, *mended;
-	enum rc rc = describe(st, m->db, m->name, &now, e);
-
-	if (rc != RC_OK)
-		return rc;
-	if (fits(m, now)) {
-		set_schema(st, t, now);
-		return RC_OK;
-	}
-	if (fits(m, t->previous)) {
-		table_free(now);
-		set_schema(st, t, table_copy(t->previous));
-		return RC_OK;
-	}
-	mended = schema_by_names(m, now, t->schema);
-	if (mended != NULL) {
-		table_free(now);
-		set_schema(st, t, mended);
-		return RC_OK;
-	}
-	err_set(e, RC_DATA,
-		"the log has %u columns in %s.%s that are not those of its definition (%u columns) "
-		"at %s:%" PRIu64,
-		m->ncolumns, m->db, m->name, now != NULL ? now->ncolumns : 0, st->at.file,
-		st->position);
-	table_free(now);
-	return err_remedy(e, "set binlog_row_metadata=FULL at the source, so that the log names "
-			     "its columns, and reset the channel");
-}
+/* ---- rows ---- */
 
 static enum rc
 take_table_map(struct stream *st, const struct binlog_event *ev, struct err *e)
 {
 	struct binlog_table *m;
-	struct log_table *t;
 	enum rc rc = binlog_table_map(&st->format, ev, &m, e);
 
 	if (rc != RC_OK)
 		return rc;
-	for (size_t i = 0; i < st->nmaps; i++)
-		if (st->maps[i].map->id == m->id) {
-			binlog_table_free(st->maps[i].map);
-			st->maps[i] = st->maps[--st->nmaps];
-			break;
-		}
 	/* Tables are the feed's: they are looked at within its lock. */
 	if (routes_table(st->s->env.routes, m->db, m->name) && (rc = begin_feeding(st)) != RC_OK) {
 		binlog_table_free(m);
 		return rc;
 	}
-	t = find_table(st, m->db, m->name);
-	if (t == NULL && routes_table(st->s->env.routes, m->db, m->name)) {
-		struct table *schema;
-
-		if ((rc = describe(st, m->db, m->name, &schema, e)) != RC_OK) {
-			binlog_table_free(m);
-			return rc;
-		}
-		if (schema == NULL && feed_follows_new(st->feed) &&
-			(schema = schema_by_names(m, NULL, NULL)) == NULL) {
-			err_set(e, RC_DATA,
-				"the log has rows of %s.%s at %s:%" PRIu64
-				", which the source does not have any more",
-				m->db, m->name, st->at.file, st->position);
-			binlog_table_free(m);
-			return err_remedy(e, "set binlog_row_metadata=FULL at the source, so that "
-					     "the log names its columns, and reset the channel");
-		}
-		if (schema != NULL)
-			t = add_table(st, schema);
-	}
-	if (t != NULL && feed_wants(st->feed, t->feed) && !fits(m, t->schema))
-		rc = mend_schema(st, t, m, e);
-	grow(&st->maps, &st->maps_cap, st->nmaps + 1, sizeof *st->maps);
-	st->maps[st->nmaps++] = (struct map_entry){m, t};
-	return rc;
+	return log_tables_map(&st->tables, m, e);
 }
 
-/* ---- rows ---- */
-
 static enum rc
-feed_rows(struct stream *st, const struct map_entry *m, const struct binlog_rows *r, struct err *e)
+feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *r, struct err *e)
 {
 	static const enum event_kind kinds[] = {EVENT_INSERT, EVENT_UPDATE, EVENT_DELETE};
-	const struct table *schema = m->table->schema;
+	const struct table *schema = log_table_schema(m->table);
 	struct row before = {0}, after = {0};
 	struct cursor c;
 	enum rc rc = RC_OK;
@@ -452,7 +190,7 @@ feed_rows(struct stream *st, const struct map_entry *m, const struct binlog_rows
 		if (rc == RC_OK && r->kind != ROWS_DELETE)
 			rc = binlog_row(m->map, schema, r->after, &c, &st->arena, &after, e);
 		if (rc == RC_OK)
-			rc = feed_row(st->feed, m->table->feed, kinds[r->kind],
+			rc = feed_row(st->feed, log_table_feed(m->table), kinds[r->kind],
 				r->kind != ROWS_WRITE ? &before : NULL,
 				r->kind != ROWS_DELETE ? &after : NULL, e);
 		if (rc == RC_OK && c.p == at) /* images without columns would never end */
@@ -465,7 +203,7 @@ feed_rows(struct stream *st, const struct map_entry *m, const struct binlog_rows
 static enum rc
 take_rows(struct stream *st, const struct binlog_event *ev, struct err *e)
 {
-	const struct map_entry *m = NULL;
+	const struct log_map *m;
 	struct binlog_rows r;
 	enum rc rc;
 
@@ -473,14 +211,13 @@ take_rows(struct stream *st, const struct binlog_event *ev, struct err *e)
 		return RC_OK;
 	if ((rc = binlog_rows(&st->format, ev, &r, e)) != RC_OK)
 		return rc;
-	for (size_t i = 0; i < st->nmaps && m == NULL; i++)
-		if (st->maps[i].map->id == r.table_id)
-			m = &st->maps[i];
+	m = log_tables_find(&st->tables, r.table_id);
 	if (m == NULL && r.table_id != 0xffffff)
 		rc = err_set(e, RC_DATA,
 			"the log has rows of table number %" PRIu64 " that it has not described",
 			r.table_id);
-	if (rc == RC_OK && m != NULL && m->table != NULL && feed_wants(st->feed, m->table->feed)) {
+	if (rc == RC_OK && m != NULL && m->table != NULL &&
+		feed_wants(st->feed, log_table_feed(m->table))) {
 		if (r.ncolumns != m->map->ncolumns)
 			rc = err_set(e, RC_DATA,
 				"the log has rows of %s.%s with another number of columns",
@@ -571,102 +308,6 @@ is_carried(struct stream *st, const struct ddl *d)
 	return !d->temporary;
 }
 
-static enum ddl_effect effect_of(enum ddl_class class)
-{
-	switch ((int)class) {
-	case DDL_CLASS_CREATE_TABLE:
-	case DDL_CLASS_CREATE_TABLE_LIKE:
-		return DDL_CREATED;
-	case DDL_CLASS_DROP_TABLE:
-		return DDL_DROPPED;
-	case DDL_CLASS_TRUNCATE_TABLE:
-		return DDL_TRUNCATED;
-	case DDL_CLASS_RENAME_TABLE:
-		return DDL_RENAMED;
-	default:
-		return DDL_CHANGED;
-	}
-}
-
-static bool concerns_tables(enum ddl_class class)
-{
-	return class <= DDL_CLASS_DROP_INDEX;
-}
-
-/* The changes that the statement makes to tables, for the feed; the catalog says what became of
- * them. */
-static enum rc
-list_changes(struct stream *st, const struct ddl *d, struct ddl_change *changes, uint32_t *n,
-	struct err *e)
-{
-	enum rc rc = RC_OK;
-
-	*n = 0;
-	for (uint32_t i = 0; i < d->nnames && concerns_tables(d->class) && rc == RC_OK; i++) {
-		const struct ddl_name *name = &d->names[i];
-		const struct ddl_name *to =
-			i + 1 < d->nnames && d->names[i + 1].role == DDL_RENAME_TO
-				? &d->names[i + 1]
-				: NULL;
-		struct ddl_change *c = &changes[*n];
-		struct table *now = NULL;
-
-		if (name->role != DDL_TARGET || name->db == NULL ||
-			!routes_table(st->s->env.routes, name->db, name->name))
-			continue;
-		*c = (struct ddl_change){
-			.effect = effect_of(d->class), .db = name->db, .name = name->name};
-		if (to != NULL) {
-			c->effect = DDL_RENAMED;
-			c->to_db = to->db != NULL ? to->db : name->db;
-			c->to_name = to->name;
-		} else if (c->effect == DDL_CREATED || c->effect == DDL_CHANGED) {
-			rc = describe(st, name->db, name->name, &now, e);
-		}
-		c->table = now;
-		(*n)++;
-	}
-	return rc;
-}
-
-/* What the log thread itself knows of tables follows, too. */
-static void
-follow_change(struct stream *st, const struct ddl_change *c)
-{
-	struct log_table *t = find_table(st, c->db, c->name);
-
-	forget_map_of(st, c->db, c->name);
-	if ((c->effect == DDL_CREATED || c->effect == DDL_CHANGED) && c->table != NULL) {
-		if (t != NULL)
-			set_schema(st, t, table_copy(c->table));
-		else
-			add_table(st, table_copy(c->table));
-	} else if (t != NULL && (c->effect == DDL_DROPPED || c->effect == DDL_RENAMED)) {
-		struct table *moved = table_copy(t->schema);
-
-		/* The name is free: whatever comes under it is another table. */
-		for (struct log_table **p = &st->tables; *p != NULL; p = &(*p)->next)
-			if (*p == t) {
-				*p = t->next;
-				break;
-			}
-		table_free(t->schema);
-		table_free(t->previous);
-		free(t);
-		if (c->effect == DDL_RENAMED &&
-			routes_table(st->s->env.routes, c->to_db, c->to_name)) {
-			free(moved->db);
-			free(moved->name);
-			moved->db = xstrdup(c->to_db);
-			moved->name = xstrdup(c->to_name);
-			forget_map_of(st, c->to_db, c->to_name);
-			add_table(st, moved);
-		} else {
-			table_free(moved);
-		}
-	}
-}
-
 static enum rc
 feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl *d, struct err *e)
 {
@@ -678,7 +319,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 
 	buf_init(&session);
 	print_session(q, &session);
-	rc = list_changes(st, d, changes, &n, e);
+	rc = log_tables_changes(&st->tables, d, changes, &n, e);
 	if (rc == RC_OK)
 		rc = begin_feeding(st);
 	if (rc == RC_OK) {
@@ -690,7 +331,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 		rc = feed_ddl(st->feed, &ev, changes, n, e);
 	}
 	for (uint32_t i = 0; i < n && rc == RC_OK; i++)
-		follow_change(st, &changes[i]);
+		log_tables_follow(&st->tables, &changes[i]);
 	for (uint32_t i = 0; i < n; i++)
 		table_free((struct table *)changes[i].table);
 	free(changes);
@@ -812,7 +453,7 @@ take_rotate(struct stream *st, const struct binlog_event *ev, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	if (strcmp(name, st->at.file) != 0)
-		forget_maps(st);
+		log_tables_forget_maps(&st->tables);
 	snprintf(st->at.file, sizeof st->at.file, "%s", name);
 	st->position = offset;
 	return st->framing == OUTSIDE && offset > 4 ? idle(st, e) : RC_OK;
@@ -848,7 +489,7 @@ take_event(struct stream *st, const struct binlog_event *ev, struct err *e)
 	case ROTATE_EVENT:
 		return take_rotate(st, ev, e);
 	case FORMAT_DESCRIPTION_EVENT:
-		forget_maps(st);
+		log_tables_forget_maps(&st->tables);
 		return binlog_format(ev, &st->format, e);
 	case TRANSACTION_PAYLOAD_EVENT:
 		return st->framing == SKIPPING ? end_transaction(st, e)
@@ -1015,40 +656,10 @@ run(struct stream *st, struct err *e)
 	return rc;
 }
 
-/* The tables as of the position, from the target's keeping. */
-static enum rc
-restore_tables(struct stream *st, struct err *e)
-{
-	const struct resume *r = st->s->env.resume;
-
-	for (uint32_t i = 0; r != NULL && i < r->ntables; i++) {
-		struct table *t;
-		struct cursor c;
-		enum rc rc;
-
-		if (r->tables[i].schema.len == 0 || *r->tables[i].name == '\0')
-			continue;
-		cursor_init(&c, r->tables[i].schema.data, r->tables[i].schema.len);
-		if ((rc = table_decode(&c, &t, e)) != RC_OK)
-			return rc;
-		add_table(st, t);
-	}
-	return RC_OK;
-}
-
 static void
 stream_release(struct stream *st)
 {
-	forget_maps(st);
-	while (st->tables != NULL) {
-		struct log_table *t = st->tables;
-
-		st->tables = t->next;
-		table_free(t->schema);
-		table_free(t->previous);
-		free(t);
-	}
-	free(st->maps);
+	log_tables_release(&st->tables);
 	arena_release(&st->arena);
 	buf_release(&st->text);
 	position_release(&st->at);
@@ -1077,9 +688,13 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 	struct mysql_position done;
 	enum rc rc;
 
+	st.tables = (struct log_tables){
+		.s = s, .feed = s->env.feed, .at = &st.at, .position = &st.position};
 	arena_init(&st.arena);
 	gtid_init(&st.applied, s->main.server.mariadb);
 	rc = position_parse(&st.at, s->main.server.mariadb, resume, e);
+	if (rc == RC_OK)
+		rc = log_tables_open(&st.tables, e);
 	if (rc == RC_OK)
 		rc = position_parse(&done, s->main.server.mariadb, applied, e);
 	if (rc == RC_OK) {
@@ -1088,7 +703,7 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 		rc = feed_begin(st.feed, (struct logpos){0});
 	}
 	if (rc == RC_OK) {
-		rc = restore_tables(&st, e);
+		rc = log_tables_restore(&st.tables, e);
 		feed_abandon(st.feed, NULL);
 	}
 	if (rc == RC_OK)

@@ -1,0 +1,511 @@
+/* tables.c - the source's tables as of a place in its log; see tables.h. */
+#include "common/compat.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "common/mysql/describe.h"
+#include "workers/reader/mysql/tables.h"
+#include "workers/reader/mysql/value.h"
+
+/* A table of the source as the log has it at this place. */
+struct log_table {
+	struct table *schema;
+	struct table *previous; /* before the last change, for columns that are gone since */
+	struct feed_table *feed;
+	struct log_table *next;
+};
+
+/* ---- life ---- */
+
+enum rc
+log_tables_open(struct log_tables *lt, struct err *e)
+{
+	struct client *c = &lt->s->main;
+	char *timestamp = NULL;
+	enum rc rc = client_value(c, &lt->engine, e, "SELECT @@default_storage_engine");
+
+	if (rc == RC_OK &&
+		(c->server.mariadb ? c->server.version >= 100108 : c->server.version >= 50606))
+		rc = client_value(c, &timestamp, e, "SELECT @@explicit_defaults_for_timestamp");
+	lt->env = (struct ddl_env){.mariadb = c->server.mariadb,
+		.version = c->server.version,
+		.engine = lt->engine,
+		.explicit_timestamp = timestamp == NULL		    ? DDL_UNKNOWN
+				      : strcmp(timestamp, "1") == 0 ? DDL_YES
+								    : DDL_NO};
+	free(timestamp);
+	return rc;
+}
+
+void
+log_tables_release(struct log_tables *lt)
+{
+	log_tables_forget_maps(lt);
+	while (lt->tables != NULL) {
+		struct log_table *t = lt->tables;
+
+		lt->tables = t->next;
+		table_free(t->schema);
+		table_free(t->previous);
+		free(t);
+	}
+	free(lt->maps);
+	free(lt->engine);
+}
+
+const struct table *
+log_table_schema(const struct log_table *t)
+{
+	return t->schema;
+}
+
+struct feed_table *
+log_table_feed(const struct log_table *t)
+{
+	return t->feed;
+}
+
+/* ---- tables ---- */
+
+static struct log_table *
+find_table(struct log_tables *lt, const char *db, const char *name)
+{
+	for (struct log_table *t = lt->tables; t != NULL; t = t->next)
+		if (strcmp(t->schema->name, name) == 0 && strcmp(t->schema->db, db) == 0)
+			return t;
+	return NULL;
+}
+
+void
+log_tables_forget_maps(struct log_tables *lt)
+{
+	for (size_t i = 0; i < lt->nmaps; i++)
+		binlog_table_free(lt->maps[i].map);
+	lt->nmaps = 0;
+}
+
+static void
+forget_map_of(struct log_tables *lt, const char *db, const char *name)
+{
+	for (size_t i = 0; i < lt->nmaps; i++)
+		if (strcmp(lt->maps[i].map->name, name) == 0 &&
+			strcmp(lt->maps[i].map->db, db) == 0) {
+			binlog_table_free(lt->maps[i].map);
+			lt->maps[i--] = lt->maps[--lt->nmaps];
+		}
+}
+
+static void
+set_schema(struct log_tables *lt, struct log_table *t, struct table *schema)
+{
+	table_free(t->previous);
+	t->previous = t->schema;
+	t->schema = schema;
+	t->feed = feed_table(lt->feed, schema);
+}
+
+static struct log_table *
+add_table(struct log_tables *lt, struct table *schema)
+{
+	struct log_table *t = xcalloc(1, sizeof *t);
+
+	t->schema = schema;
+	t->feed = feed_table(lt->feed, schema);
+	t->next = lt->tables;
+	lt->tables = t;
+	return t;
+}
+
+enum rc
+log_tables_restore(struct log_tables *lt, struct err *e)
+{
+	const struct resume *r = lt->s->env.resume;
+
+	for (uint32_t i = 0; r != NULL && i < r->ntables; i++) {
+		struct table *t;
+		struct cursor c;
+		enum rc rc;
+
+		if (r->tables[i].schema.len == 0 || *r->tables[i].name == '\0')
+			continue;
+		cursor_init(&c, r->tables[i].schema.data, r->tables[i].schema.len);
+		if ((rc = table_decode(&c, &t, e)) != RC_OK)
+			return rc;
+		add_table(lt, t);
+	}
+	return RC_OK;
+}
+
+/* The catalog's word, as of now; *out NULL: there is no such table (any more). */
+static enum rc
+describe(struct log_tables *lt, const char *db, const char *name, struct table **out, struct err *e)
+{
+	struct table_list list = {0};
+	enum rc rc = mysql_describe(&lt->s->main, db, name, &list, e);
+
+	*out = NULL;
+	if (rc == RC_OK && list.count == 1) {
+		*out = list.tables[0];
+		list.tables[0] = NULL;
+	}
+	table_list_release(&list);
+	return rc;
+}
+
+static bool
+fits(const struct binlog_table *m, const struct table *t)
+{
+	if (t == NULL || m->ncolumns != t->ncolumns)
+		return false;
+	for (uint32_t i = 0; i < m->ncolumns; i++) {
+		if (!binlog_fits(&m->columns[i], &t->columns[i]))
+			return false;
+		if (m->names != NULL && strcmp(m->names[i], t->columns[i].name) != 0)
+			return false;
+		if (m->is_unsigned != NULL && t->columns[i].type == TYPE_INTEGER &&
+			m->is_unsigned[i] != t->columns[i].is_unsigned)
+			return false;
+	}
+	return true;
+}
+
+static void
+copy_column(struct table *to, const struct column *c)
+{
+	struct column *n = table_add_column(to, c->name, c->type);
+	char *name = n->name;
+
+	*n = *c;
+	n->name = name;
+	n->native = c->native != NULL ? xstrdup(c->native) : NULL;
+	n->charset = c->charset != NULL ? xstrdup(c->charset) : NULL;
+	n->collation = c->collation != NULL ? xstrdup(c->collation) : NULL;
+	n->labels = c->nlabels != 0 ? xcalloc(c->nlabels, sizeof *n->labels) : NULL;
+	for (uint32_t i = 0; i < c->nlabels; i++)
+		n->labels[i] = xstrdup(c->labels[i]);
+}
+
+static const struct column *
+column_for(const struct binlog_table *m, uint32_t i, const struct table *t)
+{
+	uint32_t k = t != NULL ? table_column(t, m->names[i]) : UINT32_MAX;
+
+	return k != UINT32_MAX && binlog_fits(&m->columns[i], &t->columns[k]) ? &t->columns[k]
+									      : NULL;
+}
+
+static void
+copy_indexes(struct table *to, const struct table *from)
+{
+	for (uint32_t i = 0; i < from->nindexes; i++) {
+		const struct index *ix = &from->indexes[i];
+		struct index *n;
+		bool all = true;
+
+		for (uint32_t p = 0; p < ix->nparts; p++)
+			all = all && ix->parts[p].column != UINT32_MAX &&
+			      table_column(to, from->columns[ix->parts[p].column].name) !=
+				      UINT32_MAX;
+		if (!all)
+			continue;
+		n = table_add_index(to, ix->name, ix->primary, ix->unique);
+		for (uint32_t p = 0; p < ix->nparts; p++)
+			index_add_part(n, table_column(to, from->columns[ix->parts[p].column].name),
+				ix->parts[p].prefix);
+	}
+}
+
+/* What the log alone says of a column: enough to carry its bytes. */
+static void
+add_log_column(struct table *t, const struct binlog_table *m, uint32_t i)
+{
+	struct column *c = table_add_column(t, m->names[i], binlog_plain_type(&m->columns[i]));
+
+	c->native = xstrdup("");
+	c->nullable = true;
+	c->is_unsigned = m->is_unsigned != NULL && m->is_unsigned[i];
+	if (c->type == TYPE_DECIMAL) {
+		c->precision = m->columns[i].meta >> 8;
+		c->scale = m->columns[i].meta & 0xff;
+	}
+}
+
+/*
+ * The log is behind the catalog by more than one change of the table, or the
+ * table is gone since. With the columns' names in the log each is taken from
+ * where it is known - the catalog, what we had before (either may be NULL) - or
+ * from the log alone. What a key is, the target knows.
+ */
+static struct table *
+schema_by_names(const struct binlog_table *m, const struct table *now, const struct table *then)
+{
+	const struct table *base = now != NULL ? now : then;
+	struct table *t;
+
+	if (m->names == NULL)
+		return NULL;
+	t = table_new(m->db, m->name);
+	for (uint32_t i = 0; i < m->ncolumns; i++) {
+		const struct column *c = column_for(m, i, now);
+
+		if (c == NULL)
+			c = column_for(m, i, then);
+		if (c != NULL)
+			copy_column(t, c);
+		else
+			add_log_column(t, m, i);
+	}
+	if (base == NULL)
+		return t;
+	t->engine = base->engine != NULL ? xstrdup(base->engine) : NULL;
+	t->rows = base->rows;
+	t->bytes = base->bytes;
+	copy_indexes(t, base);
+	return t;
+}
+
+/* Log and schema disagree: the catalog is asked, once. */
+static enum rc
+mend_schema(struct log_tables *lt, struct log_table *t, const struct binlog_table *m, struct err *e)
+{
+	struct table *now, *mended;
+	enum rc rc = describe(lt, m->db, m->name, &now, e);
+
+	if (rc != RC_OK)
+		return rc;
+	if (fits(m, now)) {
+		set_schema(lt, t, now);
+		return RC_OK;
+	}
+	if (fits(m, t->previous)) {
+		table_free(now);
+		set_schema(lt, t, table_copy(t->previous));
+		return RC_OK;
+	}
+	mended = schema_by_names(m, now, t->schema);
+	if (mended != NULL) {
+		table_free(now);
+		set_schema(lt, t, mended);
+		return RC_OK;
+	}
+	err_set(e, RC_DATA,
+		"the log has %u columns in %s.%s that are not those of its definition (%u columns) "
+		"at %s:%" PRIu64,
+		m->ncolumns, m->db, m->name, now != NULL ? now->ncolumns : 0, lt->at->file,
+		*lt->position);
+	table_free(now);
+	return err_remedy(e, "set binlog_row_metadata=FULL at the source, so that the log names "
+			     "its columns, and reset the channel");
+}
+
+/* A table that no statement of this run has named: the catalog's word, else the log's. */
+static enum rc
+find_unseen(
+	struct log_tables *lt, const struct binlog_table *m, struct log_table **out, struct err *e)
+{
+	struct table *schema;
+	enum rc rc = describe(lt, m->db, m->name, &schema, e);
+
+	*out = NULL;
+	if (rc != RC_OK)
+		return rc;
+	if (schema == NULL && feed_follows_new(lt->feed) &&
+		(schema = schema_by_names(m, NULL, NULL)) == NULL) {
+		err_set(e, RC_DATA,
+			"the log has rows of %s.%s at %s:%" PRIu64
+			", which the source does not have any more",
+			m->db, m->name, lt->at->file, *lt->position);
+		return err_remedy(e, "set binlog_row_metadata=FULL at the source, so that "
+				     "the log names its columns, and reset the channel");
+	}
+	if (schema != NULL)
+		*out = add_table(lt, schema);
+	return RC_OK;
+}
+
+enum rc
+log_tables_map(struct log_tables *lt, struct binlog_table *m, struct err *e)
+{
+	struct log_table *t = find_table(lt, m->db, m->name);
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; i < lt->nmaps; i++)
+		if (lt->maps[i].map->id == m->id) {
+			binlog_table_free(lt->maps[i].map);
+			lt->maps[i] = lt->maps[--lt->nmaps];
+			break;
+		}
+	grow(&lt->maps, &lt->maps_cap, lt->nmaps + 1, sizeof *lt->maps);
+	if (t == NULL && routes_table(lt->s->env.routes, m->db, m->name))
+		rc = find_unseen(lt, m, &t, e);
+	if (rc == RC_OK && t != NULL && feed_wants(lt->feed, t->feed) && !fits(m, t->schema))
+		rc = mend_schema(lt, t, m, e);
+	lt->maps[lt->nmaps++] = (struct log_map){m, t};
+	return rc;
+}
+
+const struct log_map *
+log_tables_find(const struct log_tables *lt, uint64_t id)
+{
+	for (size_t i = 0; i < lt->nmaps; i++)
+		if (lt->maps[i].map->id == id)
+			return &lt->maps[i];
+	return NULL;
+}
+
+/* ---- statements ---- */
+
+/* The database's default now; *out NULL if it is gone. */
+static enum rc
+database_collation(struct log_tables *lt, const char *db, char **out, struct err *e)
+{
+	struct buf name;
+	enum rc rc;
+
+	buf_init(&name);
+	client_quote(&lt->s->main, &name, db, strlen(db));
+	rc = client_value(&lt->s->main, out, e,
+		"SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE "
+		"SCHEMA_NAME = %s",
+		buf_text(&name));
+	buf_release(&name);
+	return rc;
+}
+
+/*
+ * The table after the statement. By the text where that is certain, so that it
+ * is the table of this place in the log; else by the catalog, as of now, which
+ * later statements of the log may have changed again.
+ */
+static enum rc
+table_after(struct log_tables *lt, const struct ddl *d, const struct ddl_name *name,
+	struct table **out, struct err *e)
+{
+	struct log_table *known = find_table(lt, name->db, name->name);
+	struct ddl_env env = lt->env;
+	struct table *t = NULL;
+	char *collation = NULL;
+	const char *now, *why;
+	enum rc rc = RC_OK;
+
+	if (d->verb == DDL_VERB_CREATE_TABLE && !d->if_not_exists) {
+		t = table_new(name->db, name->name);
+		rc = database_collation(lt, name->db, &collation, e);
+		env.collation = collation;
+	} else if (known != NULL) {
+		t = table_copy(known->schema);
+		env.collation = t->collation;
+	}
+	if (rc == RC_OK && t != NULL && ddl_apply(t, d, &env, &why) != DDL_UNSURE) {
+		now = ddl_table_collation(d, &env);
+		if (now != t->collation) {
+			char *kept = now != NULL ? xstrdup(now) : NULL;
+
+			free(t->collation);
+			t->collation = kept;
+		}
+		*out = t;
+	} else {
+		table_free(t);
+		if (rc == RC_OK)
+			rc = describe(lt, name->db, name->name, out, e);
+	}
+	free(collation);
+	return rc;
+}
+
+static enum ddl_effect effect_of(enum ddl_class class)
+{
+	switch ((int)class) {
+	case DDL_CLASS_CREATE_TABLE:
+	case DDL_CLASS_CREATE_TABLE_LIKE:
+		return DDL_CREATED;
+	case DDL_CLASS_DROP_TABLE:
+		return DDL_DROPPED;
+	case DDL_CLASS_TRUNCATE_TABLE:
+		return DDL_TRUNCATED;
+	case DDL_CLASS_RENAME_TABLE:
+		return DDL_RENAMED;
+	default:
+		return DDL_CHANGED;
+	}
+}
+
+static bool concerns_tables(enum ddl_class class)
+{
+	return class <= DDL_CLASS_DROP_INDEX;
+}
+
+enum rc
+log_tables_changes(struct log_tables *lt, const struct ddl *d, struct ddl_change *changes,
+	uint32_t *n, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	*n = 0;
+	for (uint32_t i = 0; i < d->nnames && concerns_tables(d->class) && rc == RC_OK; i++) {
+		const struct ddl_name *name = &d->names[i];
+		const struct ddl_name *to =
+			i + 1 < d->nnames && d->names[i + 1].role == DDL_RENAME_TO
+				? &d->names[i + 1]
+				: NULL;
+		struct ddl_change *c = &changes[*n];
+		struct table *now = NULL;
+
+		if (name->role != DDL_TARGET || name->db == NULL ||
+			!routes_table(lt->s->env.routes, name->db, name->name))
+			continue;
+		*c = (struct ddl_change){
+			.effect = effect_of(d->class), .db = name->db, .name = name->name};
+		if (to != NULL) {
+			c->effect = DDL_RENAMED;
+			c->to_db = to->db != NULL ? to->db : name->db;
+			c->to_name = to->name;
+		} else if (c->effect == DDL_CREATED || c->effect == DDL_CHANGED) {
+			rc = table_after(lt, d, name, &now, e);
+		}
+		c->table = now;
+		(*n)++;
+	}
+	return rc;
+}
+
+void
+log_tables_follow(struct log_tables *lt, const struct ddl_change *c)
+{
+	struct log_table *t = find_table(lt, c->db, c->name);
+
+	forget_map_of(lt, c->db, c->name);
+	if ((c->effect == DDL_CREATED || c->effect == DDL_CHANGED) && c->table != NULL) {
+		if (t != NULL)
+			set_schema(lt, t, table_copy(c->table));
+		else
+			add_table(lt, table_copy(c->table));
+	} else if (t != NULL && (c->effect == DDL_DROPPED || c->effect == DDL_RENAMED)) {
+		struct table *moved = table_copy(t->schema);
+
+		/* The name is free: whatever comes under it is another table. */
+		for (struct log_table **p = &lt->tables; *p != NULL; p = &(*p)->next)
+			if (*p == t) {
+				*p = t->next;
+				break;
+			}
+		table_free(t->schema);
+		table_free(t->previous);
+		free(t);
+		if (c->effect == DDL_RENAMED &&
+			routes_table(lt->s->env.routes, c->to_db, c->to_name)) {
+			free(moved->db);
+			free(moved->name);
+			moved->db = xstrdup(c->to_db);
+			moved->name = xstrdup(c->to_name);
+			forget_map_of(lt, c->to_db, c->to_name);
+			add_table(lt, moved);
+		} else {
+			table_free(moved);
+		}
+	}
+}
