@@ -18,12 +18,26 @@ feed_lock_lane(struct feed *f)
 	atomic_fetch_sub(&f->lanes_waiting, 1);
 }
 
-void
-feed_unlock_lane(struct feed *f)
+/* Before a lane lets go of the lock, by unlock or by wait: the last one wakes the log thread. */
+static void
+let_log_in(struct feed *f)
 {
 	if (f->lanes_waiting == 0 && f->armed == 0)
 		pthread_cond_broadcast(&f->lanes_gone);
+}
+
+void
+feed_unlock_lane(struct feed *f)
+{
+	let_log_in(f);
 	pthread_mutex_unlock(&f->lock);
+}
+
+void
+feed_wait_lane(struct feed *f)
+{
+	let_log_in(f);
+	pthread_cond_wait(&f->changed, &f->lock);
 }
 
 /* ---- initial schema ---- */
@@ -416,7 +430,7 @@ chunk_await(struct feed *f, struct chunk *c)
 
 	feed_lock_lane(f);
 	while (!f->stopped && !f->draining && (c->state == CHUNK_OPEN || c->state == CHUNK_READY))
-		pthread_cond_wait(&f->changed, &f->lock);
+		feed_wait_lane(f);
 	rc = c->state == CHUNK_PLACED ? RC_OK : RC_AGAIN;
 	feed_unlock_lane(f);
 	return rc;

@@ -78,13 +78,27 @@ fake_check(struct source *s, bool want_sql, struct checks *out, struct err *e)
 	return RC_OK;
 }
 
+static void
+model_forward(struct fake_source *s, uint64_t to)
+{
+	pthread_mutex_lock(&s->lock);
+	while (s->model->at < to)
+		model_step(s->model);
+	pthread_mutex_unlock(&s->lock);
+}
+
 static enum rc
 fake_identify(struct source *base, char **id, struct err *e)
 {
 	struct fake_source *s = (struct fake_source *)base;
+	uint64_t from;
 
 	(void)e;
 	*id = xasprintf("fake-%" PRIu64, s->model->seed);
+	/* A server never is behind what was read from it. */
+	if (s->env.resume != NULL && s->env.resume->applied != NULL &&
+		sscanf(s->env.resume->applied, "txn=%" SCNu64, &from) == 1)
+		model_forward(s, from);
 	return RC_OK;
 }
 
@@ -226,10 +240,7 @@ fake_stream(struct source *base, const char *resume, const char *applied, struct
 	if (sscanf(applied, "txn=%" SCNu64, &from) != 1)
 		return err_set(
 			e, RC_CONFIG, "the position \"%s\" is not one of a fake source", applied);
-	pthread_mutex_lock(&s->lock);
-	while (s->model->at < from)
-		model_step(s->model);
-	pthread_mutex_unlock(&s->lock);
+	model_forward(s, from);
 	rc = idle(s, e);
 	while (rc == RC_OK && !s->woken) {
 		if (s->model->at < s->transactions) {

@@ -308,15 +308,63 @@ is_carried(struct stream *st, const struct ddl *d)
 	return !d->temporary;
 }
 
+#define WITH_ROWS " START TRANSACTION"
+
+/* CREATE .. SELECT: rows follow in the same transaction (MySQL says so since 8.0.21). */
+static bool
+has_rows(const struct stream *st, const struct binlog_query *q, const struct ddl *d)
+{
+	size_t n = strlen(WITH_ROWS);
+
+	if (d->verb != DDL_VERB_CREATE_TABLE)
+		return false;
+	return st->framing == IN_TRANSACTION ||
+	       (q->len > n && memcmp(q->sql + q->len - n, WITH_ROWS, n) == 0);
+}
+
+/*
+ * The statement alone. Its table is made in a step of its own, whose position
+ * is still that of before: after a crash between it and the rows it comes once
+ * more, and finds its work done.
+ */
+static void
+without_rows(const struct binlog_query *q, const struct ddl *d, struct buf *sql)
+{
+	size_t name = d->nnames != 0 ? d->names[0].start : 0, n = strlen(WITH_ROWS), end = q->len;
+
+	if (end > n && memcmp(q->sql + end - n, WITH_ROWS, n) == 0)
+		end -= n;
+	buf_add(sql, q->sql, name);
+	if (!d->if_not_exists && !d->or_replace)
+		buf_puts(sql, "IF NOT EXISTS ");
+	buf_add(sql, q->sql + name, end - name);
+}
+
+static enum rc
+commit_without_moving(struct stream *st, struct err *e)
+{
+	struct event_commit c;
+
+	print_txid(st);
+	fill_commit(st, &c);
+	st->feeding = false;
+	return feed_commit(st->feed, &c, e);
+}
+
 static enum rc
 feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl *d, struct err *e)
 {
 	struct ddl_change *changes = xcalloc(d->nnames, sizeof *changes);
-	char *sql = xstrndup(q->sql, q->len);
-	struct buf session;
+	bool rows = has_rows(st, q, d);
+	struct buf session, sql;
 	uint32_t n = 0;
 	enum rc rc;
 
+	buf_init(&sql);
+	if (rows)
+		without_rows(q, d, &sql);
+	else
+		buf_add(&sql, q->sql, q->len);
 	buf_init(&session);
 	print_session(q, &session);
 	rc = log_tables_changes(&st->tables, d, changes, &n, e);
@@ -324,7 +372,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 		rc = begin_feeding(st);
 	if (rc == RC_OK) {
 		struct event_ddl ev = {.db = q->db,
-			.sql = sql,
+			.sql = buf_text(&sql),
 			.session = buf_text(&session),
 			.session_charset = ""};
 
@@ -334,8 +382,12 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 		log_tables_follow(&st->tables, &changes[i]);
 	for (uint32_t i = 0; i < n; i++)
 		table_free((struct table *)changes[i].table);
+	if (rc == RC_OK && rows) {
+		st->framing = IN_TRANSACTION;
+		rc = commit_without_moving(st, e);
+	}
 	free(changes);
-	free(sql);
+	buf_release(&sql);
 	buf_release(&session);
 	return rc;
 }
@@ -389,7 +441,7 @@ take_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 			       : end_transaction(st, e);
 	if (is_carried(st, d))
 		rc = feed_statement(st, q, d, e);
-	/* MariaDB's CREATE .. SELECT goes on with rows: its end is a COMMIT like any other. */
+	/* The end of what goes on with rows is a COMMIT like any other. */
 	if (rc == RC_OK && st->framing == IN_TRANSACTION)
 		return RC_OK;
 	return rc == RC_OK ? end_transaction(st, e) : rc;
