@@ -654,6 +654,19 @@ start_dump(struct stream *st, struct err *e)
 }
 
 #define BINLOG_FATAL 1236
+#define SAME_SERVER_ID 4052 /* MariaDB; MySQL says it in the text of 1236 */
+
+static enum rc
+explain_rival(struct stream *st, struct err *e)
+{
+	err_set(e, RC_FENCED,
+		"another gateway or replica has begun to read the source's log under our server id "
+		"%u",
+		server_id(st->s));
+	return err_remedy(e,
+		"run this channel on one gateway only; if the other one is a replica that has this "
+		"id by chance, set source.server_id to a free number; then start the channel");
+}
 
 /* The server will not send from there: what is wanted, what is there, what to do. */
 static enum rc
@@ -662,6 +675,9 @@ explain_refusal(struct stream *st, struct err *e)
 	char reason[sizeof e->text], *oldest = NULL;
 	struct err ignored;
 
+	if (e->code == SAME_SERVER_ID ||
+		(e->code == BINLOG_FATAL && strstr(e->text, "same server_uuid/server_id") != NULL))
+		return explain_rival(st, e);
 	if (e->code != BINLOG_FATAL)
 		return e->rc;
 	snprintf(reason, sizeof reason, "%s", e->text);
