@@ -104,6 +104,7 @@ static json_t *
 view_rates(const struct runner *r, const struct metrics_rates *rates)
 {
 	uint64_t size = r->metrics.now[STAT_RING_SIZE];
+	uint64_t backlog = r->metrics.now[STAT_READ_LAG];
 	json_t *j = json_object();
 
 	json_object_set_new(j, "bandwidth_mb_per_second", json_real(rates->bandwidth));
@@ -113,6 +114,10 @@ view_rates(const struct runner *r, const struct metrics_rates *rates)
 	json_object_set_new(j, "ring_fill",
 		size != 0 ? json_real((double)r->metrics.now[STAT_RING_FILL] / (double)size)
 			  : json_real(0));
+	json_object_set_new(j, "source_backlog_bytes",
+		backlog != UINT64_MAX ? number(backlog) : json_null());
+	json_object_set_new(j, "source_clock_offset_us",
+		json_integer((json_int_t)r->metrics.now[STAT_CLOCK_OFFSET]));
 	json_object_set_new(
 		j, "caught_up", json_boolean(r->flowing && metrics_caught_up(&r->metrics)));
 	return j;

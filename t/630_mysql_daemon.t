@@ -66,8 +66,13 @@ for my $round (1 .. 4) {
 }
 my $transactions = $load->stop;
 is(equal(), '', "equal after $transactions transactions") or diag $daemon->log;
-my $status = $daemon->status('shop');
+my $status;
+$daemon->until(sub { $status = $daemon->status('shop'); $status->{metrics}{caught_up} }, 10);
 is_deeply([grep { $_->{state} ne 'streaming' } @{$status->{table_list}}], [], 'status says that every table streams');
+
+cmp_ok(abs($status->{metrics}{source_clock_offset_us}), '<', 5e5, "the source's clock is ours: one machine");
+isnt($status->{metrics}{source_clock_offset_us}, 0, 'and was asked');
+is($status->{metrics}{source_backlog_bytes}, 0, 'nothing of the log is left to read');
 
 # A store that is gone is rebuilt from the target; nothing that was paused starts by that.
 $daemon->tool('pause', 'shop', '--wait');

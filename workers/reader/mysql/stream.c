@@ -49,6 +49,8 @@ struct stream {
 	struct buf text;    /* the position, printed */
 	char txid[128];
 	uint64_t skipped_ddl;
+	uint64_t events;
+	uint64_t measured_at; /* mono_us; 0: never */
 };
 
 /* ---- positions ---- */
@@ -465,6 +467,68 @@ take_query(struct stream *st, const struct binlog_event *ev, struct err *e)
 	return rc;
 }
 
+/* ---- measures ---- */
+
+#define MEASURE_US 10000000u
+#define MEASURE_EVENTS 1024u
+
+/* The source's clock against ours, by the middle of a question's way there and back. */
+static void
+measure_clock(struct stream *st)
+{
+	struct client *c = &st->s->main;
+	uint64_t asked = now_us(), answered;
+	char *text = NULL;
+	struct err e;
+
+	if (client_value(c, &text, &e,
+		    "SELECT CAST(UNIX_TIMESTAMP(SYSDATE(6)) * 1000000 AS SIGNED)") != RC_OK ||
+		text == NULL)
+		return;
+	answered = now_us();
+	set_stat(
+		st, STAT_CLOCK_OFFSET, strtoull(text, NULL, 10) - (asked + (answered - asked) / 2));
+	free(text);
+}
+
+/* Bytes between here and the log's end. */
+static void
+measure_backlog(struct stream *st)
+{
+	struct logpos here = position_at(st->at.file, st->position);
+	uint64_t bytes = 0;
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	struct err e;
+
+	if (client_query(&st->s->main, &res, &e, "SHOW BINARY LOGS") != RC_OK)
+		return;
+	while ((row = mysql_fetch_row(res)) != NULL) {
+		uint64_t size = strtoull(row[1], NULL, 10);
+		struct logpos end = position_at(row[0], size);
+
+		if (end.file > here.file)
+			bytes += size;
+		else if (end.file == here.file && size > here.offset)
+			bytes += size - here.offset;
+	}
+	mysql_free_result(res);
+	set_stat(st, STAT_READ_LAG, bytes);
+}
+
+/* For people's eyes only: what cannot be measured stays as it was. */
+static void
+measure(struct stream *st)
+{
+	uint64_t now = mono_us();
+
+	if (st->measured_at != 0 && now < st->measured_at + MEASURE_US)
+		return;
+	st->measured_at = now;
+	measure_clock(st);
+	measure_backlog(st);
+}
+
 /* ---- other events ---- */
 
 static enum rc
@@ -549,6 +613,8 @@ take_event(struct stream *st, const struct binlog_event *ev, struct err *e)
 	case HEARTBEAT_EVENT:
 	case HEARTBEAT_EVENT_V2:
 		set_stat(st, STAT_CAUGHT_UP, 1);
+		set_stat(st, STAT_READ_LAG, 0);
+		measure(st);
 		st->time = (uint32_t)time(NULL);
 		st->gtid.commit_us = 0;
 		return idle(st, e);
@@ -714,6 +780,8 @@ run(struct stream *st, struct err *e)
 		if ((rc = binlog_split(&st->format, p, n, &ev, e)) != RC_OK)
 			return rc;
 		atomic_fetch_add(&s->env.stats[STAT_READ_BYTES], n);
+		if (++st->events % MEASURE_EVENTS == 0)
+			measure(st);
 		if (ev.next_pos != 0 && ev.type != ROTATE_EVENT &&
 			(ev.flags & BINLOG_ARTIFICIAL) == 0)
 			st->position = ev.next_pos;
@@ -776,8 +844,11 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 	}
 	if (rc == RC_OK)
 		rc = open_log(s, e);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
+		set_stat(&st, STAT_READ_LAG, UINT64_MAX);
+		measure(&st);
 		rc = start_dump(&st, e);
+	}
 	if (rc == RC_OK)
 		rc = idle(&st, e);
 	if (rc == RC_OK)
