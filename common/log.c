@@ -71,6 +71,12 @@ log_set_json(bool json)
 	state.json = json;
 }
 
+bool
+log_is_json(void)
+{
+	return state.json;
+}
+
 enum rc
 log_open(const char *path, struct err *e)
 {

@@ -37,6 +37,7 @@ void log_set_level(enum log_level level);
 bool log_parse_level(const char *name, enum log_level *level);
 const char *log_level_name(enum log_level level);
 void log_set_json(bool json);
+bool log_is_json(void);
 /* Lines go to this file from now on; NULL is stderr. The name is copied. */
 enum rc log_open(const char *path, struct err *e) MUSTCHECK;
 /* Opens the file again by its name (SIGUSR1, after logrotate). */

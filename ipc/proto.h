@@ -47,7 +47,7 @@
 	X(DRAIN, "drain", FROM_SUPERVISOR)     /* - */                                          \
 	X(STOP, "stop", FROM_SUPERVISOR)       /* - */                                          \
 	X(CHECK, "check", FROM_SUPERVISOR)     /* u8 flags: CHECK_SQL */                        \
-	X(RELEVEL, "relevel", FROM_SUPERVISOR) /* u8 log level */                               \
+	X(RELEVEL, "relevel", FROM_SUPERVISOR) /* u8 log level, u8 1: as JSON */                \
 	X(WISH, "wish", FROM_SUPERVISOR) /* str: operator's wish, to be kept in the target */   \
 	X(CLEAR, "clear",                                                                       \
 		FROM_SUPERVISOR) /* writer: remove all that the target keeps of this channel */ \

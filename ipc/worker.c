@@ -412,13 +412,15 @@ take_stop(struct worker *w, struct msg *m, struct err *e)
 static enum rc
 take_relevel(struct msg *m, struct err *e)
 {
-	uint8_t level = cursor_u8(&m->body);
+	uint8_t level = cursor_u8(&m->body), json = cursor_u8(&m->body);
 	enum rc rc = whole(m, e);
 
 	if (rc == RC_OK && level >= LOG_LVL_COUNT)
 		rc = err_set(e, RC_BUG, "the supervisor sent log level %u", level);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		log_set_level((enum log_level)level);
+		log_set_json(json != 0);
+	}
 	return rc;
 }
 

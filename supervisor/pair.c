@@ -409,6 +409,7 @@ pair_relevel(struct pair *p, enum log_level level)
 	p->spec.level = level;
 	buf_init(&b);
 	buf_u8(&b, (uint8_t)level);
+	buf_u8(&b, log_is_json());
 	for (int i = 0; i < END_COUNT; i++)
 		if (p->ends[i].ready)
 			end_send(&p->ends[i], MSG_RELEVEL, &b);

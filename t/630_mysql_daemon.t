@@ -89,7 +89,7 @@ $daemon->tool('start', 'shop', '--wait') if $daemon->state('shop') ne 'Synchroni
 is(equal(20), '', 'and goes on from the target alone') or diag $daemon->log;
 
 # Another gateway takes the channel over; the first one is fenced and stays down.
-my $other = channel(Syncline::Daemon->new(real_workers => 1))->start;
+my $other = channel(Syncline::Daemon->new(real_workers => 1, settings => {log_format => '"json"'}))->start;
 ok($other->wait_flowing('shop', 20), 'a second gateway runs the channel') or diag $other->log;
 $source->sql('INSERT INTO shop.word VALUES ("second", "xx", 1)');
 is(equal(20), '', 'it goes on where the first one was') or diag $other->log;
@@ -112,5 +112,8 @@ $target->sql('INSERT INTO shop.word VALUES ("after", "xx", 1)', 'UPDATE shop.wor
 $other->tool('start', 'shop', '--wait');
 is(equal(20), '', 'put right and started again it goes on, without a loss') or diag $other->log;
 is($other->stop, 0, 'the end');
+my @lines = split /\n/, $other->log;
+is_deeply([grep { !eval { JSON::PP::decode_json($_) } } @lines], [], 'its log was JSON lines');
+ok((grep { /"writer"/ } @lines), "also the workers'") or diag $other->log;
 
 done_testing;

@@ -531,6 +531,7 @@ wish_and_clear_reach_the_ops(void **state)
 	buf_str(&wish, "paused");
 	msg_send(&c.end, MSG_WISH, &wish);
 	buf_u8(&level, LOG_LVL_ERROR);
+	buf_u8(&level, false);
 	msg_send(&c.end, MSG_RELEVEL, &level);
 	msg_send(&c.end, MSG_CLEAR, NULL);
 	expect(&c, MSG_CLEARED, &m);
@@ -646,7 +647,7 @@ messages_out_of_turn_are_refused(void **state)
 		{true, MSG_STOP, "x", 1, "damaged"},
 		{true, MSG_CHECK, "", 0, "damaged"},
 		{true, MSG_CHECK, "\0\0", 2, "damaged"},
-		{true, MSG_RELEVEL, "\x09", 1, "level"},
+		{true, MSG_RELEVEL, "\x09\0", 2, "level"},
 		{true, MSG_WISH, "\1\0\0\0", 4, "damaged"},
 		{true, MSG_CLEAR, "x", 1, "damaged"},
 		{true, MSG_START, "x", 1, "damaged"},
