@@ -114,8 +114,8 @@ view_rates(const struct runner *r, const struct metrics_rates *rates)
 	json_object_set_new(j, "ring_fill",
 		size != 0 ? json_real((double)r->metrics.now[STAT_RING_FILL] / (double)size)
 			  : json_real(0));
-	json_object_set_new(j, "source_backlog_bytes",
-		backlog != UINT64_MAX ? number(backlog) : json_null());
+	json_object_set_new(
+		j, "source_backlog_bytes", backlog != UINT64_MAX ? number(backlog) : json_null());
 	json_object_set_new(j, "source_clock_offset_us",
 		json_integer((json_int_t)r->metrics.now[STAT_CLOCK_OFFSET]));
 	json_object_set_new(
