@@ -226,6 +226,8 @@ static const struct {
 static bool
 skip_definer(struct parser *p)
 {
+	size_t start = p->tok.start;
+
 	if (!parser_accept2(p, "DEFINER", "="))
 		return false;
 	parser_advance(p);
@@ -233,6 +235,8 @@ skip_definer(struct parser *p)
 		parser_advance(p);
 	else if (parser_is(p, "("))
 		parser_skip_parens(p);
+	p->d->definer = start;
+	p->d->definer_end = p->last_end;
 	return true;
 }
 

@@ -238,6 +238,8 @@ struct ddl {
 	enum ddl_verb verb;
 	bool conditional; /* has a versioned comment that some servers run and others do not */
 	bool real_as_float;
+	size_t definer; /* of DEFINER = x in the text; definer_end 0: there is none */
+	size_t definer_end;
 	struct ddl_clause *clauses;
 	uint32_t nclauses;
 	struct ddl_column *columns;
@@ -276,6 +278,7 @@ struct ddl_mapper {
 	const char *(*map_db)(void *arg, const char *db, const char *name);
 	const char *(*map_name)(void *arg, const char *db, const char *name);
 	const char *(*map_column)(void *arg, const char *db, const char *table, const char *column);
+	bool drop_definer; /* the object becomes that of the account which runs the statement */
 };
 
 enum ddl_rewritten {

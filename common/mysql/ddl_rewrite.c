@@ -416,6 +416,8 @@ ddl_rewrite(const struct ddl *d, const struct ddl_mapper *m, struct buf *out)
 	r.cut = xcalloc((size_t)d->nclauses + 1, sizeof *r.cut);
 	for (uint32_t i = 0; i < d->nnames; i++)
 		map_name(&r, &d->names[i]);
+	if (m->drop_definer)
+		add_cut(&r, d->definer, d->definer_end);
 	if (m->map_column != NULL && d->nnames != 0 && d->nclauses != 0)
 		result = map_columns(&r);
 	if (result == DDL_REWRITTEN)

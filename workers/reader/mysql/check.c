@@ -5,10 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "common/mem.h"
 #include "common/mysql/describe.h"
+#include "common/mysql/quote.h"
+#include "common/mysql/rights.h"
 #include "workers/reader/mysql/source.h"
+
+#define PERMISSIONS "Source database permissions"
 
 static char *
 variable(struct client *c, const char *name)
@@ -84,9 +89,27 @@ check_images(struct client *c, struct checks *out)
 	free(metadata);
 }
 
+/* Every column of it: rights may be given column by column. */
+static bool
+may_read(struct mysql_source *s, const struct table *t, struct err *e)
+{
+	struct buf name;
+	enum rc rc;
+
+	buf_init(&name);
+	mysql_quote_name(&name, t->db);
+	buf_putc(&name, '.');
+	mysql_quote_name(&name, t->name);
+	rc = client_run(&s->main, e, "SELECT * FROM %s WHERE 1 = 0", buf_text(&name));
+	buf_release(&name);
+	return rc == RC_OK;
+}
+
 static void
 check_table(struct mysql_source *s, const struct table *t, struct checks *out)
 {
+	struct err e;
+
 	static const char *const engines[] = {"FEDERATED", "MRG_MyISAM", "MRG_MYISAM", "TokuDB"};
 
 	for (size_t i = 0; i < COUNT_OF(engines); i++)
@@ -101,6 +124,10 @@ check_table(struct mysql_source *s, const struct table *t, struct checks *out)
 				"remove the child",
 				"%s.%s refers to %s.%s, which is not selected", t->db, t->name,
 				t->fks[i].ref_db, t->fks[i].ref_table);
+	if (!may_read(s, t, &e))
+		checks_add(out, CHECK_FAIL, PERMISSIONS,
+			"let an administrator run what `syncline check --sql` prints", "%s",
+			e.text);
 	if (table_key(t) == NULL)
 		checks_add(out, CHECK_WARN, "Primary or unique key",
 			"add a PRIMARY KEY: without one each change is matched by all columns, and "
@@ -131,22 +158,97 @@ check_tables(struct mysql_source *s, struct checks *out, struct err *e)
 	return rc;
 }
 
+static const char *
+log_rights(const struct client *c)
+{
+	return c->server.mariadb && c->server.version >= 100502
+		       ? "REPLICATION SLAVE, BINLOG MONITOR"
+		       : "REPLICATION SLAVE, REPLICATION CLIENT";
+}
+
 /* The rights are tried, not parsed: roles and patterns of grants are the server's business. */
+static bool
+may_see_log_end(struct mysql_source *s, struct mysql_position *end, struct checks *out)
+{
+	struct err e;
+
+	if (position_of_log_end(&s->main, end, &e) == RC_OK)
+		return true;
+	checks_add(out, CHECK_FAIL, PERMISSIONS,
+		"let an administrator run what `syncline check --sql` prints",
+		"the account may not ask for the log's end: %s", e.text);
+	return false;
+}
+
+/* One event, under a number that no running channel has: its log is not disturbed. */
+static bool
+may_read_log(struct mysql_source *s, const struct mysql_position *end, struct checks *out)
+{
+	const unsigned char *event;
+	struct client c;
+	struct err e;
+	size_t n;
+	enum rc rc = client_open(&c, s->env.conf, "source", SOURCE_SQL_MODE, &e);
+
+	if (rc == RC_OK) {
+		rc = client_run(&c, &e,
+			"SET @master_binlog_checksum = 'NONE', @source_binlog_checksum = 'NONE'");
+		if (rc == RC_OK)
+			rc = client_dump(&c, 0xf0000000u | ((uint32_t)getpid() & 0xfffffffu),
+				end->file, (uint32_t)end->offset, NULL, &e);
+		if (rc == RC_OK)
+			rc = client_dump_next(&c, &event, &n, &e);
+		client_close(&c);
+	}
+	if (rc == RC_OK)
+		return true;
+	checks_add(out, CHECK_FAIL, PERMISSIONS,
+		"let an administrator run what `syncline check --sql` prints",
+		"the account may not read the log: %s", e.text);
+	return false;
+}
+
 static void
 check_rights(struct mysql_source *s, struct checks *out)
 {
 	struct mysql_position end;
-	struct err e;
 
 	position_init(&end, s->main.server.mariadb);
-	if (position_of_log_end(&s->main, &end, &e) != RC_OK)
-		checks_add(out, CHECK_FAIL, "Source database permissions",
-			"GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the account "
-			"(MariaDB 10.5 and later: also BINLOG MONITOR)",
-			"%s", e.text);
-	else
-		checks_pass(out, "Source database permissions");
+	if (may_see_log_end(s, &end, out) &&
+		(end.offset > UINT32_MAX || may_read_log(s, &end, out)))
+		checks_pass(out, PERMISSIONS);
 	position_release(&end);
+}
+
+/* The statements that an administrator runs where the account may not; `user` of the settings
+ * where we cannot connect to ask. */
+static void
+print_sql(struct mysql_source *s, bool connected, struct checks *out)
+{
+	struct buf b, account;
+	struct err ignored;
+
+	buf_init(&b);
+	buf_init(&account);
+	if (!connected || rights_account(&s->main, &account, &ignored) != RC_OK) {
+		buf_clear(&account);
+		buf_printf(&account, "'%s'@'%%'", conf_str(s->env.conf, "source.user"));
+	}
+	buf_printf(&b, "-- at the source\nGRANT %s ON *.* TO %s;\n", log_rights(&s->main),
+		buf_text(&account));
+	for (size_t i = 0; i < conf_count(s->env.conf, "objects"); i++) {
+		const char *db = conf_strf(s->env.conf, "objects[%zu].database", i);
+
+		if (db != NULL && strpbrk(db, "*?") == NULL) {
+			buf_puts(&b, "GRANT SELECT, SHOW VIEW, LOCK TABLES ON ");
+			mysql_quote_name(&b, db);
+		} else {
+			buf_puts(&b, "GRANT SELECT, SHOW VIEW, LOCK TABLES ON *");
+		}
+		buf_printf(&b, ".* TO %s;\n", buf_text(&account));
+	}
+	buf_release(&account);
+	out->sql = (char *)b.data;
 }
 
 enum rc
@@ -155,14 +257,17 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 	struct mysql_source *s = (struct mysql_source *)base;
 	struct err failure;
 
-	(void)want_sql;
 	if (client_open(&s->main, s->env.conf, "source", SOURCE_SQL_MODE, &failure) != RC_OK) {
 		checks_add(out, CHECK_FAIL, "Source database connectivity",
 			"check host, port, user and password, the account's allowed addresses, and "
 			"firewalls in between",
 			"%s", failure.text);
+		if (want_sql)
+			print_sql(s, false, out);
 		return RC_OK;
 	}
+	if (want_sql)
+		print_sql(s, true, out);
 	checks_pass(out, "Source database connectivity");
 	if (s->main.server.version < 50500)
 		checks_add(out, CHECK_FAIL, "Source database version",

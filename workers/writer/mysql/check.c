@@ -5,41 +5,109 @@
 #include <string.h>
 
 #include "common/mysql/quote.h"
+#include "common/mysql/rights.h"
 #include "workers/writer/mysql/sink.h"
+
+#define PERMISSIONS "Destination database permissions"
+#define ROW_RIGHTS "SELECT,INSERT,UPDATE,DELETE"
+#define DDL_RIGHTS \
+	"CREATE,DROP,ALTER,INDEX,REFERENCES,CREATE VIEW,SHOW VIEW,CREATE ROUTINE,ALTER ROUTINE"
+
+/* The target's database of an entry of `objects`; NULL: a pattern. */
+static const char *
+target_db(const struct mysql_sink *s, size_t i)
+{
+	const char *db = conf_strf(s->env.conf, "objects[%zu].database", i),
+		   *table = conf_strf(s->env.conf, "objects[%zu].table", i);
+
+	if (db == NULL || strpbrk(db, "*?") != NULL)
+		return NULL;
+	return table != NULL && strpbrk(table, "*?") == NULL
+		       ? routes_table_db(s->env.routes, db, table)
+		       : routes_target_db(s->env.routes, db);
+}
 
 /* The statements that an administrator runs where the account may not. */
 static void
-print_sql(struct mysql_sink *s, struct checks *out)
+print_sql(struct mysql_sink *s, bool connected, struct checks *out)
 {
-	struct buf b;
+	struct buf b, account;
+	struct err ignored;
 
 	buf_init(&b);
-	buf_printf(&b, "CREATE DATABASE IF NOT EXISTS %s;\n", s->state);
+	buf_init(&account);
+	if (!connected || rights_account(&s->main, &account, &ignored) != RC_OK) {
+		buf_clear(&account);
+		buf_printf(&account, "'%s'@'%%'", conf_str(s->env.conf, "target.user"));
+	}
+	buf_printf(&b, "-- at the target\nCREATE DATABASE IF NOT EXISTS %s;\n", s->state);
 	for (size_t i = 0; i < sink_state_count(); i++) {
 		sink_state_sql(s, i, &b);
 		buf_puts(&b, ";\n");
 	}
-	buf_printf(&b, "GRANT SELECT, INSERT, UPDATE, DELETE ON %s.* TO '%s'@'%%';\n", s->state,
-		conf_str(s->env.conf, "target.user"));
+	buf_printf(&b, "GRANT SELECT, INSERT, UPDATE, DELETE ON %s.* TO %s;\n", s->state,
+		buf_text(&account));
+	for (size_t i = 0; i < conf_count(s->env.conf, "objects"); i++) {
+		const char *db = target_db(s, i);
+
+		buf_printf(&b, "GRANT %s,%s ON ", ROW_RIGHTS, DDL_RIGHTS);
+		if (db != NULL)
+			mysql_quote_name(&b, db);
+		else
+			buf_putc(&b, '*');
+		buf_printf(&b, ".* TO %s;\n", buf_text(&account));
+	}
+	buf_release(&account);
 	out->sql = (char *)b.data;
 }
 
-static void
+static bool
 check_state(struct mysql_sink *s, struct checks *out)
 {
-	static const char item[] = "Destination database permissions";
 	struct err e;
 
-	if (client_run(&s->main, &e, "SELECT 1 FROM %s.checkpoint LIMIT 1", s->state) == RC_OK) {
-		checks_pass(out, item);
-		return;
+	if (client_run(&s->main, &e, "SELECT 1 FROM %s.checkpoint LIMIT 1", s->state) == RC_OK ||
+		client_run(&s->main, &e, "CREATE DATABASE IF NOT EXISTS %s", s->state) == RC_OK)
+		return true;
+	checks_add(out, CHECK_FAIL, PERMISSIONS,
+		"let an administrator run what `syncline check --sql` prints", "%s", e.text);
+	return false;
+}
+
+static bool
+check_database(struct mysql_sink *s, const char *db, struct checks *out)
+{
+	struct buf missing;
+	bool certain, good;
+	struct err e;
+
+	buf_init(&missing);
+	if (rights_missing(&s->main, db, ROW_RIGHTS "," DDL_RIGHTS, &missing, &certain, &e) !=
+		RC_OK) {
+		checks_add(out, CHECK_WARN, PERMISSIONS, "look at SHOW GRANTS yourself",
+			"the account's rights cannot be told: %s", e.text);
+		buf_release(&missing);
+		return false;
 	}
-	if (client_run(&s->main, &e, "CREATE DATABASE IF NOT EXISTS %s", s->state) != RC_OK)
-		checks_add(out, CHECK_FAIL, item,
-			"let an administrator run what `syncline check --sql` prints", "%s",
-			e.text);
-	else
-		checks_pass(out, item);
+	good = missing.len == 0;
+	if (!good)
+		checks_add(out, certain ? CHECK_FAIL : CHECK_WARN, PERMISSIONS,
+			"let an administrator run what `syncline check --sql` prints",
+			"the account lacks %s on %s%s", buf_text(&missing), db != NULL ? db : "*.*",
+			certain ? "" : ", unless by a role");
+	buf_release(&missing);
+	return good;
+}
+
+static void
+check_rights(struct mysql_sink *s, struct checks *out)
+{
+	bool good = check_state(s, out);
+
+	for (size_t i = 0; i < conf_count(s->env.conf, "objects"); i++)
+		good = check_database(s, target_db(s, i), out) && good;
+	if (good)
+		checks_pass(out, PERMISSIONS);
 }
 
 /* Names under intercept: only what has no checkpoint yet, and only names that can be known without
@@ -104,17 +172,19 @@ sink_check(struct sink *base, bool want_sql, struct checks *out, struct err *e)
 	struct err failure;
 
 	(void)e;
-	if (want_sql)
-		print_sql(s, out);
 	if (client_open(&s->main, s->env.conf, "target", SINK_SQL_MODE, &failure) != RC_OK) {
 		checks_add(out, CHECK_FAIL, "Destination database connectivity",
 			"check host, port, user and password, the account's allowed addresses, and "
 			"firewalls in between",
 			"%s", failure.text);
+		if (want_sql)
+			print_sql(s, false, out);
 		return RC_OK;
 	}
+	if (want_sql)
+		print_sql(s, true, out);
 	checks_pass(out, "Destination database connectivity");
-	check_state(s, out);
+	check_rights(s, out);
 	check_names(s, out);
 	return RC_OK;
 }

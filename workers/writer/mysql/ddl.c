@@ -48,10 +48,12 @@ map_name(void *routes, const char *db, const char *name)
 }
 
 static void
-rewrite(struct mysql_lane *l, const struct ddl *d, struct buf *out)
+rewrite(struct mysql_lane *l, const struct ddl *d, bool drop_definer, struct buf *out)
 {
-	struct ddl_mapper m = {
-		.arg = (void *)l->sink->env.routes, .map_db = map_db, .map_name = map_name};
+	struct ddl_mapper m = {.arg = (void *)l->sink->env.routes,
+		.map_db = map_db,
+		.map_name = map_name,
+		.drop_definer = drop_definer};
 
 	ddl_rewrite(d, &m, out);
 }
@@ -127,9 +129,30 @@ busy(struct mysql_lane *l, bool on)
 	atomic_store(&l->sink->env.stats[STAT_BUSY_US], on ? now_us() : 0);
 }
 
+#define NEEDS_SUPER 1227
+
+/* A view or routine of another account: ours may not be allowed to make it so. */
 static enum rc
-run_statement(
-	struct mysql_lane *l, const struct event_ddl *ev, const struct buf *sql, struct err *e)
+run_as_ours(struct mysql_lane *l, const struct ddl *d, struct err *e)
+{
+	struct buf sql;
+	enum rc rc;
+
+	buf_init(&sql);
+	rewrite(l, d, true, &sql);
+	log_warn("%s %s.%s becomes our account's, since that may not give it to another definer: "
+		 "grant SET USER (MariaDB), SET_ANY_DEFINER or SET_USER_ID (MySQL) to keep it",
+		ddl_class_name(d->class),
+		d->nnames != 0 && d->names[0].db != NULL ? d->names[0].db : "",
+		d->nnames != 0 && d->names[0].name != NULL ? d->names[0].name : "");
+	rc = client_exec(&l->c, buf_text(&sql), sql.len, e);
+	buf_release(&sql);
+	return rc;
+}
+
+static enum rc
+run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
+	const struct buf *sql, struct err *e)
 {
 	struct err failure = {0};
 	enum rc rc = use_db(l, ev->db, e), back;
@@ -139,6 +162,8 @@ run_statement(
 	if (rc == RC_OK) {
 		busy(l, true);
 		rc = client_exec(&l->c, buf_text(sql), sql->len, e);
+		if (rc != RC_OK && e->code == NEEDS_SUPER && d->definer_end != 0)
+			rc = run_as_ours(l, d, e);
 		busy(l, false);
 	}
 	if (rc == RC_RETRY && e->code == 0)
@@ -298,7 +323,7 @@ run_noted(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
 	}
 	if (!note.found && (rc = write_note(l, ev, c, now, e)) != RC_OK)
 		return rc;
-	rc = run_statement(l, ev, sql, e);
+	rc = run_statement(l, ev, d, sql, e);
 	if (rc == RC_DATA && is_harmless(d, e)) {
 		*skipped = xasprintf("%s", e->text);
 		rc = RC_OK;
@@ -331,7 +356,7 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkp
 		return finish(l, c, e);
 	}
 	buf_init(&sql);
-	rewrite(l, &d, &sql);
+	rewrite(l, &d, false, &sql);
 	rc = run_noted(l, ev, &d, &sql, c, skipped, e);
 	buf_release(&sql);
 	ddl_release(&d);
@@ -465,12 +490,12 @@ create_object(struct mysql_lane *l, const struct event_object *o, const char *db
 
 	parse(&d, &ev);
 	buf_init(&sql);
-	rewrite(l, &d, &sql);
+	rewrite(l, &d, false, &sql);
 	if (o->kind == OBJECT_TABLE)
 		use_innodb(&sql);
-	ddl_release(&d);
 	(void)db;
-	rc = run_statement(l, &ev, &sql, e);
+	rc = run_statement(l, &ev, &d, &sql, e);
+	ddl_release(&d);
 	if (rc == RC_DATA &&
 		(e->code == TABLE_EXISTS ||
 			e->code == 1304)) /* made before a crash, or kept by existing = "ignore" */
