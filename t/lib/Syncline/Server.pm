@@ -128,9 +128,17 @@ sub main_dbh {
     return $self->{dbh};
 }
 
+# Deadlocks and lock timeouts are run again, as applications do: writers may be at work.
 sub sql {
     my ($self, @statements) = @_;
-    $self->main_dbh->do($_) for @statements;
+    for my $statement (@statements) {
+        for my $try (1 .. 5) {
+            last if eval { $self->main_dbh->do($statement); 1 };
+            my $number = $self->main_dbh->err // 0;
+            die "$statement: $@" if $try == 5 || ($number != 1205 && $number != 1213);
+            warn "run again: $statement: $@";
+        }
+    }
     return $self;
 }
 
