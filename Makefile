@@ -118,11 +118,12 @@ check-asan: deps
 	$(MAKE) B=build-asan SAN="$(ASAN)" OPT="-O1 -g" all tests
 	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(UNIT_SRC:%.c=build-asan/%)
 	ASAN_OPTIONS=detect_leaks=0 SYNCLINE_BUILD=$(abspath build-asan) \
-		prove $(wildcard t/120_simulator.t) t/210_fake_kills.t t/610_mysql_pairs.t
+		prove $(wildcard t/120_simulator.t) t/210_fake_kills.t t/610_mysql_pairs.t t/615_mysql_log_schema.t
 
 check-tsan: deps
-	$(MAKE) B=build-tsan SAN="-fsanitize=thread" OPT="-O1 -g" build-tsan/t/tools/ring_tsan
+	$(MAKE) B=build-tsan SAN="-fsanitize=thread" OPT="-O1 -g" all tests
 	build-tsan/t/tools/ring_tsan
+	TSAN_OPTIONS=halt_on_error=1 SYNCLINE_BUILD=$(abspath build-tsan) prove t/210_fake_kills.t
 
 FUZZ_SECONDS ?= 60
 FUZZERS := $(FUZZ_SRC:%.c=build-fuzz/%)

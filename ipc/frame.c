@@ -466,7 +466,7 @@ piece_size(const struct ring *r)
 
 /* Room for one piece. Only before the first may the ring be said to be full. */
 static enum rc
-reserve_piece(struct ring *r, size_t n, bool first, const volatile bool *stop, unsigned char **to)
+reserve_piece(struct ring *r, size_t n, bool first, const atomic_bool *stop, unsigned char **to)
 {
 	enum rc rc;
 
@@ -477,7 +477,7 @@ reserve_piece(struct ring *r, size_t n, bool first, const volatile bool *stop, u
 
 /* The body of a large event goes in pieces, each behind a head of its own. */
 static enum rc
-put_fragments(struct ring *r, const struct event *ev, size_t size, const volatile bool *stop)
+put_fragments(struct ring *r, const struct event *ev, size_t size, const atomic_bool *stop)
 {
 	size_t piece = piece_size(r), done = 0, body = size - FRAME_HEAD;
 	unsigned char *whole, *to;
@@ -505,7 +505,7 @@ put_fragments(struct ring *r, const struct event *ev, size_t size, const volatil
 }
 
 enum rc
-frame_put(struct ring *r, const struct event *ev, const volatile bool *stop)
+frame_put(struct ring *r, const struct event *ev, const atomic_bool *stop)
 {
 	size_t size = frame_size(ev);
 	unsigned char *to;

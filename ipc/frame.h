@@ -22,6 +22,8 @@
 
 #include "common/compat.h"
 
+#include <stdatomic.h>
+
 #include "common/event.h"
 #include "common/mem.h"
 #include "ipc/ring.h"
@@ -51,7 +53,7 @@ enum rc frame_decode(const unsigned char *p, size_t n, struct arena *a, struct e
  * Once the first fragment of a large event is in, waits for room for the rest
  * (at most until `*stop` turns true: then RC_AGAIN and the ring is not to be used again).
  */
-enum rc frame_put(struct ring *r, const struct event *ev, const volatile bool *stop) MUSTCHECK;
+enum rc frame_put(struct ring *r, const struct event *ev, const atomic_bool *stop) MUSTCHECK;
 
 /* Reads events off a ring; joins fragments. */
 struct frame_reader {

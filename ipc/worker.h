@@ -56,7 +56,7 @@ struct worker {
 	struct conf *conf;
 	struct ring *rings[1 + PROTO_MAX_LANES]; /* stream ring, then load rings */
 	uint32_t nlanes;			 /* load rings */
-	volatile bool stopping;			 /* set once, by the main thread */
+	atomic_bool stopping;			 /* set once, by the main thread */
 	_Atomic uint64_t stats[STAT_COUNT];	 /* by enum statistic; any thread */
 	void *state;				 /* the program's own */
 	struct worker_private *p;

@@ -287,7 +287,7 @@ expect_large(const struct frame_raw *raw, const unsigned char *bytes, size_t n)
 static void
 events_go_through_a_ring(void **state)
 {
-	bool stop = false;
+	atomic_bool stop = false;
 	struct frame_raw raw;
 	struct pair p;
 	struct arena a;
@@ -319,7 +319,7 @@ events_go_through_a_ring(void **state)
 static void
 again_means_that_nothing_was_put(void **state)
 {
-	bool stop = false;
+	atomic_bool stop = false;
 	unsigned char *bytes = large_bytes(SIZE);
 	struct event small = large_event(bytes, 1000), large = large_event(bytes, SIZE);
 	struct pair p;
@@ -343,7 +343,7 @@ again_means_that_nothing_was_put(void **state)
 static void
 fragments_are_joined(void **state)
 {
-	bool stop = false;
+	atomic_bool stop = false;
 	size_t n = SIZE / 2 + 1000;
 	unsigned char *bytes = large_bytes(n);
 	struct event large = large_event(bytes, n), small = {.kind = EVENT_BEGIN};
@@ -373,7 +373,7 @@ struct sending {
 	struct ring *ring;
 	const struct event *events;
 	size_t count;
-	bool stop;
+	atomic_bool stop;
 	enum rc rc;
 };
 
@@ -384,7 +384,7 @@ send_events(void *arg)
 
 	for (size_t i = 0; i < s->count; i++) {
 		while ((s->rc = frame_put(s->ring, &s->events[i], &s->stop)) == RC_AGAIN &&
-			!*(volatile bool *)&s->stop)
+			!s->stop)
 			ring_wait_space(s->ring, frame_size(&s->events[i]), 50);
 		if (s->rc != RC_OK)
 			break;
@@ -485,7 +485,7 @@ stop_ends_the_wait_for_room(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, send_events, &s), 0);
 	while (ring_fill(p.out) < SIZE / 2)
 		ring_wait_data(p.out, 10);
-	*(volatile bool *)&s.stop = true;
+	s.stop = true;
 	pthread_join(thread, NULL);
 	assert_int_equal(s.rc, RC_AGAIN);
 	free(bytes);

@@ -2,6 +2,7 @@
 #include "common/compat.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,8 +37,8 @@ struct plan {
 	uint32_t ngaps;
 	struct buf at; /* everything up to here is planned */
 	uint32_t next_number;
-	bool exhausted; /* the last range has been handed out */
-	unsigned lanes; /* that work on it */
+	atomic_bool exhausted; /* the last range has been handed out */
+	unsigned lanes;	       /* that work on it */
 	uint32_t chunks_done;
 	uint64_t rows_done, bytes_done;
 	struct plan *next;

@@ -153,10 +153,8 @@ static enum rc
 open_source(struct reader *r, struct err *e)
 {
 	char *id = NULL;
-	enum rc rc = create_source(r->worker, r, e);
+	enum rc rc = r->source->ops->identify(r->source, &id, e);
 
-	if (rc == RC_OK)
-		rc = r->source->ops->identify(r->source, &id, e);
 	if (rc == RC_OK)
 		rc = r->resume.fresh ? begin_channel(r, id, e) : check_identity(r, id, e);
 	if (rc == RC_OK && !r->resume.fresh)
@@ -211,6 +209,9 @@ start(struct worker *w, const struct resume *resume, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	r->feed = feed_new(w, r->routes);
+	/* Here and not in its thread: whoever ends us wakes it, also while it is being opened. */
+	if ((rc = create_source(w, r, e)) != RC_OK)
+		return rc;
 	r->streaming = true;
 	if (pthread_create(&r->log_thread, NULL, run_log, r) != 0)
 		return err_errno(e, RC_RETRY, "cannot start the log thread");

@@ -5,10 +5,11 @@
  * knows its server and the middle (common/, feed.h), never another engine and
  * never the ring: all that it reads goes into the feed.
  *
- * Threads: `create`, `check`, `identify`, `tip`, `catalog` and `free` run on one
- * thread, before the others or after them. `stream` runs on the log thread,
- * lanes each on a thread of their own, all at the same time; `wake` comes from
- * any thread. An engine keeps a connection per thread.
+ * Threads: `create` (which waits for nothing) runs before all others, `free` after
+ * them; `check`, `identify`, `tip` and `catalog` on one thread, then `stream` on it,
+ * lanes each on a thread of their own at the same time; `wake` comes from any
+ * thread at any time, also while the source is being opened. An engine keeps a connection per
+ * thread.
  *
  * Failures: RETRY for what may heal (connection lost, server starting, lock
  * timeout), CONFIG for what a person must change (log purged, rights, format),
@@ -37,7 +38,7 @@ struct source_env {
 	const struct conf *conf;     /* source.* and the channel's own settings */
 	const struct routes *routes; /* which objects are selected */
 	struct feed *feed;	     /* NULL in check mode */
-	const volatile bool *stop;   /* turns true once: end soon */
+	const atomic_bool *stop;     /* turns true once: end soon */
 	_Atomic uint64_t *stats;     /* by enum statistic */
 	const char *channel;
 	const struct resume

@@ -41,7 +41,7 @@ struct sink_env {
 	const struct routes *routes;
 	const char *channel; /* the channel's id */
 	uint32_t nlanes;
-	const volatile bool *stop;
+	const atomic_bool *stop;
 	_Atomic uint64_t *stats;
 };
 

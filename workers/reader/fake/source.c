@@ -8,6 +8,7 @@
 #include "common/compat.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -32,7 +33,7 @@ struct fake_source {
 	pthread_mutex_t lock;  /* of model and frozen */
 	uint64_t transactions; /* how many there will be */
 	uint64_t rate;	       /* per second, 0: as fast as they go */
-	volatile bool woken;
+	atomic_bool woken;
 };
 
 struct fake_lane {

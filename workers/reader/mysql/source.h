@@ -13,6 +13,7 @@
 #include "common/compat.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "common/mysql/client.h"
 #include "common/mysql/gtid.h"
@@ -25,7 +26,7 @@ struct mysql_source {
 	struct client log;  /* the dump */
 	pthread_mutex_t log_lock; /* of log's life, for wake */
 	bool use_gtid;
-	volatile bool woken;
+	atomic_bool woken;
 };
 
 /*

@@ -397,16 +397,13 @@ table_after(struct log_tables *lt, const struct ddl *d, const struct ddl_name *n
 		env.collation = collation;
 	} else if (known != NULL) {
 		t = table_copy(known->schema);
-		env.collation = t->collation;
+		collation = t->collation != NULL ? xstrdup(t->collation) : NULL;
+		env.collation = collation; /* outlives what the table has: that is made anew */
 	}
 	if (rc == RC_OK && t != NULL && ddl_apply(t, d, &env, &why) != DDL_UNSURE) {
 		now = ddl_table_collation(d, &env);
-		if (now != t->collation) {
-			char *kept = now != NULL ? xstrdup(now) : NULL;
-
-			free(t->collation);
-			t->collation = kept;
-		}
+		free(t->collation);
+		t->collation = now != NULL ? xstrdup(now) : NULL;
 		*out = t;
 	} else {
 		table_free(t);
