@@ -10,9 +10,10 @@
  * transaction. describe may run while lanes run.
  *
  * Failures of lane functions:
- *   RETRY     with e->code 0: the connection is lost; the lane must be opened
- *             again (lane_reset). With SINK_DEADLOCK: rolled back by deadlock,
- *             lock timeout or serialization failure: run the group again.
+ *   RETRY     with e->code 0: the connection is lost, and with it whether a COMMIT
+ *             took place: the worker ends, the next one reads it from the target.
+ *             With SINK_DEADLOCK: rolled back by deadlock, lock timeout or
+ *             serialization failure: run the group again.
  *   CONFLICT  a row was not as expected (duplicate, missing, fk); see outcome.
  *   FENCED    the checkpoint row has another epoch.
  *   CONFIG, DATA as everywhere.
@@ -132,8 +133,6 @@ struct sink_ops {
 	enum rc (*lane_open)(
 		struct sink *s, unsigned number, struct sink_lane **out, struct err *e);
 	void (*lane_close)(struct sink_lane *l);
-	/* Connects again after RETRY; the transaction is gone. */
-	enum rc (*lane_reset)(struct sink_lane *l, struct err *e);
 
 	enum rc (*begin)(struct sink_lane *l, struct err *e);
 	/*
@@ -163,13 +162,9 @@ struct sink_ops {
 	enum rc (*table_state)(struct sink_lane *l, const char *source_db, const char *source_name,
 		enum table_state state, bool inserted, const struct buf *schema, struct err *e);
 
-	/* Moves the checkpoint row and commits. RETRY with e->code 0: the outcome is unknown: ask
-	 * settle. */
+	/* Moves the checkpoint row and commits. RETRY with e->code 0: the outcome is unknown. */
 	enum rc (*commit)(struct sink_lane *l, const struct checkpoint *c, struct err *e);
 	enum rc (*rollback)(struct sink_lane *l, struct err *e);
-	/* On a new connection after a lost COMMIT: did it happen? FENCED if neither. */
-	enum rc (*settle)(
-		struct sink_lane *l, const struct checkpoint *c, bool *committed, struct err *e);
 
 	/*
 	 * A DDL statement (already mapped names are the engine's work, by routes),
@@ -186,9 +181,6 @@ struct sink_ops {
 	 */
 	enum rc (*object)(struct sink_lane *l, const struct event_object *o,
 		const struct table *table, bool intercept, struct err *e);
-	/* Foreign keys, secondary indexes and whatever was put off until all tables are loaded; may
-	 * be empty. */
-	enum rc (*loaded)(struct sink_lane *l, struct err *e);
 };
 
 const struct sink_ops *sink_find(const char *kind);

@@ -336,7 +336,7 @@ fake_lane_close(struct sink_lane *base)
 }
 
 static enum rc
-fake_lane_reset(struct sink_lane *base, struct err *e)
+fake_group_clear(struct sink_lane *base, struct err *e)
 {
 	(void)e;
 	buf_clear(&((struct fake_lane *)base)->group);
@@ -478,7 +478,7 @@ fake_table_state(struct sink_lane *base, const char *db, const char *name, enum 
 static enum rc
 fake_begin(struct sink_lane *base, struct err *e)
 {
-	return fake_lane_reset(base, e);
+	return fake_group_clear(base, e);
 }
 
 static enum rc
@@ -494,17 +494,7 @@ fake_commit(struct sink_lane *base, const struct checkpoint *c, struct err *e)
 static enum rc
 fake_rollback(struct sink_lane *base, struct err *e)
 {
-	return fake_lane_reset(base, e);
-}
-
-static enum rc
-fake_settle(struct sink_lane *l, const struct checkpoint *c, bool *committed, struct err *e)
-{
-	(void)l;
-	(void)c;
-	(void)e;
-	*committed = false;
-	return RC_OK;
+	return fake_group_clear(base, e);
 }
 
 static enum rc
@@ -530,14 +520,6 @@ fake_object(struct sink_lane *l, const struct event_object *o, const struct tabl
 	return RC_OK;
 }
 
-static enum rc
-fake_loaded(struct sink_lane *l, struct err *e)
-{
-	(void)l;
-	(void)e;
-	return RC_OK;
-}
-
 const struct sink_ops fake_sink_ops = {
 	.kind = "fake",
 	.create = fake_create,
@@ -550,7 +532,6 @@ const struct sink_ops fake_sink_ops = {
 	.target_release = fake_target_release,
 	.lane_open = fake_lane_open,
 	.lane_close = fake_lane_close,
-	.lane_reset = fake_lane_reset,
 	.begin = fake_begin,
 	.batch = fake_batch,
 	.savepoint = fake_savepoint,
@@ -562,8 +543,6 @@ const struct sink_ops fake_sink_ops = {
 	.table_state = fake_table_state,
 	.commit = fake_commit,
 	.rollback = fake_rollback,
-	.settle = fake_settle,
 	.ddl = fake_ddl,
 	.object = fake_object,
-	.loaded = fake_loaded,
 };

@@ -93,15 +93,6 @@ sink_lane_close(struct sink_lane *base)
 }
 
 enum rc
-sink_lane_reset(struct sink_lane *base, struct err *e)
-{
-	struct mysql_lane *l = (struct mysql_lane *)base;
-
-	disconnect(l);
-	return connect_lane(l, e);
-}
-
-enum rc
 lane_failed(struct mysql_lane *l, MYSQL_STMT *st, struct err *e, const char *what)
 {
 	unsigned number = st != NULL ? mysql_stmt_errno(st) : mysql_errno(l->c.my);
@@ -259,30 +250,5 @@ sink_commit(struct sink_lane *base, const struct checkpoint *c, struct err *e)
 		rc = e->rc;
 	if (rc == RC_OK)
 		l->in_txn = false;
-	return rc;
-}
-
-enum rc
-sink_settle(struct sink_lane *base, const struct checkpoint *c, bool *committed, struct err *e)
-{
-	struct mysql_lane *l = (struct mysql_lane *)base;
-	char *turn = NULL;
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	client_quote(&l->c, &b, l->sink->env.channel, strlen(l->sink->env.channel));
-	rc = client_value(&l->c, &turn, e,
-		"SELECT turn FROM %s.checkpoint WHERE channel = %s AND epoch = %" PRIu64,
-		l->sink->state, buf_text(&b), l->sink->epoch);
-	buf_release(&b);
-	if (rc != RC_OK)
-		return rc;
-	if (turn == NULL)
-		rc = err_set(e, RC_FENCED, "another gateway has taken over the channel \"%s\"",
-			l->sink->env.channel);
-	else
-		*committed = strtoull(turn, NULL, 10) == c->turn;
-	free(turn);
 	return rc;
 }

@@ -370,14 +370,6 @@ mysql_target_release(struct sink *s, struct target *t)
 	(void)t; /* statements are the lanes', dropped at each DDL and found by target and shape */
 }
 
-static enum rc
-mysql_loaded(struct sink_lane *l, struct err *e)
-{
-	(void)l;
-	(void)e;
-	return RC_OK;
-}
-
 /* ---- rows of our own, in a lane's transaction ---- */
 
 static void
@@ -469,7 +461,6 @@ const struct sink_ops mysql_sink_ops = {
 	.target_release = mysql_target_release,
 	.lane_open = sink_lane_open,
 	.lane_close = sink_lane_close,
-	.lane_reset = sink_lane_reset,
 	.begin = sink_begin,
 	.batch = sink_batch,
 	.savepoint = sink_savepoint,
@@ -481,8 +472,6 @@ const struct sink_ops mysql_sink_ops = {
 	.table_state = mysql_table_state,
 	.commit = sink_commit,
 	.rollback = sink_rollback,
-	.settle = sink_settle,
 	.ddl = sink_ddl,
 	.object = sink_object,
-	.loaded = mysql_loaded,
 };

@@ -63,14 +63,11 @@ struct mysql_lane {
 enum rc sink_lane_open(
 	struct sink *s, unsigned number, struct sink_lane **out, struct err *e) MUSTCHECK;
 void sink_lane_close(struct sink_lane *l);
-enum rc sink_lane_reset(struct sink_lane *l, struct err *e) MUSTCHECK;
 enum rc sink_begin(struct sink_lane *l, struct err *e) MUSTCHECK;
 enum rc sink_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
 enum rc sink_rollback_to_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
 enum rc sink_commit(struct sink_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
 enum rc sink_rollback(struct sink_lane *l, struct err *e) MUSTCHECK;
-enum rc sink_settle(
-	struct sink_lane *l, const struct checkpoint *c, bool *committed, struct err *e) MUSTCHECK;
 /* Moves the checkpoint row without committing. */
 enum rc lane_move_checkpoint(
 	struct mysql_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
