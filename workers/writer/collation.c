@@ -9,7 +9,8 @@
  * Under these, for values of the characters 0x20-0x7E, equality is equality
  * after folding A-Z (trailing spaces cut: coarser where they count). Not in it:
  * what maps letters onto others (roman_ci has 'j' = 'i') or treats pairs of
- * letters as one (danish, spanish2, croatian, hungarian, ...).
+ * letters as one (danish, spanish2, croatian, hungarian, ...), or has an order of its
+ * own among signs (gbk_chinese_ci).
  */
 static const char *const folding[] = {
 	"utf8mb4_general_ci",
@@ -23,7 +24,6 @@ static const char *const folding[] = {
 	"latin1_swedish_ci",
 	"latin1_general_ci",
 	"ascii_general_ci",
-	"gbk_chinese_ci",
 };
 
 static bool
