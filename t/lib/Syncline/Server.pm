@@ -105,7 +105,7 @@ sub tail {
     my ($self) = @_;
     open my $f, '<', $self->log_file or return '';
     my @lines = <$f>;
-    return join '', @lines > 20 ? @lines[-20 .. -1] : @lines;
+    return join '', @lines > 80 ? @lines[-80 .. -1] : @lines;
 }
 
 sub libraries { '' }
@@ -190,6 +190,17 @@ sub kill9 {
     return $self;
 }
 
+# What a server has to say of a failed test: its errors, and where it crashed if it did.
+sub explain {
+    my ($self) = @_;
+    my @lines = split /\n/, $self->tail;
+    my $crashed = 0;
+    for (@lines) {
+        $crashed ||= /got signal/;
+        print STDERR "# port $self->{port}: $_\n" if $crashed || /\[ERROR\]/;
+    }
+}
+
 # Whatever ends the test ends its servers.
 sub end_all {
     return if $$ != $owner;
@@ -199,7 +210,7 @@ sub end_all {
         kill 'KILL', $s->{pid};
         waitpid $s->{pid}, 0;
         $s->{pid} = undef;
-        print STDERR map { "# port $s->{port}: $_\n" } grep { /\[ERROR\]/ } split /\n/, $s->tail if $failed;
+        $s->explain if $failed;
     }
     %running = ();
     $? = $failed;
