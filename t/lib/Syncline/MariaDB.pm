@@ -32,7 +32,7 @@ sub command {
         '--bind-address=127.0.0.1', "--pid-file=$dir/pid", '--log-bin=' . "$dir/data/binlog", '--binlog-format=ROW',
         '--binlog-row-metadata=FULL', '--server-id=' . $self->{server_id}, '--innodb-flush-log-at-trx-commit=2',
         '--sync-binlog=0', '--innodb-buffer-pool-size=64M', '--innodb-log-file-size=64M', '--skip-name-resolve',
-        '--max-allowed-packet=256M', '--innodb-lock-wait-timeout=10', '--tmpdir=/tmp', @{$self->{options}},
+        '--max-allowed-packet=256M', '--innodb-lock-wait-timeout=10', "--tmpdir=$dir/tmp", @{$self->{options}},
     );
 }
 

@@ -49,6 +49,8 @@ sub new {
         options => $o{options} || [],
         owner => $$,
     }, $class;
+    # Of its own: a server that starts deletes what others have in theirs.
+    make_path("$dir/tmp");
     $self->prepare;
     $self->start;
     $self->users;
