@@ -76,6 +76,21 @@ for my $case (['mariadb', 'mariadb'], ['mysql', 'mysql'], ['mariadb', 'mysql'], 
     is($pair->wait(60), 0, 'its changes and DDL too') or diag $pair->output;
     is_deeply($target->rows('SELECT id, name, more FROM store.client ORDER BY id'), [[1, 'x', 5], [2, 'y', undef]], 'mapped');
     is($target->one("SELECT COUNT(*) FROM information_schema.tables WHERE table_schema IN ('shop', 'store')"), 1, 'and nothing else');
+    clean($target);
+    $pair = Syncline::Pair->new(
+        source => $source, target => $target,
+        objects => '{ database = "shop"; table = "a"; to_table = "c"; columns = (("name", "title")); drop_columns = ("note", "later"); }',
+    );
+    $pair->start('caught-up');
+    is($pair->wait(60), 0, 'a column under another name, one left out') or diag $pair->output;
+    $source->sql(
+        'ALTER TABLE shop.a MODIFY name VARCHAR(30), ADD KEY (name)', 'ALTER TABLE shop.a ADD COLUMN later INT', 'ALTER TABLE shop.a MODIFY note LONGTEXT',
+        'INSERT INTO shop.a (id, name, note, later) VALUES (3, "z", "secret", 1)', 'ALTER TABLE shop.a DROP COLUMN note, ADD COLUMN last INT AFTER name',
+        'UPDATE shop.a SET last = id, name = CONCAT(name, name)',
+    );
+    $pair->start('caught-up');
+    is($pair->wait(60), 0, 'DDL of them too') or diag $pair->output;
+    is_deeply($target->rows('SELECT * FROM shop.c ORDER BY id'), [[1, 'xx', 1, 5], [2, 'yy', 2, undef], [3, 'zz', 3, undef]], 'mapped and left out, in rows and DDL');
 }
 
 done_testing;

@@ -47,15 +47,31 @@ map_name(void *routes, const char *db, const char *name)
 	return routes_target_table(routes, db, name);
 }
 
-static void
+static const char *
+map_column(void *routes, const char *db, const char *table, const char *column)
+{
+	return routes_column(routes, db, table, column);
+}
+
+static enum ddl_rewritten
 rewrite(struct mysql_lane *l, const struct ddl *d, bool drop_definer, struct buf *out)
 {
 	struct ddl_mapper m = {.arg = (void *)l->sink->env.routes,
 		.map_db = map_db,
 		.map_name = map_name,
+		.map_column = map_column,
 		.drop_definer = drop_definer};
 
-	ddl_rewrite(d, &m, out);
+	return ddl_rewrite(d, &m, out);
+}
+
+static enum rc
+cannot_rewrite(const struct ddl *d, struct err *e)
+{
+	err_set(e, RC_CONFIG, "`%.*s` needs a column that the channel drops",
+		d->len < 200 ? (int)d->len : 200, d->sql);
+	return err_remedy(e, "take the column out of drop_columns and reset the channel, or undo "
+			     "the change at the source and reset the channel");
 }
 
 static bool
@@ -139,7 +155,7 @@ run_as_ours(struct mysql_lane *l, const struct ddl *d, struct err *e)
 	enum rc rc;
 
 	buf_init(&sql);
-	rewrite(l, d, true, &sql);
+	(void)rewrite(l, d, true, &sql); /* it went well before */
 	log_warn("%s %s.%s becomes our account's, since that may not give it to another definer: "
 		 "grant SET USER (MariaDB), SET_ANY_DEFINER or SET_USER_ID (MySQL) to keep it",
 		ddl_class_name(d->class),
@@ -356,8 +372,18 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkp
 		return finish(l, c, e);
 	}
 	buf_init(&sql);
-	rewrite(l, &d, false, &sql);
-	rc = run_noted(l, ev, &d, &sql, c, skipped, e);
+	switch (rewrite(l, &d, false, &sql)) {
+	case DDL_NOTHING:
+		*skipped = xstrdup("it concerns columns that the channel drops, and nothing else");
+		rc = finish(l, c, e);
+		break;
+	case DDL_CANNOT:
+		rc = cannot_rewrite(&d, e);
+		break;
+	case DDL_REWRITTEN:
+	default:
+		rc = run_noted(l, ev, &d, &sql, c, skipped, e);
+	}
 	buf_release(&sql);
 	ddl_release(&d);
 	return rc;
@@ -490,11 +516,12 @@ create_object(struct mysql_lane *l, const struct event_object *o, const char *db
 
 	parse(&d, &ev);
 	buf_init(&sql);
-	rewrite(l, &d, false, &sql);
+	rc = rewrite(l, &d, false, &sql) == DDL_REWRITTEN ? RC_OK : cannot_rewrite(&d, e);
 	if (o->kind == OBJECT_TABLE)
 		use_innodb(&sql);
 	(void)db;
-	rc = run_statement(l, &ev, &d, &sql, e);
+	if (rc == RC_OK)
+		rc = run_statement(l, &ev, &d, &sql, e);
 	ddl_release(&d);
 	if (rc == RC_DATA &&
 		(e->code == TABLE_EXISTS ||
