@@ -104,7 +104,7 @@ enum channel_state channel_state_by_name(const char *name);
 const char *wish_name(enum wish w);
 enum wish wish_by_name(const char *name);
 
-/* The matrix as the table that README.md holds. */
+/* The matrix as the table that README holds. */
 void channel_dump(FILE *to);
 
 #endif

@@ -437,14 +437,19 @@ add_file(const char *file, struct channel_confs *out, struct conf_notes *notes)
 }
 
 void
-conf_file_channels(const char *pattern, struct channel_confs *out, struct conf_notes *notes)
+conf_file_channels(const struct conf *daemon, const char *file, struct channel_confs *out,
+	struct conf_notes *notes)
 {
+	const char *pattern = conf_str(daemon, "channels");
 	glob_t g = {0};
 	int status = glob(pattern, GLOB_NOSORT | GLOB_ERR, NULL, &g);
 
 	*out = (struct channel_confs){0};
 	if (status != 0 && status != GLOB_NOMATCH)
-		conf_note_add(notes, pattern, 1, false, "cannot list the channel files: %s",
+		conf_note_add(notes, file, conf_line(daemon, file, "channels"), false,
+			"cannot list channels = \"%s\"%s: %s; create the directory, or set "
+			"\"channels\" to where the channel files are",
+			pattern, conf_has(daemon, "channels") ? "" : " (the default)",
 			status == GLOB_NOSPACE ? "out of memory" : strerror(errno));
 	if (status == 0)
 		qsort(g.gl_pathv, g.gl_pathc, sizeof *g.gl_pathv, compare_names);

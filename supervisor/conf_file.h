@@ -44,12 +44,15 @@ struct channel_confs {
 void conf_file_channel(const char *file, struct conf **out, char **id, struct conf_notes *notes);
 
 /*
- * All files of a pattern, in byte order of their names. Files with errors are
- * not among the channels; two files with one id, or with one target table, are
- * errors noted at the second. A pattern that matches nothing is no error. Use
- * `out` only if notes->errors did not grow: all or nothing.
+ * All files that the "channels" pattern of the daemon's file matches, in byte
+ * order of their names. Files with errors are not among the channels; two files
+ * with one id, or with one target table, are errors noted at the second. A
+ * pattern that matches nothing is no error, a directory that cannot be read is:
+ * noted where `file` sets the pattern. Use `out` only if notes->errors did not
+ * grow: all or nothing.
  */
-void conf_file_channels(const char *pattern, struct channel_confs *out, struct conf_notes *notes);
+void conf_file_channels(const struct conf *daemon, const char *file, struct channel_confs *out,
+	struct conf_notes *notes);
 /* Frees what is left: a caller may take a channel's conf and leave NULL. */
 void channel_confs_release(struct channel_confs *c);
 

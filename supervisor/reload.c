@@ -279,7 +279,7 @@ gateway_reload(struct gateway *g, const char *file, bool required, bool dry_run,
 
 	conf_file_daemon(file, required, &daemon, &notes);
 	if (daemon != NULL) {
-		conf_file_channels(conf_str(daemon, "channels"), &channels, &notes);
+		conf_file_channels(daemon, file, &channels, &notes);
 		compare(&d, g->conf, daemon);
 	}
 	refuse_leaving(g, problems);

@@ -18,6 +18,7 @@
 #include "common/mem.h"
 #include "supervisor/channel.h"
 #include "supervisor/conf_file.h"
+#include "supervisor/conf_show.h"
 #include "supervisor/control.h"
 #include "supervisor/gateway.h"
 #include "supervisor/http.h"
@@ -56,13 +57,6 @@ static const char usage[] =
 
 /* ---- -t and -T ---- */
 
-static void
-print_setting(void *arg, const char *path, const char *value, const char *where)
-{
-	(void)arg;
-	printf("%s = %s  # %s\n", path, value != NULL ? value : "", where);
-}
-
 /* NULL: there are errors, and they were printed. */
 static struct conf *
 read_all(const struct daemon *d, struct channel_confs *channels)
@@ -73,7 +67,7 @@ read_all(const struct daemon *d, struct channel_confs *channels)
 
 	conf_file_daemon(d->file, d->file_required, &conf, &notes);
 	if (conf != NULL)
-		conf_file_channels(conf_str(conf, "channels"), channels, &notes);
+		conf_file_channels(conf, d->file, channels, &notes);
 	buf_init(&text);
 	conf_notes_print(&notes, &text);
 	fputs(buf_text(&text), stderr);
@@ -86,6 +80,24 @@ read_all(const struct daemon *d, struct channel_confs *channels)
 	return conf;
 }
 
+static void
+print_effective(const char *file, const struct conf *conf, const struct channel_confs *channels)
+{
+	struct buf text;
+
+	buf_init(&text);
+	buf_printf(&text, "# synclined: %s\n", file);
+	conf_print_effective(conf, daemon_options(), &text);
+	for (size_t i = 0; i < channels->count; i++) {
+		const struct channel_conf *c = &channels->channels[i];
+
+		buf_printf(&text, "\n# channel %s: %s\n", c->id, c->file);
+		conf_print_effective(c->conf, channel_options(), &text);
+	}
+	fputs(buf_text(&text), stdout);
+	buf_release(&text);
+}
+
 static int
 test_configuration(const struct daemon *d, bool dump)
 {
@@ -93,15 +105,9 @@ test_configuration(const struct daemon *d, bool dump)
 	struct conf *conf = read_all(d, &channels);
 	int status = conf != NULL ? 0 : rc_exit(RC_CONFIG);
 
-	if (conf != NULL && dump) {
-		printf("# synclined: %s\n", d->file);
-		conf_each(conf, print_setting, NULL);
-		for (size_t i = 0; i < channels.count; i++) {
-			printf("\n# channel %s: %s\n", channels.channels[i].id,
-				channels.channels[i].file);
-			conf_each(channels.channels[i].conf, print_setting, NULL);
-		}
-	} else if (conf != NULL) {
+	if (conf != NULL && dump)
+		print_effective(d->file, conf, &channels);
+	else if (conf != NULL) {
 		printf("%s: the configuration is good, %zu channel%s\n", d->file, channels.count,
 			channels.count == 1 ? "" : "s");
 	}

@@ -1,4 +1,4 @@
-# The matrix of channel states equals the table in supervisor/README.md.
+# The matrix of channel states equals the table in supervisor/README.
 use strict;
 use warnings;
 use FindBin;
@@ -6,7 +6,7 @@ use lib "$FindBin::Bin/lib";
 use Syncline::Daemon;
 use Test::More;
 
-my $readme = "$FindBin::Bin/../supervisor/README.md";
+my $readme = "$FindBin::Bin/../supervisor/README";
 open my $f, '<', $readme or die "$readme: $!";
 my $text = do { local $/; <$f> };
 my ($table) = $text =~ /<!-- states -->\n(.*?)<!-- end of states -->/s;

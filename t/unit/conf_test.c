@@ -578,28 +578,39 @@ test_channels(void **state)
 	const struct place *p = *state;
 	struct channel_confs all;
 	struct conf_notes notes = {0};
+	struct conf *daemon = conf_new(daemon_options());
+	struct err e = {0};
 	char *pattern = xasprintf("%s/*.conf", p->dir), *other = xasprintf("%s/Z.conf", p->dir);
 
-	conf_file_channels(pattern, &all, &notes);
+	assert_int_equal(conf_set(daemon, "channels", pattern, "/s.conf:7", &e), RC_OK);
+	conf_file_channels(daemon, "/s.conf", &all, &notes);
 	assert_int_equal(all.count + notes.count, 0);
 	write_channel(p, "", 0600);
 	write_file(other,
 		"source = { kind = \"fake\"; }; target = { kind = \"fake\"; file = \"/g\"; };"
 		"objects = ( { database = \"*\"; } );",
 		0600);
-	conf_file_channels(pattern, &all, &notes);
+	conf_file_channels(daemon, "/s.conf", &all, &notes);
 	assert_int_equal(notes.count, 0);
 	assert_int_equal(all.count, 2);
 	assert_string_equal(all.channels[0].id, "Z");
 	assert_string_equal(all.channels[1].id, "orders");
 	channel_confs_release(&all);
 	write_file(other, "id = \"orders\"; lanes = 0;", 0600);
-	conf_file_channels(pattern, &all, &notes);
+	conf_file_channels(daemon, "/s.conf", &all, &notes);
 	assert_int_equal(all.count, 1);
 	assert_int_equal(notes.errors, 4);
 	channel_confs_release(&all);
 	conf_notes_release(&notes);
 	unlink(other);
+
+	assert_int_equal(conf_set(daemon, "channels", "/nowhere/*.conf", "/s.conf:7", &e), RC_OK);
+	conf_file_channels(daemon, "/s.conf", &all, &notes);
+	assert_int_equal(notes.errors, 1);
+	assert_int_equal(notes.notes[0].line, 7);
+	assert_non_null(strstr(notes.notes[0].text, "create the directory"));
+	conf_notes_release(&notes);
+	conf_free(daemon);
 	free(pattern);
 	free(other);
 }
