@@ -17,8 +17,14 @@ OPT    ?= -O2 -g
 SAN    ?=
 CFLAGS ?=
 ALL_CFLAGS  := -std=c11 -I. -DSYNCLINE_VERSION='"$(VERSION)"' -DSYNCLINE_LIBEXEC='"$(PREFIX)/libexec/syncline"' \
-	-pthread -fno-omit-frame-pointer $(WARN) $(OPT) $(SAN) $(INC_MYSQL) $(CFLAGS)
-ALL_LDFLAGS := -pthread $(SAN) $(LDFLAGS)
+	-pthread -fno-omit-frame-pointer -ffunction-sections $(WARN) $(OPT) $(SAN) $(INC_MYSQL) $(CFLAGS)
+# What a program does not call is not in it; t/007 finds what none calls.
+ALL_LDFLAGS := -pthread -Wl,--gc-sections $(SAN) $(LDFLAGS)
+
+# One short line a step; V=1 prints the commands.
+V   ?=
+say  = $(if $(V),,@printf '  %-5s %s\n' $(1) $@;)
+link = $(call say,LINK) $(CC) $(ALL_LDFLAGS) $^ $(1) $(LIBS_COMMON) -o $@
 
 LIBS_COMMON := -lxxhash -lz -lm
 LIBS_SUPERVISOR := -lconfig -levent -lsqlite3 -lsystemd -ljansson
@@ -58,27 +64,27 @@ help:
 
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+	$(call say,CC) $(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
 $(B)/synclined: $(B)/supervisor/synclined.o $(filter-out $(B)/supervisor/cli/%,$(SUPERVISOR_OBJ)) $(BASE_OBJ)
-	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_SUPERVISOR) $(LIBS_COMMON) -o $@
+	$(call link,$(LIBS_SUPERVISOR))
 $(B)/syncline: $(B)/supervisor/syncline.o $(SUPERVISOR_OBJ) $(BASE_OBJ)
-	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_SUPERVISOR) $(LIBS_COMMON) -o $@
+	$(call link,$(LIBS_SUPERVISOR))
 $(B)/syncline-reader: $(B)/workers/reader/main.o $(READER_OBJ) $(ENGINE_OBJ) $(BASE_OBJ)
-	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_WORKER) $(LIBS_COMMON) -o $@
+	$(call link,$(LIBS_WORKER))
 $(B)/syncline-writer: $(B)/workers/writer/main.o $(WRITER_OBJ) $(ENGINE_OBJ) $(BASE_OBJ)
-	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_WORKER) $(LIBS_COMMON) -o $@
+	$(call link,$(LIBS_WORKER))
 
 # Tests may look into every room; the tool's own is a program's.
 TEST_OBJ := $(filter-out $(B)/supervisor/cli/%,$(OBJ))
 $(B)/t/unit/%: $(B)/t/unit/%.o $(TEST_OBJ)
-	$(CC) $(ALL_LDFLAGS) $^ -lcmocka $(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
+	$(call link,-lcmocka $(LIBS_SUPERVISOR) $(LIBS_WORKER))
 $(B)/t/sim/%: $(B)/t/sim/%.o $(TEST_OBJ)
-	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
+	$(call link,$(LIBS_SUPERVISOR) $(LIBS_WORKER))
 $(B)/t/tools/%: $(B)/t/tools/%.o $(TEST_OBJ)
-	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
+	$(call link,$(LIBS_SUPERVISOR) $(LIBS_WORKER))
 $(B)/bench/%: $(B)/bench/%.o $(TEST_OBJ)
-	$(CC) $(ALL_LDFLAGS) $^ $(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
+	$(call link,$(LIBS_SUPERVISOR) $(LIBS_WORKER))
 
 #: make deps        install what building and testing needs (Debian 12; root or sudo)
 #: make all         the four programs, into build/
@@ -129,7 +135,7 @@ FUZZ_SECONDS ?= 60
 FUZZERS := $(FUZZ_SRC:%.c=build-fuzz/%)
 build-fuzz/t/fuzz/%: t/fuzz/%.c $(filter-out supervisor/cli/%,$(SRC))
 	@mkdir -p $(@D)
-	clang $(filter-out -fno-omit-frame-pointer,$(ALL_CFLAGS)) -fsanitize=fuzzer,address,undefined $^ \
+	$(call say,FUZZ) clang $(filter-out -fno-omit-frame-pointer,$(ALL_CFLAGS)) -fsanitize=fuzzer,address,undefined $^ \
 		$(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
 run-fuzz: $(FUZZERS)
 	@for f in $(FUZZERS); do echo "fuzz $$f"; $$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -artifact_prefix=$$f. || exit 1; done

@@ -19,14 +19,9 @@ static struct {
 	pthread_mutex_t lock;
 	const char *program;
 	char *channel;
-	char *path;
-	int fd;
 	enum log_level level;
 	bool json;
-} state = {.lock = PTHREAD_MUTEX_INITIALIZER,
-	.program = "syncline",
-	.fd = STDERR_FILENO,
-	.level = LOG_LVL_INFO};
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .program = "syncline", .level = LOG_LVL_INFO};
 
 static const char *const level_names[LOG_LVL_COUNT] = {
 #define X(symbol, name) [LOG_LVL_##symbol] = (name),
@@ -59,12 +54,6 @@ log_parse_level(const char *name, enum log_level *level)
 	return false;
 }
 
-const char *
-log_level_name(enum log_level level)
-{
-	return level < LOG_LVL_COUNT ? level_names[level] : "unknown";
-}
-
 void
 log_set_json(bool json)
 {
@@ -75,37 +64,6 @@ bool
 log_is_json(void)
 {
 	return state.json;
-}
-
-enum rc
-log_open(const char *path, struct err *e)
-{
-	int fd = STDERR_FILENO;
-
-	if (path != NULL) {
-		fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-		if (fd < 0)
-			return err_errno(e, RC_CONFIG, "cannot open the log file %s", path);
-	}
-	pthread_mutex_lock(&state.lock);
-	if (state.fd != STDERR_FILENO)
-		close(state.fd);
-	state.fd = fd;
-	free(state.path);
-	state.path = path != NULL ? xstrdup(path) : NULL;
-	pthread_mutex_unlock(&state.lock);
-	return RC_OK;
-}
-
-void
-log_reopen(void)
-{
-	char *path = state.path != NULL ? xstrdup(state.path) : NULL;
-	struct err e;
-
-	if (path != NULL && log_open(path, &e) != RC_OK)
-		log_err(LOG_LVL_WARN, &e);
-	free(path);
 }
 
 static void
@@ -192,7 +150,7 @@ log_line(enum log_level level, const char *fmt, ...)
 		(state.json ? format_json : format_text)(&line, level, s);
 		pthread_mutex_lock(&state.lock);
 		/* A log that cannot be written has nowhere to complain. */
-		if (write(state.fd, line.data, line.len) < 0)
+		if (write(STDERR_FILENO, line.data, line.len) < 0)
 			errno = saved;
 		pthread_mutex_unlock(&state.lock);
 	}

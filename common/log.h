@@ -2,9 +2,9 @@
  * log.h - one line per fact.
  *
  * A line has a level, the program, the channel, a text and key=value fields
- * that the caller writes into the text. It goes to one sink: stderr (text or
- * JSON lines) or a file that log_reopen opens again. Row data and credentials
- * are never logged above debug; passwords never.
+ * that the caller writes into the text. It goes to standard error, as text or
+ * JSON lines; supervisor/logpipe.h says where that leads. Row data and
+ * credentials are never logged above debug; passwords never.
  *
  * Thread-safe; a line is one write(2). errno is kept.
  */
@@ -35,13 +35,8 @@ void log_init(const char *program, const char *channel);
 void log_set_level(enum log_level level);
 /* False (and no change) for a name that LOG_LIST does not have. */
 bool log_parse_level(const char *name, enum log_level *level);
-const char *log_level_name(enum log_level level);
 void log_set_json(bool json);
 bool log_is_json(void);
-/* Lines go to this file from now on; NULL is stderr. The name is copied. */
-enum rc log_open(const char *path, struct err *e) MUSTCHECK;
-/* Opens the file again by its name (SIGUSR1, after logrotate). */
-void log_reopen(void);
 
 void log_line(enum log_level level, const char *fmt, ...) PRINTF(2, 3);
 #define log_debug(...) log_line(LOG_LVL_DEBUG, __VA_ARGS__)

@@ -27,15 +27,6 @@ type_layout(enum type t)
 	return t < TYPE_COUNT ? types[t].layout : LAYOUT_BYTES;
 }
 
-enum type
-type_by_name(const char *name)
-{
-	for (enum type t = 0; t < TYPE_COUNT; t++)
-		if (strcmp(types[t].name, name) == 0)
-			return t;
-	return TYPE_COUNT;
-}
-
 bool
 value_equal(const struct value *a, const struct value *b)
 {

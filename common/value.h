@@ -64,8 +64,6 @@ enum type {
 
 const char *type_name(enum type t);
 enum value_layout type_layout(enum type t);
-/* TYPE_COUNT for a name that the list does not have. */
-enum type type_by_name(const char *name);
 
 /*
  * ABSENT: the image does not have this column (minimal row images).

@@ -57,12 +57,6 @@ channel_event_name(enum channel_event e)
 	return e < CHANNEL_EVENT_COUNT ? events[e].name : "unknown";
 }
 
-const char *
-channel_action_name(enum channel_action a)
-{
-	return a < CHANNEL_ACTION_COUNT ? action_names[a] : "unknown";
-}
-
 enum channel_state
 channel_state_by_name(const char *name)
 {

@@ -98,7 +98,6 @@ bool channel_runs(enum channel_state state);
 
 const char *channel_state_name(enum channel_state s);
 const char *channel_event_name(enum channel_event e);
-const char *channel_action_name(enum channel_action a);
 /* CHANNEL_STATE_COUNT, WISH_UNKNOWN for names that the lists do not have. */
 enum channel_state channel_state_by_name(const char *name);
 const char *wish_name(enum wish w);

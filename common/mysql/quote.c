@@ -41,14 +41,3 @@ mysql_quote_hex(struct buf *b, const void *p, size_t n)
 	b->len += n * 2;
 	buf_putc(b, '\'');
 }
-
-void
-mysql_quote_value(struct buf *b, const char *charset, const void *p, size_t n)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789_";
-
-	if (charset != NULL && *charset != '\0' && charset[strspn(charset, plain)] == '\0')
-		buf_printf(b, "_%s ", charset);
-	mysql_quote_hex(b, p, n);
-}

@@ -14,10 +14,5 @@ void mysql_quote_name(struct buf *b, const char *name);
 void mysql_quote_table(struct buf *b, const char *db, const char *name);
 /* x'...': safe whatever the bytes and the session's character set are. */
 void mysql_quote_hex(struct buf *b, const void *p, size_t n);
-/*
- * _charset x'...': a text of that set. Without one (NULL) as mysql_quote_hex.
- * A set whose name is not letters, digits and _ only is left out.
- */
-void mysql_quote_value(struct buf *b, const char *charset, const void *p, size_t n);
 
 #endif

@@ -62,7 +62,6 @@ struct command {
 	int (*run)(const struct cli *c);
 };
 
-const struct command *command_list(size_t *count);
 /* Parses, dispatches; the exit status. */
 int command_main(int argc, char **argv);
 /* "30s" to milliseconds; false if it is none. */

@@ -55,13 +55,6 @@ static const char exits[] =
 	"Exit status: 0 ok, 1 failed, 2 usage, 3 synclined is not running, 4 timed out;\n"
 	"65 data, 66 conflict, 67 fenced, 70 defect, 75 try again, 78 configuration.\n";
 
-const struct command *
-command_list(size_t *count)
-{
-	*count = COUNT_OF(commands);
-	return commands;
-}
-
 bool
 cli_time(const char *text, uint64_t *ms)
 {

@@ -26,35 +26,6 @@ feed_new(struct worker *w, const struct routes *routes)
 	return f;
 }
 
-static void
-table_release(struct feed_table *t)
-{
-	table_free(t->full);
-	table_free(t->carried);
-	free(t->pick);
-	free(t);
-}
-
-void
-feed_free(struct feed *f)
-{
-	if (f == NULL)
-		return;
-	while (f->tables != NULL) {
-		struct feed_table *t = f->tables;
-
-		f->tables = t->next;
-		table_release(t);
-	}
-	catalog_release(&f->initial);
-	free(f->position);
-	free(f->scratch);
-	pthread_mutex_destroy(&f->lock);
-	pthread_cond_destroy(&f->changed);
-	pthread_cond_destroy(&f->lanes_gone);
-	free(f);
-}
-
 void
 feed_stop(struct feed *f)
 {

@@ -451,15 +451,6 @@ chunk_plan_complete(struct feed *f, struct feed_table *t, struct err *e)
 }
 
 void
-feed_load_finished(struct feed *f, struct feed_table *t)
-{
-	feed_lock_lane(f);
-	t->loading_taken = true;
-	pthread_cond_broadcast(&f->changed);
-	feed_unlock_lane(f);
-}
-
-void
 chunk_release(struct chunk *c)
 {
 	table_free(c->schema);

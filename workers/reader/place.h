@@ -28,7 +28,6 @@
 #include "workers/reader/source.h"
 
 struct feed *feed_new(struct worker *w, const struct routes *routes);
-void feed_free(struct feed *f);
 /* Wakes everybody who waits in here; they return RC_AGAIN. */
 void feed_stop(struct feed *f);
 /* No further transaction begins (feed_begin says AGAIN) and no further chunk gets a place; what has
@@ -54,7 +53,6 @@ struct feed_table *feed_register(struct feed *f, const struct table *t, enum tab
 /* The next table that may load (state schema or loading, no parent before it), NULL: none now.
  * *done: never again. */
 struct feed_table *feed_next_load(struct feed *f, bool *done);
-void feed_load_finished(struct feed *f, struct feed_table *t);
 /* What of the table is carried, as of now: a copy. */
 struct table *feed_carried(struct feed *f, struct feed_table *t);
 enum table_state feed_state(struct feed *f, struct feed_table *t);

@@ -173,18 +173,6 @@ fk_world_set(struct fk_world *w, const struct table *t)
 	return true;
 }
 
-void
-fk_world_remove(struct fk_world *w, const char *db, const char *name)
-{
-	size_t i = find_node(w, db, name);
-
-	if (i == SIZE_MAX)
-		return;
-	table_free(w->nodes[i].table);
-	w->nodes[i].table = NULL;
-	regroup(w);
-}
-
 /* ---- plans ---- */
 
 /* A value list that is hashed: the columns of an index, or of a key into or from another table. */

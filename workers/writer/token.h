@@ -58,7 +58,6 @@ struct fk_world *fk_world_new(void);
 void fk_world_free(struct fk_world *w);
 /* True: relations may have changed; token plans must be made anew. */
 bool fk_world_set(struct fk_world *w, const struct table *target);
-void fk_world_remove(struct fk_world *w, const char *db, const char *name);
 
 /* Whether equality under this collation, for values of printable ASCII (0x20-0x7E), is equality
  * after folding A-Z, trailing spaces cut. */
