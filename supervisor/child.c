@@ -151,6 +151,16 @@ child_release(struct child *c)
 	free(c);
 }
 
+/* Takes a wait status apart. */
+static struct child_end
+decode(int wait_status)
+{
+	if (WIFSIGNALED(wait_status))
+		return (struct child_end){
+			.signal = WTERMSIG(wait_status), .core = WCOREDUMP(wait_status) != 0};
+	return (struct child_end){.status = WEXITSTATUS(wait_status)};
+}
+
 static void
 on_exit_of_child(void *arg, int what)
 {
@@ -163,7 +173,7 @@ on_exit_of_child(void *arg, int what)
 	(void)what;
 	if (waitpid(c->pid, &status, WNOHANG) != c->pid)
 		return;
-	end = child_decode(status);
+	end = decode(status);
 	child_release(c);
 	cb(cb_arg, &end);
 }
@@ -235,15 +245,6 @@ child_free(struct child *c)
 	while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	child_release(c);
-}
-
-struct child_end
-child_decode(int wait_status)
-{
-	if (WIFSIGNALED(wait_status))
-		return (struct child_end){
-			.signal = WTERMSIG(wait_status), .core = WCOREDUMP(wait_status) != 0};
-	return (struct child_end){.status = WEXITSTATUS(wait_status)};
 }
 
 void

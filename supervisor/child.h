@@ -51,7 +51,5 @@ void child_free(struct child *c);
 
 /* "exited with status 75 (retry)", "was killed by signal 9 (Killed)". */
 void child_describe(const struct child_end *end, char *out, size_t size);
-/* Takes a wait status apart. */
-struct child_end child_decode(int wait_status);
 
 #endif

@@ -42,8 +42,9 @@ client_is_deadlock(unsigned number)
 	       number == XA_DEADLOCK;
 }
 
-bool
-client_is_lost(unsigned number)
+/* The connection itself is gone. */
+static bool
+is_lost(unsigned number)
 {
 	return listed(lost, COUNT_OF(lost), number);
 }
@@ -51,8 +52,7 @@ client_is_lost(unsigned number)
 enum rc
 client_class(unsigned number)
 {
-	if (client_is_lost(number) || client_is_deadlock(number) ||
-		listed(busy, COUNT_OF(busy), number))
+	if (is_lost(number) || client_is_deadlock(number) || listed(busy, COUNT_OF(busy), number))
 		return RC_RETRY;
 	if (listed(config, COUNT_OF(config), number))
 		return RC_CONFIG;
@@ -68,7 +68,7 @@ fill(struct client *c, struct err *e, const char *what, unsigned number, const c
 		return rc;
 	err_set(e, rc, "%s %s: %s (error %u)", c->end, what, text, number);
 	/* A lost connection carries code 0: the one thing that callers ask for. */
-	e->code = client_is_lost(number) ? 0 : (int)number;
+	e->code = is_lost(number) ? 0 : (int)number;
 	return rc;
 }
 

@@ -72,8 +72,6 @@ enum rc client_stmt_error(struct client *c, MYSQL_STMT *st, struct err *e, const
 enum rc client_class(unsigned number);
 /* Deadlock, lock wait timeout: the same transaction may pass when run again. */
 bool client_is_deadlock(unsigned number);
-/* The connection itself is gone. */
-bool client_is_lost(unsigned number);
 
 /* ---- the log, undecoded ---- */
 

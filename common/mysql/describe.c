@@ -47,8 +47,9 @@ static const struct {
 	{"geomcollection", TYPE_GEOMETRY},
 };
 
-enum type
-mysql_type(const char *data_type, const char *charset)
+/* The canonical type of a DATA_TYPE. */
+static enum type
+type_of(const char *data_type, const char *charset)
 {
 	for (size_t i = 0; i < COUNT_OF(types); i++)
 		if (strcasecmp(types[i].name, data_type) == 0)
@@ -152,7 +153,7 @@ static void
 read_column(struct table *t, MYSQL_ROW row)
 {
 	const char *data_type = row[3], *native = row[4], *extra = row[9];
-	struct column *col = table_add_column(t, row[2], mysql_type(data_type, row[10]));
+	struct column *col = table_add_column(t, row[2], type_of(data_type, row[10]));
 
 	col->native = xstrdup(native);
 	col->is_unsigned = strstr(native, "unsigned") != NULL || col->type == TYPE_YEAR ||

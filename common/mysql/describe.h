@@ -23,7 +23,4 @@ enum rc mysql_describe(struct client *c, const char *db, const char *name, struc
 	struct err *e) MUSTCHECK;
 void table_list_release(struct table_list *l);
 
-/* The canonical type of a DATA_TYPE. */
-enum type mysql_type(const char *data_type, const char *charset);
-
 #endif

@@ -77,10 +77,6 @@ enum rc feed_boundary(struct feed *f, struct err *e);
 /* Its lane takes it again from the start. */
 void feed_cancel_chunk(struct feed *f, struct chunk *c);
 void feed_cancel_chunks(struct feed *f, struct feed_table *t);
-void feed_lock_lane(struct feed *f);
-void feed_unlock_lane(struct feed *f);
-/* For `changed`; a lane waits in no other way, else the log thread may sleep on. */
-void feed_wait_lane(struct feed *f);
 /* Says the state to the supervisor. */
 void feed_report(struct feed *f, const struct feed_table *t);
 

@@ -10,8 +10,8 @@
 /* A window that grows past this lets its chunk go: the log is too far behind. */
 #define WINDOW_MAX ((size_t)8 << 20)
 
-void
-feed_lock_lane(struct feed *f)
+static void
+lock_lane(struct feed *f)
 {
 	atomic_fetch_add(&f->lanes_waiting, 1);
 	pthread_mutex_lock(&f->lock);
@@ -26,15 +26,16 @@ let_log_in(struct feed *f)
 		pthread_cond_broadcast(&f->lanes_gone);
 }
 
-void
-feed_unlock_lane(struct feed *f)
+static void
+unlock_lane(struct feed *f)
 {
 	let_log_in(f);
 	pthread_mutex_unlock(&f->lock);
 }
 
-void
-feed_wait_lane(struct feed *f)
+/* For `changed`; a lane waits in no other way, else the log thread may sleep on. */
+static void
+wait_lane(struct feed *f)
 {
 	let_log_in(f);
 	pthread_cond_wait(&f->changed, &f->lock);
@@ -45,7 +46,7 @@ feed_wait_lane(struct feed *f)
 void
 feed_set_initial(struct feed *f, struct catalog *c, struct logpos high, bool schema, bool data)
 {
-	feed_lock_lane(f);
+	lock_lane(f);
 	f->initial = *c;
 	catalog_init(c);
 	f->initial_high = high;
@@ -58,7 +59,7 @@ feed_set_initial(struct feed *f, struct catalog *c, struct logpos high, bool sch
 		if (o->kind == OBJECT_TABLE && feed_find(f, o->db, o->name) == NULL)
 			feed_report(f, feed_add(f, o->table, TABLE_WAITING));
 	}
-	feed_unlock_lane(f);
+	unlock_lane(f);
 }
 
 static enum rc
@@ -186,7 +187,7 @@ feed_next_load(struct feed *f, bool *done)
 	struct feed_table *found = NULL;
 	bool left = false;
 
-	feed_lock_lane(f);
+	lock_lane(f);
 	for (struct feed_table *t = f->tables; t != NULL && found == NULL; t = t->next) {
 		if (is_loaded(t))
 			continue;
@@ -197,7 +198,7 @@ feed_next_load(struct feed *f, bool *done)
 	if (found != NULL)
 		found->loading_taken = true;
 	*done = !left && !f->initial_pending;
-	feed_unlock_lane(f);
+	unlock_lane(f);
 	return found;
 }
 
@@ -206,9 +207,9 @@ feed_carried(struct feed *f, struct feed_table *t)
 {
 	struct table *copy;
 
-	feed_lock_lane(f);
+	lock_lane(f);
 	copy = table_copy(t->carried);
-	feed_unlock_lane(f);
+	unlock_lane(f);
 	return copy;
 }
 
@@ -217,9 +218,9 @@ feed_state(struct feed *f, struct feed_table *t)
 {
 	enum table_state s;
 
-	feed_lock_lane(f);
+	lock_lane(f);
 	s = t->state;
-	feed_unlock_lane(f);
+	unlock_lane(f);
 	return s;
 }
 
@@ -275,7 +276,7 @@ chunk_register(struct feed *f, struct chunk *c, char **seen, struct logpos *seen
 {
 	enum rc rc = RC_OK;
 
-	feed_lock_lane(f);
+	lock_lane(f);
 	if (f->stopped || f->draining || c->table->state == TABLE_REMOVED)
 		rc = RC_AGAIN;
 	else if (c->table->state == TABLE_SCHEMA)
@@ -286,7 +287,7 @@ chunk_register(struct feed *f, struct chunk *c, char **seen, struct logpos *seen
 		*seen = xstrdup(f->position);
 		*seen_at = f->at;
 	}
-	feed_unlock_lane(f);
+	unlock_lane(f);
 	return rc;
 }
 
@@ -295,11 +296,11 @@ chunk_armed(void *arg)
 {
 	struct chunk_arm *arm = arg;
 
-	feed_lock_lane(arm->feed);
+	lock_lane(arm->feed);
 	arm->feed->armed++;
 	arm->armed = true;
 	enlist(arm->feed, arm->chunk);
-	feed_unlock_lane(arm->feed);
+	unlock_lane(arm->feed);
 }
 
 static void
@@ -402,25 +403,25 @@ chunk_ready(
 {
 	enum rc rc = RC_OK;
 
-	feed_lock_lane(f);
+	lock_lane(f);
 	disarm(f, arm);
 	if (c->state == CHUNK_OPEN) {
 		c->state = CHUNK_READY;
 		c->high = high;
 		rc = feed_boundary(f, e);
 	}
-	feed_unlock_lane(f);
+	unlock_lane(f);
 	return rc;
 }
 
 void
 chunk_cancel(struct feed *f, struct chunk *c, struct chunk_arm *arm)
 {
-	feed_lock_lane(f);
+	lock_lane(f);
 	disarm(f, arm);
 	if (c->state == CHUNK_OPEN || c->state == CHUNK_READY)
 		feed_cancel_chunk(f, c);
-	feed_unlock_lane(f);
+	unlock_lane(f);
 }
 
 enum rc
@@ -428,11 +429,11 @@ chunk_await(struct feed *f, struct chunk *c)
 {
 	enum rc rc;
 
-	feed_lock_lane(f);
+	lock_lane(f);
 	while (!f->stopped && !f->draining && (c->state == CHUNK_OPEN || c->state == CHUNK_READY))
-		feed_wait_lane(f);
+		wait_lane(f);
 	rc = c->state == CHUNK_PLACED ? RC_OK : RC_AGAIN;
-	feed_unlock_lane(f);
+	unlock_lane(f);
 	return rc;
 }
 
@@ -442,11 +443,11 @@ chunk_plan_complete(struct feed *f, struct feed_table *t, struct err *e)
 	enum rc rc;
 
 	(void)e;
-	feed_lock_lane(f);
+	lock_lane(f);
 	t->planned = true;
 	rc = settle_table(f, t);
 	ring_publish(f->ring);
-	feed_unlock_lane(f);
+	unlock_lane(f);
 	return rc;
 }
 
