@@ -80,7 +80,8 @@ struct event_commit {
 	struct logpos at;     /* end of the transaction */
 	uint64_t order;	      /* 52 bits: file number in 20, offset of its first event in 32 */
 	uint32_t incarnation; /* 11 bits; raised when the source is another one */
-	uint64_t time_us;     /* commit time at the source, microseconds since 1970 UTC */
+	uint64_t time_us;     /* commit time at the source, microseconds since 1970 UTC; of whole
+				 seconds: the latest it can have been */
 	uint64_t read_us;     /* when the reader had it, our clock */
 	const char *txid;     /* GTID or the like; "" if it has none */
 	const char *origin;   /* who wrote it first (two-way); "" */

@@ -327,6 +327,10 @@ show_errors(json_t *channels)
 		json_array_foreach(json_object_get(ch, "conflicts"), k, x) show_conflict(x);
 		json_array_foreach(json_object_get(ch, "errors"), k, x) printf(
 			"  %s  %s\n", say_time(json_object_get(x, "time")), json_text(x, "text"));
+		if (json_array_size(json_object_get(ch, "conflicts")) +
+				json_array_size(json_object_get(ch, "errors")) ==
+			0)
+			printf("  no conflict, no stop and no restart\n");
 	}
 }
 

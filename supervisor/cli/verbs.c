@@ -283,8 +283,10 @@ cli_reset(const struct cli *c)
 			"that it has carried stay. The next start begins from nothing.\n"
 			"Type the channel's name to go on: ",
 			c->arguments[0]);
-		if (fgets(line, sizeof line, stdin) == NULL)
+		if (fgets(line, sizeof line, stdin) == NULL) {
+			fputc('\n', stderr);
 			line[0] = '\0';
+		}
 		line[strcspn(line, "\n")] = '\0';
 		if (strcmp(line, c->arguments[0]) != 0) {
 			show_error("nothing was done", NULL);

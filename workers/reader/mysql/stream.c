@@ -55,6 +55,22 @@ struct stream {
 
 /* ---- positions ---- */
 
+/*
+ * MariaDB's log counts whole seconds: the commit was in that second and before
+ * it was read, as late as can be. Else an idle pair would seem late by half a
+ * second.
+ */
+static uint64_t
+commit_time(const struct stream *st)
+{
+	uint64_t from = (uint64_t)st->time * 1000000, until = from + 999999, now;
+
+	if (st->gtid.commit_us != 0)
+		return st->gtid.commit_us;
+	now = now_us() + st->s->env.stats[STAT_CLOCK_OFFSET];
+	return now < from ? from : now < until ? now : until;
+}
+
 static void
 fill_commit(struct stream *st, struct event_commit *c)
 {
@@ -63,8 +79,7 @@ fill_commit(struct stream *st, struct event_commit *c)
 	*c = (struct event_commit){
 		.at = position_at(st->at.file, st->at.offset),
 		.order = (st->begin.file & 0xfffff) << 32 | (st->begin.offset & 0xffffffff),
-		.time_us =
-			st->gtid.commit_us != 0 ? st->gtid.commit_us : (uint64_t)st->time * 1000000,
+		.time_us = commit_time(st),
 		.txid = st->txid,
 		.origin = "",
 		.applied = buf_text(&st->text),
