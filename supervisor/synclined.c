@@ -375,7 +375,7 @@ start_all(struct daemon *d, struct conf *conf, struct channel_confs *channels, s
 		return rc;
 	watch_signals(d);
 	start_watchdog(d);
-	log_info("synclined %s starts, %zu channels, workers in %s", SYNCLINE_VERSION,
+	log_info("synclined %s starts, channels: %zu, workers in %s", SYNCLINE_VERSION,
 		channels->count, d->gateway->libexec);
 	start_channels(d, channels);
 	return RC_OK;

@@ -257,7 +257,8 @@ show_status(json_t *ch, const struct cli *c)
 								    : ", not in the target yet");
 	printf("  %-14s %s\n", "guarantee", json_text(ch, "guarantee"));
 	show_restarts(json_object_get(ch, "restarts"));
-	printf("  %-14s %s\n", "position", json_text(ch, "position"));
+	if (json_text(ch, "position")[0] != '\0')
+		printf("  %-14s %s\n", "position", json_text(ch, "position"));
 	printf("  %-14s %.1f tx/s, %.2f MB/s, delay %s, ring %.0f%% full\n", "now",
 		json_number(m, "transactions_per_second"),
 		json_number(m, "bandwidth_mb_per_second"), say_delay(m),
