@@ -123,13 +123,18 @@ struct event_object {
 	struct event_ddl ddl; /* the source's own CREATE statement */
 };
 
-/* A table's own state within its channel; kept in the target beside its chunks. */
+/*
+ * A table's own state within its channel; kept in the target beside its chunks.
+ * QUARANTINED: its log cannot be followed, the target keeps what it has.
+ * RELOAD: what the target has goes, it is made anew and loads from the start.
+ */
 #define TABLE_STATE_LIST(X)           \
 	X(WAITING, "waiting")         \
 	X(SCHEMA, "schema")           \
 	X(LOADING, "loading")         \
 	X(STREAMING, "streaming")     \
 	X(QUARANTINED, "quarantined") \
+	X(RELOAD, "reload")           \
 	X(REMOVED, "removed")
 
 enum table_state {

@@ -157,8 +157,8 @@ struct sink_ops {
 		uint32_t count, bool keep, uint64_t *kept, struct err *e);
 	enum rc (*chunk_done)(struct sink_lane *l, const struct target *t,
 		const struct event_chunk *c, struct err *e);
-	/* The table's row of ours: state, inserted, and (not NULL) its schema as of now. STREAMING
-	 * removes its chunks. */
+	/* The table's row of ours: state, inserted, and (not NULL) its schema as of now. STREAMING,
+	 * REMOVED and RELOAD remove its chunks. */
 	enum rc (*table_state)(struct sink_lane *l, const char *source_db, const char *source_name,
 		enum table_state state, bool inserted, const struct buf *schema, struct err *e);
 
@@ -177,7 +177,8 @@ struct sink_ops {
 	/*
 	 * Initial schema. fresh_only (existing = "intercept"): an existing table is
 	 * CONFIG, unless the table's state row says that we made it. Records state
-	 * `schema` for tables; in no transaction of the caller's.
+	 * `schema` for tables; in no transaction of the caller's. A table in state
+	 * `reload` is emptied, or made anew where the channel makes schemas.
 	 */
 	enum rc (*object)(struct sink_lane *l, const struct event_object *o,
 		const struct table *table, bool intercept, struct err *e);

@@ -65,7 +65,7 @@ commit_time(const struct stream *st)
 {
 	uint64_t from = (uint64_t)st->time * 1000000, until = from + 999999, now;
 
-	if (st->gtid.commit_us != 0)
+	if (st->gtid.commit_us != 0 || st->time == 0)
 		return st->gtid.commit_us;
 	now = now_us() + st->s->env.stats[STAT_CLOCK_OFFSET];
 	return now < from ? from : now < until ? now : until;
@@ -214,7 +214,7 @@ feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *
 			rc = err_set(e, RC_DATA, "the log has rows of %s.%s without any column",
 				m->map->db, m->map->name);
 	}
-	return rc;
+	return rc == RC_DATA ? log_tables_quarantine(&st->tables, m->table, e) : rc;
 }
 
 static enum rc
@@ -393,7 +393,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 			.session = buf_text(&session),
 			.session_charset = ""};
 
-		rc = feed_ddl(st->feed, &ev, changes, n, e);
+		rc = feed_ddl(st->feed, &ev, changes, n);
 	}
 	for (uint32_t i = 0; i < n && rc == RC_OK; i++)
 		log_tables_follow(&st->tables, &changes[i]);

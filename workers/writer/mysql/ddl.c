@@ -434,9 +434,9 @@ use_innodb(struct buf *sql)
 	}
 }
 
-/* Whether our own table state says that we made this table. */
+/* The state that our own row says this table has; it is ours then. TABLE_STATE_COUNT: it is not. */
 static enum rc
-is_ours(struct mysql_lane *l, const struct event_object *o, bool *ours, struct err *e)
+our_state(struct mysql_lane *l, const struct event_object *o, enum table_state *out, struct err *e)
 {
 	char *state = NULL;
 	struct buf b;
@@ -450,7 +450,7 @@ is_ours(struct mysql_lane *l, const struct event_object *o, bool *ours, struct e
 	add_text(l, &b, o->name);
 	rc = client_value(&l->c, &state, e, "SELECT state FROM %s.table_state WHERE channel = %s",
 		l->sink->state, buf_text(&b));
-	*ours = state != NULL;
+	*out = state != NULL ? table_state_by_name(state) : TABLE_STATE_COUNT;
 	free(state);
 	buf_release(&b);
 	return rc;
@@ -487,16 +487,54 @@ exists(struct mysql_lane *l, const char *db, const char *name, bool *there, stru
 	return rc;
 }
 
+static bool
+makes_schema(const struct conf *c)
+{
+	for (size_t i = 0; i < conf_count(c, "initial"); i++)
+		if (strcmp(conf_list(c, "initial", i), "schema") == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A table that loads again: what it has goes. Where definitions are ours it is
+ * made anew, for the statements since may be missing in it; else it is emptied.
+ */
+static enum rc
+clear_table(struct mysql_lane *l, const char *db, const char *name, bool anew, bool *make,
+	struct err *e)
+{
+	struct buf b;
+	enum rc rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
+
+	buf_init(&b);
+	buf_puts(&b, anew ? "DROP TABLE " : "TRUNCATE TABLE ");
+	mysql_quote_table(&b, db, name);
+	busy(l, true);
+	if (rc == RC_OK)
+		rc = client_exec(&l->c, buf_text(&b), b.len, e);
+	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 1");
+	busy(l, false);
+	*make = anew;
+	buf_release(&b);
+	return rc;
+}
+
 static enum rc
 make_table(struct mysql_lane *l, const struct event_object *o, const char *db, const char *name,
 	bool intercept, bool *make, struct err *e)
 {
-	bool there = false, ours = false;
+	enum table_state state = TABLE_STATE_COUNT;
+	bool there = false, ours;
 	enum rc rc = exists(l, db, name, &there, e);
 
 	*make = !there;
 	if (rc == RC_OK)
-		rc = is_ours(l, o, &ours, e);
+		rc = our_state(l, o, &state, e);
+	ours = state != TABLE_STATE_COUNT;
+	if (rc == RC_OK && there && state == TABLE_RELOAD)
+		return clear_table(l, db, name, makes_schema(l->sink->env.conf), make, e);
 	if (rc == RC_OK && there && !ours && intercept) {
 		err_set(e, RC_CONFIG, "target table %s.%s exists already (source table %s.%s)", db,
 			name, o->db, o->name);
