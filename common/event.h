@@ -69,6 +69,8 @@ struct event_row {
 	uint32_t table;	   /* number of a SCHEMA sent before on the same ring */
 	struct row before; /* of UPDATE and DELETE; else ncols 0 */
 	struct row after;  /* of INSERT and UPDATE */
+	bool fk_off; /* neither checks nor cascades of foreign keys: so it was done at the source,
+			or what they did is in the log */
 };
 
 /*

@@ -376,7 +376,7 @@ pick_row(struct feed *f, const struct feed_table *t, const struct row *row, size
 {
 	struct row out = {.col = f->scratch + from, .ncols = t->carried->ncolumns};
 
-	if (row == NULL || row->ncols == 0)
+	if (row->ncols == 0)
 		return (struct row){0};
 	if (t->whole)
 		return *row;
@@ -450,29 +450,31 @@ cancel_cascaded(struct feed *f, const struct feed_table *t, enum event_kind op,
 }
 
 enum rc
-feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct row *before,
-	const struct row *after, struct err *e)
+feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct event_row *row,
+	struct err *e)
 {
+	const struct row *before = &row->before, *after = &row->after;
 	struct event ev = {.kind = op};
 	enum rc rc;
 
 	if (!feed_wants(f, t))
 		return RC_OK;
-	if ((before != NULL && before->ncols != 0 && before->ncols != t->full->ncolumns) ||
-		(after != NULL && after->ncols != 0 && after->ncols != t->full->ncolumns))
+	if ((before->ncols != 0 && before->ncols != t->full->ncolumns) ||
+		(after->ncols != 0 && after->ncols != t->full->ncolumns))
 		return err_set(e, RC_BUG, "a row of %s.%s has not the columns of its table",
 			t->full->db, t->full->name);
 	grow(&f->scratch, &f->scratch_cap, (size_t)t->carried->ncolumns * 2 + 1,
 		sizeof *f->scratch);
 	ev.row.before = pick_row(f, t, before, 0);
 	ev.row.after = pick_row(f, t, after, t->carried->ncolumns);
-	if (f->chunks != NULL)
+	if (f->chunks != NULL && !row->fk_off)
 		cancel_cascaded(f, t, op, before, after);
 	if (t->chunks_open != 0)
 		note_windows(f, t, op, &ev.row.before, &ev.row.after);
 	if ((rc = emit_begin(f)) != RC_OK || (rc = feed_emit_schema(f, t)) != RC_OK)
 		return rc;
 	ev.row.table = t->number;
+	ev.row.fk_off = row->fk_off;
 	return feed_emit(f, &ev);
 }
 

@@ -50,9 +50,10 @@ bool feed_wants(struct feed *f, struct feed_table *t);
  * and will have it). */
 bool feed_follows_new(const struct feed *f);
 
-/* A change; images have a value for each column of the table given to feed_table. */
-enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct row *before,
-	const struct row *after, struct err *e) MUSTCHECK;
+/* A change; images have a value for each column of the table given to feed_table. row->table is the
+ * feed's to say. */
+enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op,
+	const struct event_row *row, struct err *e) MUSTCHECK;
 
 /*
  * What the log says of this table cannot be understood: its rows end here, the

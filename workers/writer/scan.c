@@ -45,6 +45,7 @@ shape_of(const struct change *c, const struct target_slot *s)
 
 	shape = (shape ^ c->target->number) * 0x100000001b3u;
 	shape = (shape ^ (uint64_t)c->op) * 0x100000001b3u;
+	shape = (shape ^ (uint64_t)c->fk_off) * 0x100000001b3u;
 	presence(&c->before, &shape);
 	shape *= 31;
 	presence(&c->after, &shape);
@@ -81,6 +82,7 @@ add_change(struct work *w, const struct event *ev, struct target_slot *s)
 	c->target = &s->target;
 	c->before = ev->row.before;
 	c->after = ev->row.after;
+	c->fk_off = ev->row.fk_off;
 	grow(&w->changes, &w->changes_cap, (size_t)w->nchanges + 1, sizeof *w->changes);
 	w->changes[w->nchanges++] = c;
 	return c;

@@ -25,9 +25,9 @@ my @tables = (
     'customer (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, name VARCHAR(60) NOT NULL, note TEXT, n INT NOT NULL DEFAULT 0)',
     'seat (id INT PRIMARY KEY, code VARCHAR(20) NOT NULL, place INT NULL, UNIQUE KEY code (code), UNIQUE KEY place (place))',
     'orders (id INT AUTO_INCREMENT PRIMARY KEY, customer INT UNSIGNED, total DECIMAL(12,2), '
-        . 'FOREIGN KEY (customer) REFERENCES customer (id) ON DELETE CASCADE ON UPDATE CASCADE)',
+        . 'FOREIGN KEY (customer) REFERENCES SCHEMA.customer (id) ON DELETE CASCADE ON UPDATE CASCADE)',
     'item (orders INT NOT NULL, line INT NOT NULL, what VARCHAR(30), PRIMARY KEY (orders, line), '
-        . 'FOREIGN KEY (orders) REFERENCES orders (id) ON DELETE CASCADE)',
+        . 'FOREIGN KEY (orders) REFERENCES SCHEMA.orders (id) ON DELETE CASCADE)',
     'word (w VARCHAR(40) NOT NULL, lang CHAR(2) NOT NULL, hits INT NOT NULL, PRIMARY KEY (w, lang))',
     'events (at DATETIME(6), kind INT, what VARCHAR(40))',
     'account (id INT PRIMARY KEY, balance INT NOT NULL)',
@@ -46,7 +46,8 @@ sub limit {
 }
 
 sub definition {
-    my ($text) = @_;
+    my ($schema, $text) = @_;
+    $text =~ s/\bSCHEMA\b/$schema/g;
     $text =~ s/\b(DATETIME|TIMESTAMP|TIME)\(\d\)/$1/g if $without{fraction};
     $text =~ s/\bJSON\b/TEXT/g if $without{json};
     return $text;
@@ -55,7 +56,7 @@ sub definition {
 sub schema {
     my ($db, $schema) = @_;
     $schema ||= 'shop';
-    $db->sql("CREATE DATABASE $schema CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", map { "CREATE TABLE $schema." . definition($_) . ' ENGINE=InnoDB' } @tables);
+    $db->sql("CREATE DATABASE $schema CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", map { "CREATE TABLE $schema." . definition($schema, $_) . ' ENGINE=InnoDB' } @tables);
     $db->sql("INSERT INTO $schema.account VALUES " . join(',', map { "($_, 100)" } 1 .. $accounts),
         "INSERT INTO $schema.bank VALUES " . join(',', map { "($_, 100)" } 1 .. $accounts));
 }

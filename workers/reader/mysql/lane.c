@@ -377,7 +377,7 @@ mysql_lane_snapshot(struct source_lane *base, const struct snapshot_request *req
 	struct mysql_lane *l = (struct mysql_lane *)base;
 
 	*high = (struct logpos){0};
-	if (req->mode == SNAPSHOT_EXACT || !source_of(base)->use_gtid)
+	if (req->mode == SNAPSHOT_EXACT || !source_of(base)->gtid_snapshots)
 		return snapshot_under_lock(l, req, high, e);
 	return snapshot_that_sees(l, req, high, e);
 }

@@ -25,7 +25,8 @@ struct mysql_source {
 	struct client main; /* catalog, positions: the opening thread's, then the log thread's */
 	struct client log;  /* the dump */
 	pthread_mutex_t log_lock; /* of log's life, for wake */
-	bool use_gtid;
+	bool use_gtid;		  /* the log is asked for by GTIDs */
+	bool gtid_snapshots;	  /* what has a GTID that is executed is visible */
 	atomic_bool woken;
 };
 

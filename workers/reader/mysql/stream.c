@@ -193,7 +193,8 @@ feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *
 {
 	static const enum event_kind kinds[] = {EVENT_INSERT, EVENT_UPDATE, EVENT_DELETE};
 	const struct table *schema = log_table_schema(m->table);
-	struct row before = {0}, after = {0};
+	struct event_row row = {
+		.fk_off = (r->flags & (ROWS_NO_FOREIGN_KEY_CHECKS | ROWS_SQL_FOREIGN_KEY)) != 0};
 	struct cursor c;
 	enum rc rc = RC_OK;
 
@@ -203,13 +204,11 @@ feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *
 
 		arena_reset(&st->arena);
 		if (r->kind != ROWS_WRITE)
-			rc = binlog_row(m->map, schema, r->before, &c, &st->arena, &before, e);
+			rc = binlog_row(m->map, schema, r->before, &c, &st->arena, &row.before, e);
 		if (rc == RC_OK && r->kind != ROWS_DELETE)
-			rc = binlog_row(m->map, schema, r->after, &c, &st->arena, &after, e);
+			rc = binlog_row(m->map, schema, r->after, &c, &st->arena, &row.after, e);
 		if (rc == RC_OK)
-			rc = feed_row(st->feed, log_table_feed(m->table), kinds[r->kind],
-				r->kind != ROWS_WRITE ? &before : NULL,
-				r->kind != ROWS_DELETE ? &after : NULL, e);
+			rc = feed_row(st->feed, log_table_feed(m->table), kinds[r->kind], &row, e);
 		if (rc == RC_OK && c.p == at) /* images without columns would never end */
 			rc = err_set(e, RC_DATA, "the log has rows of %s.%s without any column",
 				m->map->db, m->map->name);

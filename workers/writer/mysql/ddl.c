@@ -107,7 +107,10 @@ enter_session(struct mysql_lane *l, const struct event_ddl *ev, struct err *e)
 		rc = client_run(&l->c, e, "SET NAMES %s", ev->session_charset);
 	/* Foreign keys between tables that do not exist yet, or not any more in this order, are the
 	 * source's business. */
-	return rc == RC_OK ? client_run(&l->c, e, "SET SESSION foreign_key_checks = 0") : rc;
+	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
+	l->fk_off = true;
+	return rc;
 }
 
 static enum rc
@@ -118,6 +121,7 @@ leave_session(struct mysql_lane *l, struct err *e)
 		"= 1, NAMES binary",
 		SINK_SQL_MODE);
 
+	l->fk_off = false;
 	statements_drop(l);
 	return rc;
 }

@@ -61,6 +61,8 @@ sink_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, str
 	enum rc rc;
 
 	*matched = 0;
+	if ((rc = lane_fk(l, b->changes[0]->fk_off, e)) != RC_OK)
+		return rc;
 	rc = run_all(l, form_of(b->op), b->changes, b->count, matched, &warnings, e);
 	if (rc == RC_OK && warnings != 0)
 		return err_set(e, RC_DATA, "target warns of row changes in %s.%s", b->target->db,
@@ -297,41 +299,28 @@ sink_row(struct sink_lane *base, const struct change *c, enum row_mode mode, boo
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	struct change insert;
-	enum rc rc = RC_OK;
+	enum rc rc = lane_fk(l, !fk_checks || c->fk_off, e);
 
-	if (!fk_checks)
-		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
-	if (rc == RC_OK)
-		switch (mode) {
-		case ROW_STRICT:
-			rc = run_one(l, form_of(c->op), c, out, e);
-			break;
-		case ROW_OVERWRITE:
-			if (c->op == EVENT_DELETE)
-				rc = run_one(l, FORM_DELETE, c, out, e);
-			else
-				rc = overwrite(l, c, out, e);
-			if (rc == RC_OK && out->kind == OUTCOME_MISSING)
-				out->kind = OUTCOME_DONE;
-			break;
-		case ROW_UPSERT:
-		default:
-			insert = *c;
-			insert.op = EVENT_INSERT;
-			insert.shape ^= 0x5bd1e995u;
-			rc = run_one(l, FORM_INSERT, &insert, out, e);
-			break;
-		}
-	if (!fk_checks && (rc == RC_OK || e->code != 0)) {
-		struct err ignored;
-		enum rc back = client_run(&l->c, &ignored, "SET SESSION foreign_key_checks = 1");
-
-		if (rc == RC_OK && back != RC_OK) {
-			*e = ignored;
-			rc = back;
-		}
+	if (rc != RC_OK)
+		return rc;
+	switch (mode) {
+	case ROW_STRICT:
+		return run_one(l, form_of(c->op), c, out, e);
+	case ROW_OVERWRITE:
+		if (c->op == EVENT_DELETE)
+			rc = run_one(l, FORM_DELETE, c, out, e);
+		else
+			rc = overwrite(l, c, out, e);
+		if (rc == RC_OK && out->kind == OUTCOME_MISSING)
+			out->kind = OUTCOME_DONE;
+		return rc;
+	case ROW_UPSERT:
+	default:
+		insert = *c;
+		insert.op = EVENT_INSERT;
+		insert.shape ^= 0x5bd1e995u;
+		return run_one(l, FORM_INSERT, &insert, out, e);
 	}
-	return rc;
 }
 
 /* ---- loads ---- */
@@ -342,19 +331,11 @@ sink_load(struct sink_lane *base, struct target *t, struct change *const *rows, 
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	uint64_t found = 0, warnings = 0;
-	enum rc rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0"), back;
-	struct err ignored;
+	enum rc rc = lane_fk(l, true, e);
 
 	if (rc == RC_OK)
 		rc = run_all(l, keep ? FORM_INSERT_IGNORE : FORM_INSERT,
 			(const struct change *const *)rows, count, &found, &warnings, e);
-	if (rc == RC_OK || e->code != 0) {
-		back = client_run(&l->c, &ignored, "SET SESSION foreign_key_checks = 1");
-		if (rc == RC_OK && back != RC_OK) {
-			*e = ignored;
-			rc = back;
-		}
-	}
 	if (rc != RC_OK)
 		return err_context(e, "loading %s.%s", t->db, t->name), rc;
 	*kept = count - found;

@@ -54,6 +54,7 @@ struct mysql_lane {
 	struct arena arena; /* bindings of one execution */
 	bool bulk;	    /* the server takes array bindings */
 	bool in_txn;
+	bool fk_off; /* the session's foreign_key_checks are */
 };
 
 /* Names are binary bytes at the target, whatever its default character set. */
@@ -73,6 +74,8 @@ enum rc lane_move_checkpoint(
 	struct mysql_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
 /* As client_run, with deadlocks marked as SINK_DEADLOCK. */
 enum rc lane_failed(struct mysql_lane *l, MYSQL_STMT *st, struct err *e, const char *what);
+/* Foreign keys' checks and cascades as a change wants them. */
+enum rc lane_fk(struct mysql_lane *l, bool off, struct err *e) MUSTCHECK;
 enum rc lane_exec(struct mysql_lane *l, const struct buf *sql, struct err *e) MUSTCHECK;
 
 /* The prepared statement for changes of one shape; rows: how many are waiting. */

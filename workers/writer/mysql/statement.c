@@ -37,6 +37,16 @@ add_value(struct buf *b, const struct column *s, const struct column *t)
 		buf_puts(b, "?");
 }
 
+/* A cast of seconds with their fraction; servers before 5.6 know no fraction. */
+static void
+add_cast(struct buf *b, const char *type, uint32_t fraction)
+{
+	if (fraction == 0)
+		buf_printf(b, "CAST(? AS %s)", type);
+	else
+		buf_printf(b, "CAST(? AS %s(%u))", type, fraction);
+}
+
 /* A parameter that is compared with a key column, so that the index can be used and equality is the
  * column's own. */
 static void
@@ -53,10 +63,10 @@ add_key_value(struct buf *b, const struct column *s, const struct column *t)
 		break;
 	case TYPE_DATETIME:
 	case TYPE_TIMESTAMP:
-		buf_printf(b, "CAST(? AS DATETIME(%u))", t->scale);
+		add_cast(b, "DATETIME", t->scale);
 		break;
 	case TYPE_TIME:
-		buf_printf(b, "CAST(? AS TIME(%u))", t->scale);
+		add_cast(b, "TIME", t->scale);
 		break;
 	case TYPE_DATE:
 		buf_puts(b, "CAST(? AS DATE)");
