@@ -85,6 +85,14 @@ struct checkpoint {
 	const char *source_id; /* set with START */
 };
 
+/* A table's row of ours, as table_state writes it. */
+struct table_record {
+	const char *source_db, *source_name;
+	enum table_state state;
+	bool inserted;
+	struct buf schema;
+};
+
 /* What single-row execution found. */
 enum outcome_kind {
 	OUTCOME_DONE,
@@ -168,11 +176,14 @@ struct sink_ops {
 
 	/*
 	 * A DDL statement (already mapped names are the engine's work, by routes),
-	 * by the note protocol: note committed, statement run, position moved and
-	 * note cleared. Also finishes a DDL whose note a crash left behind: the
-	 * same call again decides by the note. *skipped says why it was not run, else NULL.
+	 * by the note protocol: note committed, statement run; then in one
+	 * transaction position moved, note cleared, and `records` written: what the
+	 * statement makes of our tables' rows. Also finishes a DDL whose note a crash
+	 * left behind: the same call again decides by the note. *skipped says why it
+	 * was not run, else NULL.
 	 */
-	enum rc (*ddl)(struct sink_lane *l, const struct event_ddl *d, const struct checkpoint *c,
+	enum rc (*ddl)(struct sink_lane *l, const struct event_ddl *d,
+		const struct table_record *records, uint32_t nrecords, const struct checkpoint *c,
 		char **skipped, struct err *e);
 	/*
 	 * Initial schema. fresh_only (existing = "intercept"): an existing table is

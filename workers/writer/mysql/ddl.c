@@ -4,7 +4,8 @@
  * DDL commits by itself here, so the position cannot move in the same
  * transaction. A note bridges the gap: (1) the note - position, statement,
  * a hash of what the touched objects look like before - is committed; (2) the
- * statement runs; (3) one transaction moves the position and clears the note.
+ * statement runs; (3) one transaction moves the position, writes what our
+ * tables say of the objects now, and clears the note.
  *
  * Found again after a crash, with the note of this very position:
  *
@@ -239,6 +240,16 @@ hash_objects(struct mysql_lane *l, const struct ddl *d, uint64_t *hash, struct e
 
 /* ---- the note ---- */
 
+/* A statement and what is written with it. */
+struct step {
+	const struct event_ddl *ev;
+	const struct ddl *d;
+	const struct buf *sql; /* as it runs at the target */
+	const struct table_record *records;
+	uint32_t nrecords;
+	const struct checkpoint *at;
+};
+
 struct note {
 	bool found;
 	uint64_t before;
@@ -299,7 +310,7 @@ write_note(struct mysql_lane *l, const struct event_ddl *ev, const struct checkp
 }
 
 static enum rc
-finish(struct mysql_lane *l, const struct checkpoint *c, struct err *e)
+finish(struct mysql_lane *l, const struct step *s, struct err *e)
 {
 	struct buf b;
 	enum rc rc = client_run(&l->c, e, "START TRANSACTION");
@@ -309,8 +320,12 @@ finish(struct mysql_lane *l, const struct checkpoint *c, struct err *e)
 	add_text(l, &b, l->sink->env.channel);
 	if (rc == RC_OK)
 		rc = client_exec(&l->c, buf_text(&b), b.len, e);
+	for (uint32_t i = 0; i < s->nrecords && rc == RC_OK; i++)
+		rc = l->sink->base.ops->table_state(&l->base, s->records[i].source_db,
+			s->records[i].source_name, s->records[i].state, s->records[i].inserted,
+			&s->records[i].schema, e);
 	if (rc == RC_OK)
-		rc = lane_move_checkpoint(l, c, e);
+		rc = lane_move_checkpoint(l, s->at, e);
 	if (rc == RC_OK)
 		rc = client_run(&l->c, e, "COMMIT");
 	buf_release(&b);
@@ -326,46 +341,46 @@ is_harmless(const struct ddl *d, const struct err *e)
 }
 
 static enum rc
-run_noted(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
-	const struct buf *sql, const struct checkpoint *c, char **skipped, struct err *e)
+run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err *e)
 {
 	struct note note;
 	uint64_t now;
-	enum rc rc = read_note(l, c, &note, e);
+	enum rc rc = read_note(l, s->at, &note, e);
 
 	if (rc == RC_OK)
-		rc = hash_objects(l, d, &now, e);
+		rc = hash_objects(l, s->d, &now, e);
 	if (rc != RC_OK)
 		return rc;
 	if (note.found && note.before != now) {
-		log_info("a DDL statement had run before the crash; position=%s", c->applied);
-		return finish(l, c, e);
+		log_info("a DDL statement had run before the crash; position=%s", s->at->applied);
+		return finish(l, s, e);
 	}
-	if (!note.found && (rc = write_note(l, ev, c, now, e)) != RC_OK)
+	if (!note.found && (rc = write_note(l, s->ev, s->at, now, e)) != RC_OK)
 		return rc;
-	rc = run_statement(l, ev, d, sql, e);
-	if (rc == RC_DATA && is_harmless(d, e)) {
+	rc = run_statement(l, s->ev, s->d, s->sql, e);
+	if (rc == RC_DATA && is_harmless(s->d, e)) {
 		*skipped = xasprintf("%s", e->text);
 		rc = RC_OK;
 	}
 	if (rc != RC_OK) {
 		err_context(e, "cannot run `%.200s` at the target (source position %s)",
-			buf_text(sql), c->applied);
+			buf_text(s->sql), s->at->applied);
 		if (rc != RC_RETRY)
 			err_remedy(e, "make the target's object what the source's was before the "
 				      "statement, then `syncline start`");
 		return rc;
 	}
-	return finish(l, c, e);
+	return finish(l, s, e);
 }
 
 enum rc
-sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkpoint *c,
-	char **skipped, struct err *e)
+sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_record *records,
+	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	struct ddl d;
 	struct buf sql;
+	struct step step = {ev, &d, &sql, records, nrecords, c};
 	enum rc rc;
 
 	*skipped = NULL;
@@ -373,20 +388,20 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkp
 	if (!ddl_class_carried(d.class)) {
 		*skipped = xasprintf("%s is not carried", ddl_class_name(d.class));
 		ddl_release(&d);
-		return finish(l, c, e);
+		return finish(l, &step, e);
 	}
 	buf_init(&sql);
 	switch (rewrite(l, &d, false, &sql)) {
 	case DDL_NOTHING:
 		*skipped = xstrdup("it concerns columns that the channel drops, and nothing else");
-		rc = finish(l, c, e);
+		rc = finish(l, &step, e);
 		break;
 	case DDL_CANNOT:
 		rc = cannot_rewrite(&d, e);
 		break;
 	case DDL_REWRITTEN:
 	default:
-		rc = run_noted(l, ev, &d, &sql, c, skipped, e);
+		rc = run_noted(l, &step, skipped, e);
 	}
 	buf_release(&sql);
 	ddl_release(&d);

@@ -96,8 +96,8 @@ enum rc sink_fetch(
 enum rc sink_load(struct sink_lane *l, struct target *t, struct change *const *rows, uint32_t count,
 	bool keep, uint64_t *kept, struct err *e) MUSTCHECK;
 
-enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct checkpoint *c,
-	char **skipped, struct err *e) MUSTCHECK;
+enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct table_record *records,
+	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e) MUSTCHECK;
 enum rc sink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
 	bool intercept, struct err *e) MUSTCHECK;
 
