@@ -4,6 +4,7 @@ package Syncline::Server;
 #
 #   my $db = Syncline::MariaDB->new(server_id => 2, options => ['--x=y'], version => '10.5');
 #   $db->sql('CREATE DATABASE shop', ...);        run statements
+#   (session => 'SET ...' runs in each connection)
 #   my $rows = $db->rows('SELECT 1, 2');          [[1, 2]]
 #   my $one = $db->one('SELECT COUNT(*) ...');    first column of the first row
 #   $db->port, $db->socket, $db->dir, $db->dbh    (a new connection as root)
@@ -49,6 +50,7 @@ sub new {
         server_id => $o{server_id} || 1 + int(rand(1_000_000)) + 2,
         options => $o{options} || [],
         version => $o{version},
+        session => $o{session},
         owner => $$,
     }, $class;
     # Of its own: a server that starts deletes what others have in theirs.
@@ -141,8 +143,10 @@ sub tail {
 sub dbh {
     my ($self, %o) = @_;
     my $socket = $self->socket;
-    return DBI->connect("DBI:MariaDB:;mariadb_socket=$socket", 'root', '',
+    my $dbh = DBI->connect("DBI:MariaDB:;mariadb_socket=$socket", 'root', '',
         {RaiseError => 1, PrintError => 0, AutoCommit => 1, mariadb_auto_reconnect => 0, %o});
+    $dbh->do($self->{session}) if $self->{session};
+    return $dbh;
 }
 
 # The connection of this process; after a fork, or a restart, a new one.
