@@ -299,6 +299,53 @@ take_old_datetime(struct cursor *c, struct arena *a, struct value *v)
 		(unsigned)(time % 100), 0, 0);
 }
 
+/*
+ * Fractions as MariaDB stores them under mysql56_temporal_format=OFF: the log
+ * has the types of before, and how many digits only the column tells.
+ */
+static const uint64_t tenths[] = {1000000, 100000, 10000, 1000, 100, 10, 1};
+
+static void
+take_fraction_timestamp(struct cursor *c, unsigned digits, struct arena *a, struct value *v)
+{
+	uint32_t seconds = (uint32_t)take_be(c, 4);
+	uint64_t fraction = take_be(c, (digits + 1) / 2);
+
+	set_timestamp(a, v, seconds, (uint32_t)(fraction * tenths[digits]), digits);
+}
+
+static void
+take_fraction_datetime(struct cursor *c, unsigned digits, struct arena *a, struct value *v)
+{
+	static const unsigned bytes[] = {5, 6, 6, 7, 7, 7, 8};
+	uint64_t n = take_be(c, bytes[digits]) * tenths[digits], s = n / 1000000;
+	uint64_t days = s / 86400, months = days / 32;
+
+	set_datetime(a, v, (unsigned)(months / 13), (unsigned)(months % 13), (unsigned)(days % 32),
+		(unsigned)(s / 3600 % 24), (unsigned)(s / 60 % 60), (unsigned)(s % 60),
+		(uint32_t)(n % 1000000), digits);
+}
+
+/* Counted from the least time there is. */
+static void
+take_fraction_time(struct cursor *c, unsigned digits, struct arena *a, struct value *v)
+{
+	static const unsigned bytes[] = {3, 4, 4, 5, 5, 5, 6};
+	const uint64_t zero = (838 * 3600 + 59 * 60 + 60) * 1000000ULL;
+	uint64_t n = take_be(c, bytes[digits]) * tenths[digits], u = n < zero ? zero - n : n - zero;
+	uint64_t s = u / 1000000;
+
+	set_time(a, v, n < zero, (unsigned)(s / 3600), (unsigned)(s / 60 % 60), (unsigned)(s % 60),
+		(uint32_t)(u % 1000000), digits);
+}
+
+/* The digits of such a column; 0: it has none, and is stored as ever. */
+static unsigned
+old_digits(const struct column *col)
+{
+	return col->scale <= 6 ? col->scale : 0;
+}
+
 /* ---- strings ---- */
 
 static void
@@ -407,13 +454,22 @@ take_value(struct cursor *c, const struct binlog_column *bc, const struct column
 		take_date(c, a, v);
 		break;
 	case T_TIME:
-		take_old_time(c, a, v);
+		if (old_digits(col) != 0)
+			take_fraction_time(c, old_digits(col), a, v);
+		else
+			take_old_time(c, a, v);
 		break;
 	case T_DATETIME:
-		take_old_datetime(c, a, v);
+		if (old_digits(col) != 0)
+			take_fraction_datetime(c, old_digits(col), a, v);
+		else
+			take_old_datetime(c, a, v);
 		break;
 	case T_TIMESTAMP:
-		set_timestamp(a, v, (uint32_t)take_le(c, 4), 0, 0);
+		if (old_digits(col) != 0)
+			take_fraction_timestamp(c, old_digits(col), a, v);
+		else
+			set_timestamp(a, v, (uint32_t)take_le(c, 4), 0, 0);
 		break;
 	case T_TIMESTAMP2: {
 		uint32_t seconds = (uint32_t)take_be(c, 4);
