@@ -118,6 +118,7 @@ leave_session(struct mysql_lane *l, struct err *e)
 		"= 1, NAMES binary",
 		SINK_SQL_MODE);
 
+	l->lenient = false;
 	statements_drop(l);
 	return rc;
 }
