@@ -58,6 +58,20 @@ type_of(const char *data_type, const char *charset)
 	return TYPE_BINARY;
 }
 
+uint32_t
+mysql_shown_bytes(const struct column *c)
+{
+	static const struct {
+		const char *native;
+		uint32_t bytes;
+	} shown[] = {{"inet4", 4}, {"inet6", 16}, {"uuid", 16}, {"uuid /* old */", 16}};
+
+	for (size_t i = 0; c->type == TYPE_BINARY && i < COUNT_OF(shown); i++)
+		if (strcasecmp(shown[i].native, c->native) == 0)
+			return shown[i].bytes;
+	return 0;
+}
+
 void
 table_list_release(struct table_list *l)
 {

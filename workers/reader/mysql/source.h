@@ -67,7 +67,7 @@ void mysql_lane_end(struct source_lane *l);
 enum rc mysql_check_source(
 	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 
-/* What the reader's connections run under; nothing is refused on reading. */
-#define SOURCE_SQL_MODE ""
+/* What the reader's connections run under: no value of a table is refused, as a bound either. */
+#define SOURCE_SQL_MODE "ALLOW_INVALID_DATES"
 
 #endif

@@ -218,6 +218,14 @@ copy_indexes(struct table *to, const struct table *from)
 	}
 }
 
+/* Columns that a server adds for itself and no catalog shows: those of long unique keys (MariaDB)
+ * and of keys over expressions (MySQL). */
+static bool
+is_hidden(const char *name)
+{
+	return strncmp(name, "DB_ROW_HASH_", 12) == 0 || strncmp(name, "!hidden!", 8) == 0;
+}
+
 /* What the log alone says of a column: enough to carry its bytes. */
 static void
 add_log_column(struct table *t, const struct binlog_table *m, uint32_t i)
@@ -226,6 +234,7 @@ add_log_column(struct table *t, const struct binlog_table *m, uint32_t i)
 
 	c->native = xstrdup("");
 	c->nullable = true;
+	c->generated = is_hidden(m->names[i]);
 	c->is_unsigned = m->is_unsigned != NULL && m->is_unsigned[i];
 	if (c->type == TYPE_DECIMAL) {
 		c->precision = m->columns[i].meta >> 8;

@@ -123,6 +123,7 @@ leave_session(struct mysql_lane *l, struct err *e)
 		SINK_SQL_MODE);
 
 	l->fk_off = false;
+	l->lenient = false;
 	statements_drop(l);
 	return rc;
 }

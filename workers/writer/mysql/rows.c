@@ -29,6 +29,42 @@ one_by_one(const struct mysql_lane *l, enum form form, const struct target *t)
 	return t->key == NULL && form != FORM_INSERT && form != FORM_INSERT_IGNORE;
 }
 
+/*
+ * An ENUM's error value, 0, is what a source without strict mode made of a
+ * wrong label. It can only be written without strict mode, with a warning each.
+ */
+static uint32_t
+error_values(const struct change *c, enum form form)
+{
+	const struct table *source = c->target->source;
+	uint32_t n = 0;
+
+	if (form == FORM_DELETE)
+		return 0;
+	for (uint32_t i = 0; i < source->ncolumns; i++) {
+		const struct value *v = &c->after.col[i];
+		uint32_t to = c->target->map[i];
+
+		if (source->columns[i].type == TYPE_ENUM && v->kind == VALUE_BYTES &&
+			to != UINT32_MAX && c->target->table->columns[to].type == TYPE_ENUM)
+			n += value_i64(v) == 0;
+	}
+	return n;
+}
+
+static enum rc
+be_lenient(struct mysql_lane *l, bool lenient, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	if (l->lenient != lenient)
+		rc = client_run(&l->c, e, "SET SESSION sql_mode = '%s'",
+			lenient ? SINK_LENIENT_MODE : SINK_SQL_MODE);
+	if (rc == RC_OK)
+		l->lenient = lenient;
+	return rc;
+}
+
 static enum rc
 run_all(struct mysql_lane *l, enum form form, const struct change *const *changes, uint32_t count,
 	uint64_t *found, uint64_t *warnings, struct err *e)
@@ -36,7 +72,7 @@ run_all(struct mysql_lane *l, enum form form, const struct change *const *change
 	uint32_t at = 0;
 
 	while (at < count) {
-		uint32_t left = count - at, n;
+		uint32_t left = count - at, n, expected = 0, warned;
 		struct statement *s;
 		enum rc rc = statement_get(l, form, changes[at], left, &s, e);
 
@@ -45,9 +81,13 @@ run_all(struct mysql_lane *l, enum form form, const struct change *const *change
 		n = s->rows;
 		if (l->bulk && !one_by_one(l, form, changes[at]->target))
 			n = left < BULK_ROWS ? left : BULK_ROWS;
-		if ((rc = statement_run(l, s, changes + at, n, found, e)) != RC_OK)
+		for (uint32_t i = 0; i < n; i++)
+			expected += error_values(changes[at + i], form);
+		if ((rc = be_lenient(l, expected != 0, e)) != RC_OK ||
+			(rc = statement_run(l, s, changes + at, n, found, e)) != RC_OK)
 			return rc;
-		*warnings += mysql_warning_count(l->c.my);
+		warned = mysql_warning_count(l->c.my);
+		*warnings += warned > expected ? warned - expected : 0;
 		at += n;
 	}
 	return RC_OK;

@@ -54,12 +54,13 @@ struct mysql_lane {
 	struct arena arena; /* bindings of one execution */
 	bool bulk;	    /* the server takes array bindings */
 	bool in_txn;
-	bool fk_off; /* the session's foreign_key_checks are */
+	bool fk_off;  /* the session's foreign_key_checks are */
+	bool lenient; /* the session is in SINK_LENIENT_MODE */
 };
 
 /* Names are binary bytes at the target, whatever its default character set. */
-#define SINK_SQL_MODE \
-	"STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION"
+#define SINK_LENIENT_MODE "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION"
+#define SINK_SQL_MODE "STRICT_ALL_TABLES," SINK_LENIENT_MODE
 
 enum rc sink_lane_open(
 	struct sink *s, unsigned number, struct sink_lane **out, struct err *e) MUSTCHECK;
