@@ -11,12 +11,27 @@ use lib "$FindBin::Bin/lib", "$FindBin::Bin/../t/lib";
 use Bench;
 use Load;
 use CatchUp;
+use Idle;
+use Latency;
+use Memory;
 
 my @list = (
     ['load', \&Load::load],
     ['load-wide', \&Load::wide],
     ['catch-up', \&CatchUp::catch_up],
+    ['latency', \&Latency::latency],
+    ['ring', \&ring],
+    ['large-transaction', \&Memory::large],
+    ['idle-channels', \&Idle::idle],
 );
+
+# A program of its own, for it needs two processes and no server.
+sub ring {
+    my $build = $ENV{SYNCLINE_BUILD} || "$FindBin::Bin/../build";
+    open my $lines, '-|', "$build/bench/ring_bench" or die "ring_bench: $!";
+    while (<$lines>) { chomp; adopt($_) }
+    close $lines or die "ring_bench failed\n";
+}
 
 my $only = $ENV{ONLY} || '';
 if ($only eq 'list') {

@@ -52,12 +52,11 @@ sub note { print STDERR "# @_\n" }
 
 sub short { my ($n) = @_; return !defined $n ? '-' : $n >= 100 ? sprintf('%.0f', $n) : $n >= 10 ? sprintf('%.1f', $n) : sprintf('%.2f', $n) }
 
-# One line. goal: ">=1.3" is held against the ratio, "<10" and "<=5" against our own figure.
+# One line. goal: ">=1.3" is held against the ratio, "<10" and "<=5" against our own figure; none: "-".
 sub figure {
     my ($name, %f) = @_;
-    my ($op, $bound) = $f{goal} =~ /^(>=|<=|<)([\d.]+)$/ or die "goal of $name: $f{goal}";
-    my $value = $op eq '>=' ? $f{ratio} : $f{ours};
-    my $ok = $op eq '>=' ? $value >= $bound : $op eq '<=' ? $value <= $bound : $value < $bound;
+    my ($op, $bound) = $f{goal} =~ /^(>=|<=|<)([\d.]+)$|^-$/ or die "goal of $name: $f{goal}";
+    my $ok = !$op || ($op eq '>=' ? $f{ratio} >= $bound : $op eq '<=' ? $f{ours} <= $bound : $f{ours} < $bound);
     my @line = ($name, short($f{ours}), short($f{peer}), $f{unit}, short($f{ratio}), $f{goal}, $ok ? 'ok' : 'short', $f{beside} // '');
     push @figures, \@line;
     printf "bench %s ours=%s peer=%s unit=%s ratio=%s goal=%s %s\n", @line[0 .. 6];
