@@ -54,7 +54,7 @@ FUZZ_SRC  := $(wildcard t/fuzz/*.c)
 TESTS     := $(UNIT_SRC:%.c=$(B)/%)
 TOOLS     := $(SIM_SRC:%.c=$(B)/%) $(TOOL_SRC:%.c=$(B)/%) $(BENCH_SRC:%.c=$(B)/%)
 
-.PHONY: all help deps tests run-tests check check-versions check-asan check-tsan run-fuzz fuzz bench demo install format lint clean
+.PHONY: all help deps tests run-tests check check-versions check-asan check-tsan run-fuzz fuzz bench bench-deps demo install format lint clean
 .SECONDARY:
 
 all: $(PROGRAMS)
@@ -93,7 +93,7 @@ $(B)/bench/%: $(B)/bench/%.o $(TEST_OBJ)
 #: make check-asan  unit tests, simulator and an end-to-end run under ASan and UBSan
 #: make check-tsan  the ring under TSan
 #: make fuzz        every fuzzer for FUZZ_SECONDS (60)
-#: make bench       figures beside those of others
+#: make bench       figures beside those of others; ONLY=list names them
 #: make demo        a shop database, synchronized before your eyes
 #: make lint        formatting and the rules of the house
 #: make format      what clang-format makes of it
@@ -148,9 +148,13 @@ run-fuzz: $(FUZZERS)
 fuzz: deps
 	$(MAKE) run-fuzz
 
-bench: deps
-	$(MAKE) $(BENCH_SRC:%.c=$(B)/%)
-	@for b in $(BENCH_SRC:%.c=$(B)/%); do $$b || exit 1; done
+# What stands beside us is not needed to build or to test. ONLY=NAME (or list), SCALE=0.1, RUNS=5.
+PEERS := mydumper
+bench-deps: deps
+	@$(MAKE) --no-print-directory deps PACKAGES="$(PEERS)"
+bench: bench-deps
+	$(MAKE) all $(BENCH_SRC:%.c=$(B)/%)
+	SYNCLINE_BUILD=$(abspath $(B)) perl bench/bench.pl
 
 demo: deps
 	$(MAKE) all

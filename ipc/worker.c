@@ -43,6 +43,7 @@ struct worker_private {
 	pthread_mutex_t lock;
 	struct outgoing *queue, **queue_end;
 	struct err failure;
+	uint64_t said_streaming; /* STAT_TABLES_STREAMING, as reported last */
 	bool failed;
 	struct buf position; /* the newest, to go with the next report */
 	bool started;
@@ -171,6 +172,7 @@ send_report(struct worker *w)
 	count_rings(w);
 	buf_init(&b);
 	buf_u32(&b, STAT_COUNT);
+	w->p->said_streaming = w->stats[STAT_TABLES_STREAMING];
 	for (int i = 0; i < STAT_COUNT; i++)
 		buf_u64(&b, atomic_load_explicit(&w->stats[i], memory_order_relaxed));
 	msg_send(&w->p->end, MSG_REPORT, &b);
@@ -183,6 +185,14 @@ send_report(struct worker *w)
 	buf_release(&position);
 	buf_release(&b);
 	set_interest(w->p);
+}
+
+/* The end of a load is said at once and not with the next report: somebody may be waiting for it.
+ */
+static bool
+is_news(const struct worker *w)
+{
+	return w->stats[STAT_TABLES_STREAMING] != w->p->said_streaming;
 }
 
 static void
@@ -264,7 +274,7 @@ on_tick(void *arg)
 
 	if (w->ops->tick != NULL && w->p->started)
 		w->ops->tick(w);
-	if (++w->p->ticks % REPORT_TICKS == 0)
+	if (++w->p->ticks % REPORT_TICKS == 0 || is_news(w))
 		send_report(w);
 }
 

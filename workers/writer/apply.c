@@ -7,7 +7,8 @@
 #include "common/log.h"
 #include "workers/writer/apply_private.h"
 
-/* The oldest group has stood still this long while others wait at the gate with their locks. */
+/* The oldest group waits this long for one statement while others are at the gate with their locks.
+ */
 #define STALL_US 200000u
 #define FREE_WORKS 256
 
@@ -67,6 +68,7 @@ work_new(struct apply *a, enum work_kind kind)
 		w = xcalloc(1, sizeof *w);
 		arena_init(&w->arena);
 	}
+	w->rows = &w->arena;
 	w->kind = kind;
 	return w;
 }
@@ -216,7 +218,6 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 	if (moved_turn)
 		a->turn++;
 	count_group(l, g);
-	a->moved_us = mono_us();
 	u = sched_committed(a->sched, g);
 	while (u != NULL) {
 		struct work *w = (struct work *)u;
@@ -274,6 +275,18 @@ wait_to_run_again(struct apply *a, struct group *g)
 
 enum gate { GATE_COMMIT, GATE_YIELD, GATE_END };
 
+/*
+ * Who cannot run again would end the worker: it gives way only when the oldest
+ * has been refused a lock before, so that somebody at the gate must hold it.
+ */
+static bool
+must_yield(const struct apply *a, const struct group *g)
+{
+	if (((const struct work *)g->first)->no_retry && sched_oldest(a->sched)->attempts < 2)
+		return false;
+	return sched_must_yield(a->sched, g);
+}
+
 static enum gate
 wait_at_gate(struct apply *a, struct group *g)
 {
@@ -282,9 +295,9 @@ wait_at_gate(struct apply *a, struct group *g)
 
 	pthread_mutex_lock(&a->lock);
 	mine = sched_executed(a->sched, g);
-	while (!mine && !apply_ending(a) && !sched_must_yield(a->sched, g)) {
+	while (!mine && !apply_ending(a) && !must_yield(a, g)) {
 		pthread_cond_wait(&a->gate_cond, &a->lock);
-		mine = !sched_must_yield(a->sched, g) && sched_my_turn(a->sched, g);
+		mine = !must_yield(a, g) && sched_my_turn(a->sched, g);
 	}
 	if (mine)
 		gate = GATE_COMMIT;
@@ -295,6 +308,12 @@ wait_at_gate(struct apply *a, struct group *g)
 }
 
 /* ---- lanes ---- */
+
+void
+lane_heard(struct apply_lane *l)
+{
+	atomic_store_explicit(&l->heard_us, mono_us(), memory_order_relaxed);
+}
 
 static enum rc
 rollback(struct apply_lane *l, struct err *e)
@@ -309,6 +328,7 @@ execute(struct apply_lane *l, struct group *g, bool *careful, struct err *e)
 	bool mismatch = false;
 	enum rc rc = RC_OK;
 
+	lane_heard(l);
 	if (execute_is_self_committing(g))
 		return RC_OK;
 	rc = ops->begin(l->sink, e);
@@ -372,15 +392,19 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 }
 
 static struct group *
-take_group(struct apply *a)
+take_group(struct apply_lane *l)
 {
+	struct apply *a = l->apply;
 	struct group *g = NULL;
 
 	pthread_mutex_lock(&a->lock);
 	while (!apply_ending(a) && (g = sched_take(a->sched)) == NULL)
 		pthread_cond_wait(&a->work_cond, &a->lock);
-	if (g != NULL)
+	if (g != NULL) {
+		lane_heard(l);
+		g->arg = l;
 		pthread_cond_broadcast(&a->room_cond);
+	}
 	pthread_mutex_unlock(&a->lock);
 	return g;
 }
@@ -394,7 +418,7 @@ run_lane(void *arg)
 	struct group *g;
 	enum rc rc = a->sink->ops->lane_open(a->sink, l->number, &l->sink, &e);
 
-	while (rc == RC_OK && (g = take_group(a)) != NULL)
+	while (rc == RC_OK && (g = take_group(l)) != NULL)
 		rc = run_group(l, g, &e);
 	if (rc != RC_OK && rc != RC_AGAIN)
 		apply_fail(a, &e);
@@ -485,6 +509,14 @@ apply_drain(struct apply *a)
 	pthread_mutex_unlock(&a->lock);
 }
 
+static bool
+is_stalled(const struct group *g)
+{
+	const struct apply_lane *l = g->arg;
+
+	return g->state == GROUP_RUNNING && mono_us() - l->heard_us > STALL_US;
+}
+
 void
 apply_tick(struct apply *a)
 {
@@ -492,9 +524,10 @@ apply_tick(struct apply *a)
 
 	pthread_mutex_lock(&a->lock);
 	oldest = sched_oldest(a->sched);
-	if (oldest != NULL && oldest->state == GROUP_RUNNING &&
-		mono_us() - a->moved_us > STALL_US && sched_stalled(a->sched) != 0)
+	if (oldest != NULL && is_stalled(oldest)) {
+		sched_stalled(a->sched);
 		pthread_cond_broadcast(&a->gate_cond);
+	}
 	set_stat(a, STAT_RING_FILL, ring_fill(a->ring));
 	pthread_mutex_unlock(&a->lock);
 }
@@ -511,6 +544,7 @@ join_all(struct apply *a)
 	for (uint32_t i = 0; i < a->nlanes; i++) {
 		pthread_join(a->lanes[i].thread, NULL);
 		arena_release(&a->lanes[i].arena);
+		arena_release(&a->lanes[i].rows);
 	}
 }
 

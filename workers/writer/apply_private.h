@@ -53,7 +53,9 @@ struct work {
 	struct unit unit; /* first: the scheduler's view */
 	enum work_kind kind;
 	struct arena arena;
-	struct change **changes; /* in the arena's lifetime; the array itself is malloc'ed */
+	struct arena *rows; /* where its changes are: `arena`, or the lane's `rows`, which gives
+			       them back part by part */
+	struct change **changes; /* the array itself is malloc'ed */
 	uint32_t nchanges;
 	size_t changes_cap;
 	struct token_list tokens;
@@ -84,8 +86,13 @@ struct apply_lane {
 	pthread_t thread;
 	struct sink_lane *sink;
 	struct arena arena;		    /* plans of batches */
+	struct arena rows;		    /* of a work that is run part by part */
+	_Atomic uint64_t heard_us;	    /* the server owes no answer, or owes it since then */
 	uint64_t inserts, updates, deletes; /* of the group that is being run */
 };
+
+/* A statement has been answered, or nothing is asked: no lock of another group holds this up. */
+void lane_heard(struct apply_lane *l);
 
 struct apply {
 	struct worker *worker;
@@ -105,7 +112,6 @@ struct apply {
 	uint32_t nlanes;
 	bool draining;
 	bool failed;
-	uint64_t moved_us; /* when the gate moved last */
 
 	/* the scan thread's */
 	struct target_slot **slots; /* by number */

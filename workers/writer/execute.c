@@ -66,6 +66,7 @@ run_batches(struct apply_lane *l, struct change *const *changes, uint32_t n, boo
 		uint64_t matched = 0;
 
 		rc = ops_of(l)->batch(l->sink, b, &matched, e);
+		lane_heard(l);
 		if (worth_a_look(rc) || (rc == RC_OK && !as_expected(b, matched))) {
 			*mismatch = true;
 			return RC_OK;
@@ -82,6 +83,7 @@ run_carefully(struct apply_lane *l, const struct work *w, struct err *e)
 
 	for (uint32_t i = 0; i < w->nchanges && rc == RC_OK; i++) {
 		rc = conflict_row(l, w, w->changes[i], e);
+		lane_heard(l);
 		count(l, w->changes[i]->op, 1);
 	}
 	return rc;
@@ -101,10 +103,10 @@ mark(struct apply_lane *l, const struct work *w, struct err *e)
 	return rc;
 }
 
-/* ---- a transaction larger than the window ---- */
+/* ---- works that give back what they have done while they run ---- */
 
 static void
-next_part(struct work *w)
+next_part(struct apply_lane *l, struct work *w)
 {
 	while (w->owned != NULL) {
 		struct owned *o = w->owned;
@@ -117,8 +119,11 @@ next_part(struct work *w)
 	w->nmarks = 0;
 	w->tokens.count = 0;
 	w->unit.bytes = 0;
-	arena_reset(&w->arena);
+	w->rows = &l->rows;
+	arena_reset(w->rows);
 }
+
+/* ---- a transaction larger than the window ---- */
 
 /* A part that does not go as a batch is run row by row behind a savepoint: it cannot be read again.
  */
@@ -157,7 +162,7 @@ run_large(struct apply_lane *l, struct work *w, struct err *e)
 		pthread_mutex_lock(&a->lock);
 		ring_release(a->ring, w->ring_end);
 		pthread_mutex_unlock(&a->lock);
-		next_part(w);
+		next_part(l, w);
 		if ((rc = scan_more(a, w, e)) != RC_OK)
 			return rc;
 	}
@@ -179,6 +184,7 @@ next_load_frame(struct apply_lane *l, struct work *w, struct frame_raw *raw, str
 		if (a->worker->stopping || a->failed || frame_stalled(&a->load_readers[ring]))
 			return RC_AGAIN;
 		ring_wait_data(a->worker->rings[1 + ring], WAIT_MS);
+		lane_heard(l);
 	}
 }
 
@@ -192,6 +198,7 @@ load_rows(struct apply_lane *l, struct work *w, uint32_t from, struct err *e)
 		return RC_OK;
 	rc = ops_of(l)->load(l->sink, &w->slot->target, w->changes + from, w->nchanges - from,
 		w->keep, &kept, e);
+	lane_heard(l);
 	w->rows_loaded += w->nchanges - from;
 	w->rows_kept += kept;
 	return rc;
@@ -201,7 +208,7 @@ load_rows(struct apply_lane *l, struct work *w, uint32_t from, struct err *e)
 static void
 give_back(struct apply_lane *l, struct work *w, uint32_t *done)
 {
-	next_part(w);
+	next_part(l, w);
 	*done = 0;
 	w->no_retry = true;
 	ring_release(l->apply->worker->rings[1 + w->event.chunk.ring], w->load_end);
@@ -250,6 +257,8 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 	enum rc rc = RC_OK;
 
 	w->rows_loaded = w->rows_kept = 0;
+	if (w->nchanges == 0)
+		next_part(l, w);
 	while (rc == RC_OK && !w->complete) {
 		rc = next_load_frame(l, w, &raw, e);
 		if (rc == RC_AGAIN && apply_ending(l->apply))

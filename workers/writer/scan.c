@@ -76,7 +76,7 @@ check_row(const struct event *ev, const struct target *t, struct err *e)
 static struct change *
 add_change(struct work *w, const struct event *ev, struct target_slot *s)
 {
-	struct change *c = arena_calloc(&w->arena, 1, sizeof *c);
+	struct change *c = arena_calloc(w->rows, 1, sizeof *c);
 
 	c->op = ev->kind;
 	c->target = &s->target;
@@ -100,7 +100,7 @@ mark_inserted(struct work *w, struct target_slot *s, const struct change *c)
 	if (c->op != EVENT_INSERT && (c->shape & SHAPE_KEY_MOVES) == 0)
 		return;
 	s->entry->inserted = true;
-	marks = arena_alloc(&w->arena, (w->nmarks + 1) * sizeof(struct target_slot *));
+	marks = arena_alloc(w->rows, (w->nmarks + 1) * sizeof(struct target_slot *));
 	if (w->nmarks != 0)
 		memcpy(marks, w->marks, w->nmarks * sizeof(struct target_slot *));
 	marks[w->nmarks++] = s;
@@ -116,8 +116,7 @@ add_tokens(struct work *w, struct change *c)
 	c->component = token_component(plan);
 	token_row(plan, c->op, &c->before, &c->after, &w->tokens);
 	c->ntokens = (uint32_t)(w->tokens.count - first);
-	c->tokens =
-		arena_dup(&w->arena, w->tokens.tokens + first, c->ntokens * sizeof(struct token));
+	c->tokens = arena_dup(w->rows, w->tokens.tokens + first, c->ntokens * sizeof(struct token));
 }
 
 /* Foreign keys became known in the midst of a transaction: what it has so far speaks of the old
@@ -148,7 +147,7 @@ take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct er
 	struct event ev;
 	enum rc rc;
 
-	if ((rc = frame_decode(raw->data, raw->len, &w->arena, &ev, e)) != RC_OK ||
+	if ((rc = frame_decode(raw->data, raw->len, w->rows, &ev, e)) != RC_OK ||
 		(rc = targets_get(a, ev.row.table, &s, e)) != RC_OK ||
 		(rc = targets_resolve(a, s, e)) != RC_OK ||
 		(rc = check_row(&ev, &s->target, e)) != RC_OK)
@@ -168,7 +167,7 @@ enum rc
 scan_load_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct err *e)
 {
 	struct event ev;
-	enum rc rc = frame_decode(raw->data, raw->len, &w->arena, &ev, e);
+	enum rc rc = frame_decode(raw->data, raw->len, w->rows, &ev, e);
 
 	(void)a;
 	if (rc != RC_OK)

@@ -3,6 +3,7 @@ package Syncline::Server;
 # A throwaway database server: the common part of MariaDB.pm and MySQL.pm.
 #
 #   my $db = Syncline::MariaDB->new(server_id => 2, options => ['--x=y'], version => '10.5');
+#   ... ->new(data => $dir)                       with a copy of a stopped server's data
 #   $db->sql('CREATE DATABASE shop', ...);        run statements
 #   (session => 'SET ...' runs in each connection)
 #   my $rows = $db->rows('SELECT 1, 2');          [[1, 2]]
@@ -55,7 +56,7 @@ sub new {
     }, $class;
     # Of its own: a server that starts deletes what others have in theirs.
     make_path("$dir/tmp");
-    $self->prepare;
+    $o{data} ? $self->copy_data($o{data}) : $self->prepare;
     $self->start;
     $self->users;
     return $self;
@@ -105,8 +106,14 @@ sub copy_template {
         $make->($tmp);
         rename $tmp, $template or remove_tree($tmp);
     }
-    system('cp', '-a', '--reflink=auto', $template, "$self->{dir}/data") == 0
-        or die "cannot copy $template";
+    $self->copy_data($template);
+}
+
+# Without a log, whose index names files where they were.
+sub copy_data {
+    my ($self, $from) = @_;
+    system('cp', '-a', '--reflink=auto', $from, "$self->{dir}/data") == 0 or die "cannot copy $from";
+    unlink glob "$self->{dir}/data/binlog.*";
 }
 
 sub start {

@@ -43,6 +43,7 @@ struct stream {
 	struct binlog_gtid gtid; /* of the transaction in hand */
 	bool has_gtid;
 	struct logpos begin; /* of its first event */
+	struct logpos end;   /* of the log, when reading began */
 	uint32_t time;
 	struct log_tables tables;
 	struct arena arena; /* one rows event */
@@ -132,6 +133,14 @@ begin_feeding(struct stream *st)
 	return rc;
 }
 
+/* Of a log that never rests: close behind its end, and behind where that was when we began. */
+static bool
+is_caught_up(const struct stream *st)
+{
+	return st->time + CAUGHT_UP_S >= (uint64_t)time(NULL) &&
+	       logpos_cmp(position_at(st->at.file, st->at.offset), st->end) >= 0;
+}
+
 /* The transaction is whole. */
 static enum rc
 end_transaction(struct stream *st, struct err *e)
@@ -147,10 +156,7 @@ end_transaction(struct stream *st, struct err *e)
 		fill_commit(st, &c);
 		st->feeding = false;
 		rc = feed_commit(st->feed, &c, e);
-		if (st->time + CAUGHT_UP_S >= (uint64_t)time(NULL))
-			set_stat(st, STAT_CAUGHT_UP, 1);
-		else
-			set_stat(st, STAT_CAUGHT_UP, 0);
+		set_stat(st, STAT_CAUGHT_UP, is_caught_up(st));
 	}
 	st->framing = OUTSIDE;
 	st->has_gtid = false;
@@ -817,11 +823,19 @@ stream_release(struct stream *st)
 }
 
 static enum rc
-open_log(struct mysql_source *s, struct err *e)
+open_log(struct stream *st, struct err *e)
 {
+	struct mysql_source *s = st->s;
+	struct mysql_position end;
 	struct client c;
-	enum rc rc = client_open(&c, s->env.conf, "source", SOURCE_SQL_MODE, e);
+	enum rc rc;
 
+	position_init(&end, s->main.server.mariadb);
+	rc = position_of_log_end(&s->main, &end, e);
+	st->end = position_at(end.file, end.offset);
+	position_release(&end);
+	if (rc == RC_OK)
+		rc = client_open(&c, s->env.conf, "source", SOURCE_SQL_MODE, e);
 	if (rc != RC_OK)
 		return rc;
 	pthread_mutex_lock(&s->log_lock);
@@ -857,7 +871,7 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 		feed_abandon(st.feed, NULL);
 	}
 	if (rc == RC_OK)
-		rc = open_log(s, e);
+		rc = open_log(&st, e);
 	if (rc == RC_OK) {
 		set_stat(&st, STAT_READ_LAG, UINT64_MAX);
 		measure(&st);
