@@ -21,6 +21,10 @@ ALL_CFLAGS  := -std=c11 -I. -DSYNCLINE_VERSION='"$(VERSION)"' -DSYNCLINE_LIBEXEC
 # What a program does not call is not in it; t/007 finds what none calls.
 ALL_LDFLAGS := -pthread -Wl,--gc-sections $(SAN) $(LDFLAGS)
 
+# FAILPOINTS=1, with a B of its own: what t/70x kill and hold up (common/failpoint.h).
+FAILPOINTS ?=
+ALL_CFLAGS += $(if $(FAILPOINTS),-DSYNCLINE_FAILPOINTS)
+
 # One short line a step; V=1 prints the commands.
 V   ?=
 say  = $(if $(V),,@printf '  %-5s %s\n' $(1) $@;)

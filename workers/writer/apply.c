@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/apply_private.h"
 
@@ -252,6 +253,7 @@ commit_group(struct apply_lane *l, struct group *g, struct err *e)
 		return rc;
 	worker_report_position(a->worker, c.applied != NULL ? c.applied : "", c.time_us);
 	finish_group(l, g, !object);
+	FAILPOINT(WRITER_RELEASED);
 	return RC_OK;
 }
 
@@ -313,6 +315,8 @@ execute(struct apply_lane *l, struct group *g, bool *careful, struct err *e)
 		return RC_OK;
 	rc = ops->begin(l->sink, e);
 	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_BEGIN, e);
+	if (rc == RC_OK)
 		rc = execute_group(l, g, *careful, &mismatch, e);
 	if (rc == RC_OK && mismatch) {
 		*careful = true;
@@ -344,6 +348,7 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 		enum rc rc = execute(l, g, &careful, e);
 
 		if (rc == RC_OK) {
+			FAILPOINT(WRITER_GATE);
 			switch (wait_at_gate(a, g)) {
 			case GATE_COMMIT:
 				rc = commit_group(l, g, e);
@@ -394,8 +399,12 @@ run_lane(void *arg)
 	struct group *g;
 	enum rc rc = a->sink->ops->lane_open(a->sink, l->number, &l->sink, &e);
 
-	while (rc == RC_OK && (g = take_group(a)) != NULL)
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_LANE, &e);
+	while (rc == RC_OK && (g = take_group(a)) != NULL) {
+		FAILPOINT(WRITER_TAKE);
 		rc = run_group(l, g, &e);
+	}
 	if (rc != RC_OK && rc != RC_AGAIN)
 		apply_fail(a, &e);
 	if (l->sink != NULL)

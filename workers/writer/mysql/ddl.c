@@ -22,6 +22,7 @@
 #include <strings.h>
 #include <xxhash.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mysql/ddl.h"
@@ -308,7 +309,11 @@ finish(struct mysql_lane *l, const struct checkpoint *c, struct err *e)
 	if (rc == RC_OK)
 		rc = lane_move_checkpoint(l, c, e);
 	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_DDL_FINISH, e);
+	if (rc == RC_OK)
 		rc = client_run(&l->c, e, "COMMIT");
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_DDL_DONE, e);
 	buf_release(&b);
 	return rc;
 }
@@ -337,9 +342,14 @@ run_noted(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
 		log_info("a DDL statement had run before the crash; position=%s", c->applied);
 		return finish(l, c, e);
 	}
+	FAILPOINT(WRITER_DDL);
 	if (!note.found && (rc = write_note(l, ev, c, now, e)) != RC_OK)
 		return rc;
+	if ((rc = FAILPOINT_LOST(WRITER_DDL_NOTED, e)) != RC_OK)
+		return rc;
 	rc = run_statement(l, ev, d, sql, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_DDL_RUN, e);
 	if (rc == RC_DATA && is_harmless(d, e)) {
 		*skipped = xasprintf("%s", e->text);
 		rc = RC_OK;
@@ -464,7 +474,9 @@ note_table(struct mysql_lane *l, const struct event_object *o, struct err *e)
 	enum rc rc = l->sink->base.ops->table_state(
 		&l->base, o->db, o->name, TABLE_WAITING, false, NULL, e);
 
-	return rc == RC_OK ? client_run(&l->c, e, "COMMIT") : rc;
+	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "COMMIT");
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_NOTED, e) : rc;
 }
 
 static enum rc
@@ -543,11 +555,15 @@ sink_object(struct sink_lane *base, const struct event_object *o, const struct t
 	const char *db = o->kind == OBJECT_TABLE ? routes_table_db(routes, o->db, o->name)
 						 : routes_target_db(routes, o->db);
 	bool make = true;
-	enum rc rc = make_database(l, db, e);
+	enum rc rc = FAILPOINT_LOST(WRITER_OBJECT, e);
 
 	(void)table;
+	if (rc == RC_OK)
+		rc = make_database(l, db, e);
 	if (rc == RC_OK && o->kind == OBJECT_TABLE)
 		rc = make_table(
 			l, o, db, routes_target_table(routes, o->db, o->name), intercept, &make, e);
-	return rc == RC_OK && make ? create_object(l, o, db, e) : rc;
+	if (rc == RC_OK && make)
+		rc = create_object(l, o, db, e);
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_MADE, e) : rc;
 }

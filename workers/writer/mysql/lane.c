@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/mysql/sink.h"
 
@@ -225,7 +226,11 @@ lane_move_checkpoint(struct mysql_lane *l, const struct checkpoint *c, struct er
 	enum rc rc = prepare_checkpoint(l, e);
 
 	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_CHECKPOINT_BEFORE, e);
+	if (rc == RC_OK)
 		rc = run_checkpoint(l, c, &found, e);
+	if (rc == RC_OK && found == 1)
+		rc = FAILPOINT_LOST(WRITER_CHECKPOINT, e);
 	if (rc != RC_OK || found == 1)
 		return rc;
 	err_set(e, RC_FENCED,
@@ -248,6 +253,8 @@ sink_commit(struct sink_lane *base, const struct checkpoint *c, struct err *e)
 		rc = lane_move_checkpoint(l, c, e);
 	if (rc == RC_OK && simple(l, "COMMIT", e) != RC_OK)
 		rc = e->rc;
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_COMMIT, e);
 	if (rc == RC_OK)
 		l->in_txn = false;
 	return rc;

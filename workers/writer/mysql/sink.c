@@ -8,6 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mysql/describe.h"
 #include "common/mysql/quote.h"
@@ -155,6 +156,7 @@ raise_epoch(struct mysql_sink *s, const char *channel, struct err *e)
 	if (rc == RC_OK && epoch != NULL)
 		s->epoch = strtoull(epoch, NULL, 10);
 	free(epoch);
+	FAILPOINT(WRITER_EPOCH);
 	return rc;
 }
 
