@@ -19,8 +19,15 @@ apply_ending(struct apply *a)
 }
 
 void
-apply_fail(struct apply *a, const struct err *e)
+apply_fail(struct apply *a, const struct err *failure)
 {
+	struct err why = {0};
+	const struct err *e = failure;
+
+	/* What was lost may have been taken: then we must not come back. */
+	if (failure->rc == RC_RETRY && failure->code == 0 && !apply_ending(a) &&
+		a->sink->ops->confirm(a->sink, &why) == RC_FENCED)
+		e = &why;
 	pthread_mutex_lock(&a->lock);
 	a->failed = true;
 	pthread_cond_broadcast(&a->work_cond);

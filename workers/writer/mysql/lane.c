@@ -233,12 +233,7 @@ lane_move_checkpoint(struct mysql_lane *l, const struct checkpoint *c, struct er
 		rc = FAILPOINT_LOST(WRITER_CHECKPOINT, e);
 	if (rc != RC_OK || found == 1)
 		return rc;
-	err_set(e, RC_FENCED,
-		"another gateway has taken over the channel \"%s\": the target's checkpoint is not "
-		"ours any more (epoch %" PRIu64 ", turn %" PRIu64 ")",
-		l->sink->env.channel, l->sink->epoch, c->turn);
-	return err_remedy(e, "let one gateway run the channel; stop this one's daemon or remove "
-			     "the channel's file here");
+	return sink_fenced(l->sink, e);
 }
 
 enum rc
