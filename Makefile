@@ -58,7 +58,7 @@ FUZZ_SRC  := $(wildcard t/fuzz/*.c)
 TESTS     := $(UNIT_SRC:%.c=$(B)/%)
 TOOLS     := $(SIM_SRC:%.c=$(B)/%) $(TOOL_SRC:%.c=$(B)/%) $(BENCH_SRC:%.c=$(B)/%)
 
-.PHONY: all help deps tests failpoints run-tests check check-asan check-tsan run-fuzz fuzz bench demo install format lint clean
+.PHONY: all help deps tests failpoints run-tests check check-versions check-asan check-tsan run-fuzz fuzz bench demo install format lint clean
 .SECONDARY:
 
 all: $(PROGRAMS)
@@ -93,6 +93,7 @@ $(B)/bench/%: $(B)/bench/%.o $(TEST_OBJ)
 #: make deps        install what building and testing needs (Debian 12; root or sudo)
 #: make all         the four programs, into build/
 #: make check       install, build, run every test
+#: make check-versions  the pair on every server version; FULL=1: types, DDL and kills on each
 #: make check-asan  unit tests, simulator and an end-to-end run under ASan and UBSan
 #: make check-tsan  the ring under TSan
 #: make fuzz        every fuzzer for FUZZ_SECONDS (60)
@@ -105,6 +106,8 @@ PACKAGES := build-essential pkg-config libmariadb-dev libconfig-dev libevent-dev
 	zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libcmocka-dev clang libclang-rt-14-dev clang-format perl \
 	libdbd-mariadb-perl mariadb-server mariadb-client maven default-jdk-headless unzip mandoc
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
+# npm comes with some packages of nodejs, and these refuse Debian's.
+PACKAGES += $(if $(shell command -v npm),,npm)
 MISSING   = $(shell dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(PACKAGES) 2>/dev/null | \
 	awk '$$2 == "installed" { have[$$1] } END { n = split("$(PACKAGES)", p, " "); for (i = 1; i <= n; i++) if (!(p[i] in have)) print p[i] }')
 
@@ -126,6 +129,9 @@ run-tests: all tests failpoints
 
 check: deps
 	$(MAKE) run-tests
+
+check-versions: deps all tests
+	SYNCLINE_BUILD=$(abspath $(B)) t/check-versions
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 check-asan: deps

@@ -67,7 +67,7 @@ pair_send_wish(struct pair *p, const char *wish)
 }
 
 static void
-target_opened(struct pair *p, const struct resume *r, const struct buf *bytes)
+target_opened(struct pair *p, struct resume *r)
 {
 	FAILPOINT(SUPERVISOR_OPENED);
 	if (p->spec.kind == PAIR_TELL) {
@@ -75,8 +75,13 @@ target_opened(struct pair *p, const struct resume *r, const struct buf *bytes)
 		p->result.answered = true; /* unless it fails: messages are taken in order */
 		pair_stop(p);
 	} else if (p->spec.ops->opened(p->spec.arg, r)) {
+		struct buf b;
+
 		p->phase = PHASE_OPENING_SOURCE;
-		end_send(&p->ends[END_READER], MSG_START, bytes);
+		buf_init(&b);
+		resume_encode(r, &b);
+		end_send(&p->ends[END_READER], MSG_START, &b);
+		buf_release(&b);
 	} else {
 		pair_stop(p);
 	}
@@ -87,19 +92,13 @@ take_opened_writer(struct pair *p, struct msg *m)
 {
 	struct resume r;
 	struct err e;
-	struct buf bytes;
 
 	if (p->phase != PHASE_OPENING_TARGET)
 		return p->phase == PHASE_ENDING;
-	buf_init(&bytes);
-	buf_add(&bytes, m->body.p, cursor_left(&m->body));
-	if (resume_decode(&m->body, &r, &e) != RC_OK) {
-		buf_release(&bytes);
+	if (resume_decode(&m->body, &r, &e) != RC_OK)
 		return false;
-	}
-	target_opened(p, &r, &bytes);
+	target_opened(p, &r);
 	resume_release(&r);
-	buf_release(&bytes);
 	return true;
 }
 

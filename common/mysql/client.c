@@ -185,6 +185,39 @@ watch_for_silence(struct client *c)
 			sizeof wanted[i].value);
 }
 
+#define TLS_ERROR 2026
+
+/*
+ * Nobody answers, or we are refused. A certificate that does not verify is not
+ * a lost connection, which is all that the library's number says: it will not
+ * get better by trying again.
+ */
+static enum rc
+cannot_connect(struct client *c, struct err *e)
+{
+	const char *host = setting(c, "host"), *socket = setting(c, "socket"),
+		   *user = setting(c, "user");
+	bool unverified = mysql_errno(c->my) == TLS_ERROR &&
+			  strcasestr(mysql_error(c->my), "certificate") != NULL;
+	char path[32];
+	enum rc rc = client_error(c, e, "cannot be reached");
+
+	if (unverified) {
+		rc = err_set(e, RC_CONFIG, "%s is not trusted: %s", c->end, mysql_error(c->my));
+		err_remedy(e,
+			"let %s.tls_ca name the certificate that signs the server's, and %s.host "
+			"be a name in the server's; or set %s.tls = \"require\", which encrypts "
+			"and does not verify",
+			c->end, c->end, c->end);
+	}
+	snprintf(path, sizeof path, "%s.port", c->end);
+	if (socket != NULL)
+		err_context(e, "%s as %s", socket, user);
+	else
+		err_context(e, "%s:%u as %s", host, (unsigned)conf_int(c->conf, path), user);
+	return rc;
+}
+
 static void
 identify(struct client *c)
 {
@@ -220,11 +253,7 @@ client_open(struct client *c, const struct conf *conf, const char *end, const ch
 	if (mysql_real_connect(c->my, socket != NULL ? NULL : host, user, setting(c, "password"),
 		    NULL, socket != NULL ? 0 : port, socket,
 		    CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS) == NULL) {
-		rc = client_error(c, e, "cannot be reached");
-		if (socket != NULL)
-			err_context(e, "%s as %s", socket, user);
-		else
-			err_context(e, "%s:%u as %s", host, port, user);
+		rc = cannot_connect(c, e);
 		client_close(c);
 		return rc;
 	}

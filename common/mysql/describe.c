@@ -58,6 +58,20 @@ type_of(const char *data_type, const char *charset)
 	return TYPE_BINARY;
 }
 
+uint32_t
+mysql_shown_bytes(const struct column *c)
+{
+	static const struct {
+		const char *native;
+		uint32_t bytes;
+	} shown[] = {{"inet4", 4}, {"inet6", 16}, {"uuid", 16}, {"uuid /* old */", 16}};
+
+	for (size_t i = 0; c->type == TYPE_BINARY && i < COUNT_OF(shown); i++)
+		if (strcasecmp(shown[i].native, c->native) == 0)
+			return shown[i].bytes;
+	return 0;
+}
+
 void
 table_list_release(struct table_list *l)
 {
@@ -177,6 +191,7 @@ read_column(struct table *t, MYSQL_ROW row)
 static enum rc
 read_columns(struct client *c, const char *filter, struct table_list *out, struct err *e)
 {
+	bool fractions = c->server.mariadb || c->server.version >= 50604;
 	size_t hint = 0;
 	MYSQL_RES *res;
 	MYSQL_ROW row;
@@ -184,10 +199,9 @@ read_columns(struct client *c, const char *filter, struct table_list *out, struc
 		"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, "
 		"IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, "
 		"NUMERIC_PRECISION, NUMERIC_SCALE, EXTRA, CHARACTER_SET_NAME, COLLATION_NAME, "
-		"DATETIME_PRECISION "
-		"FROM information_schema.COLUMNS t WHERE %s ORDER BY TABLE_SCHEMA, TABLE_NAME, "
+		"%s FROM information_schema.COLUMNS t WHERE %s ORDER BY TABLE_SCHEMA, TABLE_NAME, "
 		"ORDINAL_POSITION",
-		filter);
+		fractions ? "DATETIME_PRECISION" : "NULL", filter);
 
 	if (rc != RC_OK)
 		return rc;

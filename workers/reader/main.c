@@ -52,15 +52,6 @@ create_source(struct worker *w, struct reader *r, struct err *e)
 	return ops->create(&env, &r->source, e);
 }
 
-static bool
-wants(const struct conf *c, const char *part)
-{
-	for (size_t i = 0; i < conf_count(c, "initial"); i++)
-		if (strcmp(conf_list(c, "initial", i), part) == 0)
-			return true;
-	return false;
-}
-
 /* A new channel: its first position goes to the target before anything else. */
 static enum rc
 begin_channel(struct reader *r, const char *id, struct err *e)
@@ -109,25 +100,31 @@ check_identity(struct reader *r, const char *id, struct err *e)
 			     "another id, or reset the channel");
 }
 
-/* The catalog is read when the target does not have all of the initial schema yet. */
 static enum rc
-open_catalog(struct reader *r, struct err *e)
+read_catalog(void *arg, struct err *e)
 {
-	bool schema = wants(r->worker->conf, "schema"), data = wants(r->worker->conf, "data");
+	struct reader *r = arg;
 	struct catalog c;
 	struct logpos high;
 	enum rc rc;
 
-	if (resume_find(&r->resume, INITIAL_MARK, INITIAL_MARK) != NULL)
-		return RC_OK;
 	catalog_init(&c);
 	rc = r->source->ops->catalog(r->source, &c, &high, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(READER_CATALOG, e);
 	if (rc == RC_OK)
-		feed_set_initial(r->feed, &c, high, schema, data);
+		feed_set_initial(r->feed, &c, high);
 	catalog_release(&c);
 	return rc;
+}
+
+/* The catalog is read when the target does not have all of the initial schema yet. */
+static enum rc
+open_catalog(struct reader *r, struct err *e)
+{
+	if (resume_find(&r->resume, INITIAL_MARK, INITIAL_MARK) == NULL)
+		return read_catalog(r, e);
+	return feed_initial_done(r->feed);
 }
 
 static enum rc
@@ -215,7 +212,7 @@ start(struct worker *w, const struct resume *resume, struct err *e)
 		rc = routes_new(w->conf, &r->routes, e);
 	if (rc != RC_OK)
 		return rc;
-	r->feed = feed_new(w, r->routes);
+	r->feed = feed_new(w, r->routes, read_catalog, r);
 	/* Here and not in its thread: whoever ends us wakes it, also while it is being opened. */
 	if ((rc = create_source(w, r, e)) != RC_OK)
 		return rc;

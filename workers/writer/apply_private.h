@@ -67,13 +67,15 @@ struct work {
 	struct target_slot *
 		*marks; /* entries that this work is the first to insert into, while loading */
 	uint32_t nmarks;
+	struct table_record *records; /* DDL: what it makes of tables' rows; in the arena */
+	uint32_t nrecords;
 	uint64_t ring_end; /* stream ring: released once committed */
 	struct owned *owned;
 	bool complete;	   /* LARGE: the COMMIT is here; CHUNK: so is its end */
 	bool no_retry;	   /* frames were released before the commit */
 	uint64_t load_end; /* load ring: released once committed */
 	uint64_t rows_loaded, rows_kept;
-	struct work *next; /* free list, deferred list */
+	struct work *next; /* free list */
 };
 
 struct apply_lane {
@@ -111,10 +113,9 @@ struct apply {
 	struct table_entry *entries;
 	struct fk_world *world;
 	uint64_t world_version;
-	struct work *current;  /* between BEGIN and COMMIT */
-	struct work *deferred; /* TABLE events of a DDL's transaction, newest first */
-	size_t queued_bytes;   /* lock */
-	unsigned loading;      /* tables in that state */
+	struct work *current; /* between BEGIN and COMMIT */
+	size_t queued_bytes;  /* lock */
+	unsigned loading;     /* tables in that state */
 	uint64_t scan_end;
 	bool large_running; /* a large transaction reads on by itself: nothing else is in flight */
 

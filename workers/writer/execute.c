@@ -397,7 +397,7 @@ execute_self_committing(
 	if (w->kind == WORK_OBJECT)
 		return ops_of(l)->object(l->sink, &w->event.object,
 			w->slot != NULL ? w->slot->target.source : NULL, l->apply->intercept, e);
-	rc = ops_of(l)->ddl(l->sink, &w->event.ddl, c, &skipped, e);
+	rc = ops_of(l)->ddl(l->sink, &w->event.ddl, w->records, w->nrecords, c, &skipped, e);
 	if (rc == RC_OK && skipped != NULL)
 		log_warn("a DDL statement was skipped: %s; position=%s", skipped, c->applied);
 	if (rc == RC_OK)

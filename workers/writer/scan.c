@@ -46,6 +46,7 @@ shape_of(const struct change *c, const struct target_slot *s)
 
 	shape = (shape ^ c->target->number) * 0x100000001b3u;
 	shape = (shape ^ (uint64_t)c->op) * 0x100000001b3u;
+	shape = (shape ^ (uint64_t)c->fk_off) * 0x100000001b3u;
 	presence(&c->before, &shape);
 	shape *= 31;
 	presence(&c->after, &shape);
@@ -82,6 +83,7 @@ add_change(struct work *w, const struct event *ev, struct target_slot *s)
 	c->target = &s->target;
 	c->before = ev->row.before;
 	c->after = ev->row.after;
+	c->fk_off = ev->row.fk_off;
 	grow(&w->changes, &w->changes_cap, (size_t)w->nchanges + 1, sizeof *w->changes);
 	w->changes[w->nchanges++] = c;
 	return c;
@@ -244,23 +246,6 @@ push_barrier(struct apply *a, struct work *w)
 }
 
 static enum rc
-push_deferred(struct apply *a)
-{
-	enum rc rc = RC_OK;
-
-	while (a->deferred != NULL && rc == RC_OK) {
-		struct work **last = &a->deferred, *w;
-
-		while ((*last)->next != NULL)
-			last = &(*last)->next;
-		w = *last;
-		*last = NULL;
-		rc = push_barrier(a, w);
-	}
-	return rc;
-}
-
-static enum rc
 take_commit(struct apply *a, const struct event *ev)
 {
 	struct work *w = a->current;
@@ -273,26 +258,49 @@ take_commit(struct apply *a, const struct event *ev)
 	rc = push_barrier(a, w);
 	if (rc == RC_OK)
 		targets_forget(a);
-	return rc == RC_OK ? push_deferred(a) : rc;
+	return rc;
+}
+
+/* A TABLE event of a DDL's transaction: it is the statement's doing, and takes effect with it. */
+static void
+add_record(struct work *w, const struct target_slot *s, const struct event_table *t)
+{
+	struct table_record *all =
+		arena_alloc(&w->arena, (w->nrecords + 1) * sizeof(struct table_record));
+
+	if (w->nrecords != 0)
+		memcpy(all, w->records, w->nrecords * sizeof(struct table_record));
+	all[w->nrecords++] = (struct table_record){
+		.source_db = keep_text(w, s->target.source_db),
+		.source_name = keep_text(w, s->target.source_name),
+		.state = t->state,
+		.inserted = s->entry->inserted,
+		.schema = {.data = arena_dup(&w->arena, t->schema, t->schema_len),
+			.len = t->schema_len},
+	};
+	w->records = all;
 }
 
 static enum rc
 take_table(struct apply *a, const struct event *ev, struct err *e)
 {
-	struct work *w = work_new(a, WORK_TABLE);
-	enum rc rc = targets_get(a, ev->table.table, &w->slot, e);
+	struct target_slot *slot;
+	struct work *w;
+	enum rc rc = targets_get(a, ev->table.table, &slot, e);
 
 	if (rc != RC_OK)
 		return rc;
+	targets_set_state(a, slot->entry, ev->table.state);
+	if (a->current != NULL) {
+		add_record(a->current, slot, &ev->table);
+		return RC_OK;
+	}
+	w = work_new(a, WORK_TABLE);
+	w->slot = slot;
 	w->event = *ev;
 	w->event.table.schema = arena_dup(&w->arena, ev->table.schema, ev->table.schema_len);
-	targets_set_state(a, w->slot->entry, ev->table.state);
-	w->inserted = w->slot->entry->inserted;
-	if (a->current == NULL)
-		return push_barrier(a, w);
-	w->next = a->deferred;
-	a->deferred = w;
-	return RC_OK;
+	w->inserted = slot->entry->inserted;
+	return push_barrier(a, w);
 }
 
 static enum rc

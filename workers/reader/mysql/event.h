@@ -145,6 +145,11 @@ enum rc binlog_table_map(const struct binlog_format *f, const struct binlog_even
 	struct binlog_table **out, struct err *e) MUSTCHECK;
 void binlog_table_free(struct binlog_table *t);
 
+/* Flags of rows: the session had foreign_key_checks off; cascades are done above the engine, and so
+ * in the log (MySQL 9.6). */
+#define ROWS_NO_FOREIGN_KEY_CHECKS 0x2u
+#define ROWS_SQL_FOREIGN_KEY 0x10u
+
 struct binlog_rows {
 	uint64_t table_id;
 	uint16_t flags;

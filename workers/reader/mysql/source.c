@@ -122,20 +122,23 @@ static enum rc
 mysql_identify(struct source *base, char **id, struct err *e)
 {
 	struct mysql_source *s = (struct mysql_source *)base;
+	struct err ignored;
 	char *mode = NULL;
 	enum rc rc = client_open(&s->main, s->env.conf, "source", SOURCE_SQL_MODE, e);
 
 	if (rc != RC_OK)
 		return rc;
-	if (s->main.server.mariadb) {
-		s->use_gtid = true;
-		/* MariaDB has no uuid of a server: what stays with the data is its host, data
-		 * directory and server id. */
+	/* What stays with the data: a uuid; before there were such, host, data directory and id. */
+	if (s->main.server.mariadb || s->main.server.version < 50600) {
+		s->use_gtid = s->gtid_snapshots = s->main.server.mariadb;
 		return client_value(&s->main, id, e,
 			"SELECT CONCAT(@@hostname, ':', @@datadir, ':', @@server_id)");
 	}
-	rc = client_value(&s->main, &mode, e, "SELECT @@gtid_mode");
-	s->use_gtid = rc == RC_OK && mode != NULL && strcmp(mode, "ON") == 0;
+	/* GTIDs came with 5.6.5; such an early server is as one without. */
+	if (client_value(&s->main, &mode, &ignored, "SELECT @@gtid_mode") == RC_OK && mode != NULL)
+		s->use_gtid = strcmp(mode, "ON") == 0;
+	/* 5.6 calls a transaction executed once it is in the log, before the engine's commit. */
+	s->gtid_snapshots = s->use_gtid && s->main.server.version >= 50705;
 	free(mode);
 	return client_value(&s->main, id, e, "SELECT @@server_uuid");
 }

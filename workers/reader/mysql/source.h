@@ -25,7 +25,8 @@ struct mysql_source {
 	struct client main; /* catalog, positions: the opening thread's, then the log thread's */
 	struct client log;  /* the dump */
 	pthread_mutex_t log_lock; /* of log's life, for wake */
-	bool use_gtid;
+	bool use_gtid;		  /* the log is asked for by GTIDs */
+	bool gtid_snapshots;	  /* what has a GTID that is executed is visible */
 	atomic_bool woken;
 };
 
@@ -66,7 +67,7 @@ void mysql_lane_end(struct source_lane *l);
 enum rc mysql_check_source(
 	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 
-/* What the reader's connections run under; nothing is refused on reading. */
-#define SOURCE_SQL_MODE ""
+/* What the reader's connections run under: no value of a table is refused, as a bound either. */
+#define SOURCE_SQL_MODE "ALLOW_INVALID_DATES"
 
 #endif

@@ -66,7 +66,7 @@ commit_time(const struct stream *st)
 {
 	uint64_t from = (uint64_t)st->time * 1000000, until = from + 999999, now;
 
-	if (st->gtid.commit_us != 0)
+	if (st->gtid.commit_us != 0 || st->time == 0)
 		return st->gtid.commit_us;
 	now = now_us() + st->s->env.stats[STAT_CLOCK_OFFSET];
 	return now < from ? from : now < until ? now : until;
@@ -195,7 +195,8 @@ feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *
 {
 	static const enum event_kind kinds[] = {EVENT_INSERT, EVENT_UPDATE, EVENT_DELETE};
 	const struct table *schema = log_table_schema(m->table);
-	struct row before = {0}, after = {0};
+	struct event_row row = {
+		.fk_off = (r->flags & (ROWS_NO_FOREIGN_KEY_CHECKS | ROWS_SQL_FOREIGN_KEY)) != 0};
 	struct cursor c;
 	enum rc rc = RC_OK;
 
@@ -205,18 +206,16 @@ feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *
 
 		arena_reset(&st->arena);
 		if (r->kind != ROWS_WRITE)
-			rc = binlog_row(m->map, schema, r->before, &c, &st->arena, &before, e);
+			rc = binlog_row(m->map, schema, r->before, &c, &st->arena, &row.before, e);
 		if (rc == RC_OK && r->kind != ROWS_DELETE)
-			rc = binlog_row(m->map, schema, r->after, &c, &st->arena, &after, e);
+			rc = binlog_row(m->map, schema, r->after, &c, &st->arena, &row.after, e);
 		if (rc == RC_OK)
-			rc = feed_row(st->feed, log_table_feed(m->table), kinds[r->kind],
-				r->kind != ROWS_WRITE ? &before : NULL,
-				r->kind != ROWS_DELETE ? &after : NULL, e);
+			rc = feed_row(st->feed, log_table_feed(m->table), kinds[r->kind], &row, e);
 		if (rc == RC_OK && c.p == at) /* images without columns would never end */
 			rc = err_set(e, RC_DATA, "the log has rows of %s.%s without any column",
 				m->map->db, m->map->name);
 	}
-	return rc;
+	return rc == RC_DATA ? log_tables_quarantine(&st->tables, m->table, e) : rc;
 }
 
 static enum rc
@@ -395,7 +394,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 			.session = buf_text(&session),
 			.session_charset = ""};
 
-		rc = feed_ddl(st->feed, &ev, changes, n, e);
+		rc = feed_ddl(st->feed, &ev, changes, n);
 	}
 	for (uint32_t i = 0; i < n && rc == RC_OK; i++)
 		log_tables_follow(&st->tables, &changes[i]);

@@ -129,7 +129,7 @@ read_state_line(char *line, struct resume *out)
 			buf_clear(&t->schema);
 			add_hex(&t->schema, f[5]);
 		}
-		if (t->state == TABLE_STREAMING)
+		if (t->state == TABLE_STREAMING || t->state == TABLE_RELOAD)
 			t->nchunks = 0;
 	} else if (n == 8 && strcmp(f[0], "chunk") == 0) {
 		struct resume_chunk *k;
@@ -507,13 +507,16 @@ fake_rollback(struct sink_lane *base, struct err *e)
 }
 
 static enum rc
-fake_ddl(struct sink_lane *base, const struct event_ddl *d, const struct checkpoint *c,
-	char **skipped, struct err *e)
+fake_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table_record *records,
+	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
 {
 	enum rc rc = fake_begin(base, e);
 
 	(void)d;
 	*skipped = NULL;
+	for (uint32_t i = 0; i < nrecords && rc == RC_OK; i++)
+		rc = fake_table_state(base, records[i].source_db, records[i].source_name,
+			records[i].state, records[i].inserted, &records[i].schema, e);
 	return rc == RC_OK ? fake_commit(base, c, e) : rc;
 }
 

@@ -4,7 +4,8 @@
  * DDL commits by itself here, so the position cannot move in the same
  * transaction. A note bridges the gap: (1) the note - position, statement,
  * a hash of what the touched objects look like before - is committed; (2) the
- * statement runs; (3) one transaction moves the position and clears the note.
+ * statement runs; (3) one transaction moves the position, writes what our
+ * tables say of the objects now, and clears the note.
  *
  * Found again after a crash, with the note of this very position:
  *
@@ -111,7 +112,10 @@ enter_session(struct mysql_lane *l, const struct event_ddl *ev, struct err *e)
 		rc = client_run(&l->c, e, "SET NAMES %s", ev->session_charset);
 	/* Foreign keys between tables that do not exist yet, or not any more in this order, are the
 	 * source's business. */
-	return rc == RC_OK ? client_run(&l->c, e, "SET SESSION foreign_key_checks = 0") : rc;
+	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
+	l->fk_off = true;
+	return rc;
 }
 
 static enum rc
@@ -122,6 +126,8 @@ leave_session(struct mysql_lane *l, struct err *e)
 		"= 1, collation_server = DEFAULT, NAMES binary",
 		SINK_SQL_MODE);
 
+	l->fk_off = false;
+	l->lenient = false;
 	statements_drop(l);
 	return rc;
 }
@@ -332,6 +338,16 @@ hash_objects(struct mysql_lane *l, const struct ddl *d, uint64_t *hash, struct e
 
 /* ---- the note ---- */
 
+/* A statement and what is written with it. */
+struct step {
+	const struct event_ddl *ev;
+	const struct ddl *d;
+	const struct buf *sql; /* as it runs at the target */
+	const struct table_record *records;
+	uint32_t nrecords;
+	const struct checkpoint *at;
+};
+
 struct note {
 	bool found;
 	uint64_t before;
@@ -392,7 +408,7 @@ write_note(struct mysql_lane *l, const struct event_ddl *ev, const struct checkp
 }
 
 static enum rc
-finish(struct mysql_lane *l, const struct checkpoint *c, struct err *e)
+finish(struct mysql_lane *l, const struct step *s, struct err *e)
 {
 	struct buf b;
 	enum rc rc = client_run(&l->c, e, "START TRANSACTION");
@@ -402,8 +418,12 @@ finish(struct mysql_lane *l, const struct checkpoint *c, struct err *e)
 	add_text(l, &b, l->sink->env.channel);
 	if (rc == RC_OK)
 		rc = client_exec(&l->c, buf_text(&b), b.len, e);
+	for (uint32_t i = 0; i < s->nrecords && rc == RC_OK; i++)
+		rc = l->sink->base.ops->table_state(&l->base, s->records[i].source_db,
+			s->records[i].source_name, s->records[i].state, s->records[i].inserted,
+			&s->records[i].schema, e);
 	if (rc == RC_OK)
-		rc = lane_move_checkpoint(l, c, e);
+		rc = lane_move_checkpoint(l, s->at, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(WRITER_DDL_FINISH, e);
 	if (rc == RC_OK)
@@ -437,53 +457,53 @@ cannot_tell(struct mysql_lane *l, const struct buf *sql, const struct checkpoint
 }
 
 static enum rc
-run_noted(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
-	const struct buf *sql, const struct checkpoint *c, char **skipped, struct err *e)
+run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err *e)
 {
 	struct note note;
 	uint64_t now;
-	enum rc rc = read_note(l, c, &note, e);
+	enum rc rc = read_note(l, s->at, &note, e);
 
 	if (rc == RC_OK)
-		rc = hash_objects(l, d, &now, e);
+		rc = hash_objects(l, s->d, &now, e);
 	if (rc != RC_OK)
 		return rc;
-	if (note.found && swaps(d) && ((note.before & now) & HASH_TELLS) == 0)
-		return cannot_tell(l, sql, c, e);
+	if (note.found && swaps(s->d) && ((note.before & now) & HASH_TELLS) == 0)
+		return cannot_tell(l, s->sql, s->at, e);
 	if (note.found && note.before != now) {
-		log_info("a DDL statement had run before the crash; position=%s", c->applied);
-		return finish(l, c, e);
+		log_info("a DDL statement had run before the crash; position=%s", s->at->applied);
+		return finish(l, s, e);
 	}
 	FAILPOINT(WRITER_DDL);
-	if (!note.found && (rc = write_note(l, ev, c, now, e)) != RC_OK)
+	if (!note.found && (rc = write_note(l, s->ev, s->at, now, e)) != RC_OK)
 		return rc;
 	if ((rc = FAILPOINT_LOST(WRITER_DDL_NOTED, e)) != RC_OK)
 		return rc;
-	rc = run_statement(l, ev, d, sql, e);
+	rc = run_statement(l, s->ev, s->d, s->sql, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(WRITER_DDL_RUN, e);
-	if (rc == RC_DATA && is_harmless(d, e)) {
+	if (rc == RC_DATA && is_harmless(s->d, e)) {
 		*skipped = xasprintf("%s", e->text);
 		rc = RC_OK;
 	}
 	if (rc != RC_OK) {
 		err_context(e, "cannot run `%.200s` at the target (source position %s)",
-			buf_text(sql), c->applied);
+			buf_text(s->sql), s->at->applied);
 		if (rc != RC_RETRY)
 			err_remedy(e, "make the target's object what the source's was before the "
 				      "statement, then `syncline start`");
 		return rc;
 	}
-	return finish(l, c, e);
+	return finish(l, s, e);
 }
 
 enum rc
-sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkpoint *c,
-	char **skipped, struct err *e)
+sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_record *records,
+	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	struct ddl d;
 	struct buf sql;
+	struct step step = {ev, &d, &sql, records, nrecords, c};
 	enum rc rc;
 
 	*skipped = NULL;
@@ -491,20 +511,20 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkp
 	if (!ddl_class_carried(d.class)) {
 		*skipped = xasprintf("%s is not carried", ddl_class_name(d.class));
 		ddl_release(&d);
-		return finish(l, c, e);
+		return finish(l, &step, e);
 	}
 	buf_init(&sql);
 	switch (rewrite(l, &d, false, &sql)) {
 	case DDL_NOTHING:
 		*skipped = xstrdup("it concerns columns that the channel drops, and nothing else");
-		rc = finish(l, c, e);
+		rc = finish(l, &step, e);
 		break;
 	case DDL_CANNOT:
 		rc = cannot_rewrite(&d, e);
 		break;
 	case DDL_REWRITTEN:
 	default:
-		rc = run_noted(l, ev, &d, &sql, c, skipped, e);
+		rc = run_noted(l, &step, skipped, e);
 	}
 	buf_release(&sql);
 	ddl_release(&d);
@@ -560,9 +580,9 @@ use_innodb(struct buf *sql)
 	}
 }
 
-/* Whether our own table state says that we made this table. */
+/* The state that our own row says this table has; it is ours then. TABLE_STATE_COUNT: it is not. */
 static enum rc
-is_ours(struct mysql_lane *l, const struct event_object *o, bool *ours, struct err *e)
+our_state(struct mysql_lane *l, const struct event_object *o, enum table_state *out, struct err *e)
 {
 	char *state = NULL;
 	struct buf b;
@@ -576,7 +596,7 @@ is_ours(struct mysql_lane *l, const struct event_object *o, bool *ours, struct e
 	add_text(l, &b, o->name);
 	rc = client_value(&l->c, &state, e, "SELECT state FROM %s.table_state WHERE channel = %s",
 		l->sink->state, buf_text(&b));
-	*ours = state != NULL;
+	*out = state != NULL ? table_state_by_name(state) : TABLE_STATE_COUNT;
 	free(state);
 	buf_release(&b);
 	return rc;
@@ -615,16 +635,54 @@ exists(struct mysql_lane *l, const char *db, const char *name, bool *there, stru
 	return rc;
 }
 
+static bool
+makes_schema(const struct conf *c)
+{
+	for (size_t i = 0; i < conf_count(c, "initial"); i++)
+		if (strcmp(conf_list(c, "initial", i), "schema") == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A table that loads again: what it has goes. Where definitions are ours it is
+ * made anew, for the statements since may be missing in it; else it is emptied.
+ */
+static enum rc
+clear_table(struct mysql_lane *l, const char *db, const char *name, bool anew, bool *make,
+	struct err *e)
+{
+	struct buf b;
+	enum rc rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
+
+	buf_init(&b);
+	buf_puts(&b, anew ? "DROP TABLE " : "TRUNCATE TABLE ");
+	mysql_quote_table(&b, db, name);
+	busy(l, true);
+	if (rc == RC_OK)
+		rc = client_exec(&l->c, buf_text(&b), b.len, e);
+	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 1");
+	busy(l, false);
+	*make = anew;
+	buf_release(&b);
+	return rc;
+}
+
 static enum rc
 make_table(struct mysql_lane *l, const struct event_object *o, const char *db, const char *name,
 	bool intercept, bool *make, struct err *e)
 {
-	bool there = false, ours = false;
+	enum table_state state = TABLE_STATE_COUNT;
+	bool there = false, ours;
 	enum rc rc = exists(l, db, name, &there, e);
 
 	*make = !there;
 	if (rc == RC_OK)
-		rc = is_ours(l, o, &ours, e);
+		rc = our_state(l, o, &state, e);
+	ours = state != TABLE_STATE_COUNT;
+	if (rc == RC_OK && there && state == TABLE_RELOAD)
+		return clear_table(l, db, name, makes_schema(l->sink->env.conf), make, e);
 	if (rc == RC_OK && there && !ours && intercept) {
 		err_set(e, RC_CONFIG, "target table %s.%s exists already (source table %s.%s)", db,
 			name, o->db, o->name);

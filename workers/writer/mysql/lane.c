@@ -113,6 +113,19 @@ lane_exec(struct mysql_lane *l, const struct buf *sql, struct err *e)
 	return RC_OK;
 }
 
+enum rc
+lane_fk(struct mysql_lane *l, bool off, struct err *e)
+{
+	enum rc rc;
+
+	if (l->fk_off == off)
+		return RC_OK;
+	rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = %d", !off);
+	if (rc == RC_OK)
+		l->fk_off = off;
+	return rc;
+}
+
 static enum rc
 simple(struct mysql_lane *l, const char *sql, struct err *e)
 {

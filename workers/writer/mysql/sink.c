@@ -499,7 +499,8 @@ mysql_table_state(struct sink_lane *base, const char *db, const char *name, enum
 			buf_puts(&b, ", definition = VALUES(definition)");
 	}
 	rc = lane_exec(l, &b, e);
-	if (rc == RC_OK && (state == TABLE_STREAMING || state == TABLE_REMOVED)) {
+	if (rc == RC_OK &&
+		(state == TABLE_STREAMING || state == TABLE_REMOVED || state == TABLE_RELOAD)) {
 		buf_clear(&b);
 		buf_printf(
 			&b, "DELETE FROM %s.chunk WHERE (channel, db, name) = (", l->sink->state);

@@ -37,6 +37,19 @@ add_value(struct buf *b, const struct column *s, const struct column *t)
 		buf_puts(b, "?");
 }
 
+/* Not a bare parameter: MySQL would take CAST(? AS TIME) of '100:00:00' as 0. */
+#define DIGITS "CONVERT(? USING latin1)"
+
+/* A cast of seconds with their fraction; servers before 5.6 know no fraction. */
+static void
+add_cast(struct buf *b, const char *type, uint32_t fraction)
+{
+	if (fraction == 0)
+		buf_printf(b, "CAST(" DIGITS " AS %s)", type);
+	else
+		buf_printf(b, "CAST(" DIGITS " AS %s(%u))", type, fraction);
+}
+
 /* A parameter that is compared with a key column, so that the index can be used and equality is the
  * column's own. */
 static void
@@ -53,20 +66,22 @@ add_key_value(struct buf *b, const struct column *s, const struct column *t)
 		break;
 	case TYPE_DATETIME:
 	case TYPE_TIMESTAMP:
-		buf_printf(b, "CAST(? AS DATETIME(%u))", t->scale);
+		add_cast(b, "DATETIME", t->scale);
 		break;
 	case TYPE_TIME:
-		buf_printf(b, "CAST(? AS TIME(%u))", t->scale);
+		add_cast(b, "TIME", t->scale);
 		break;
 	case TYPE_DATE:
-		buf_puts(b, "CAST(? AS DATE)");
+		buf_puts(b, "CAST(" DIGITS " AS DATE)");
+		break;
+	case TYPE_BIT: /* is a number when compared, where bytes would be digits */
+		buf_puts(b, "CAST(CONV(HEX(?), 16, 10) AS UNSIGNED)");
 		break;
 	case TYPE_INTEGER:
 	case TYPE_FLOAT:
 	case TYPE_DOUBLE:
 	case TYPE_YEAR:
 	case TYPE_BINARY:
-	case TYPE_BIT:
 	case TYPE_ENUM:
 	case TYPE_SET:
 	case TYPE_JSON:
@@ -95,12 +110,16 @@ add_exact(struct buf *b, const struct column *t)
 		mysql_quote_name(b, t->name);
 		buf_puts(b, "+0 <=> ?");
 		break;
-	case TYPE_JSON:
+	case TYPE_JSON: /* as this server reads and writes it, which may not be to the last digit */
 		buf_puts(b, "CAST(CAST(");
 		mysql_quote_name(b, t->name);
-		buf_puts(b, " AS CHAR) AS BINARY) <=> ?");
+		buf_puts(b, " AS CHAR) AS BINARY) <=> CAST(CAST(CAST(CONVERT(? USING utf8mb4) AS "
+			    "JSON) AS CHAR) AS BINARY)");
 		break;
-	case TYPE_DECIMAL:
+	case TYPE_DECIMAL: /* not as text: ZEROFILL shows other digits */
+		mysql_quote_name(b, t->name);
+		buf_printf(b, " <=> CAST(? AS DECIMAL(%u,%u))", t->precision, t->scale);
+		break;
 	case TYPE_DATE:
 	case TYPE_TIME:
 	case TYPE_DATETIME:
@@ -349,10 +368,17 @@ buffer_type(const struct column *c)
 	}
 }
 
+/* Servers compare a SET as a signed number, its 64th member and all. */
+static bool
+is_unsigned(const struct column *c)
+{
+	return c->is_unsigned && c->type != TYPE_SET;
+}
+
 static void
 bind_one(MYSQL_BIND *b, const struct column *c, const struct value *v, unsigned long *len)
 {
-	b->is_unsigned = c->is_unsigned || c->type == TYPE_SET;
+	b->is_unsigned = is_unsigned(c);
 	if (v->kind != VALUE_BYTES) {
 		b->buffer_type = MYSQL_TYPE_NULL;
 		return;
@@ -417,7 +443,7 @@ bind_array(struct mysql_lane *l, MYSQL_BIND *b, const struct column *c,
 			pointers[r] = v->kind == VALUE_BYTES ? (const void *)v->data : "";
 	}
 	b->buffer_type = buffer_type(c);
-	b->is_unsigned = c->is_unsigned || c->type == TYPE_SET;
+	b->is_unsigned = is_unsigned(c);
 	b->buffer = fixed ? (void *)values : (void *)pointers;
 	b->length = lengths;
 	b->u.indicator = indicator;
