@@ -21,6 +21,10 @@ ALL_CFLAGS  := -std=c11 -I. -DSYNCLINE_VERSION='"$(VERSION)"' -DSYNCLINE_LIBEXEC
 # What a program does not call is not in it; t/007 finds what none calls.
 ALL_LDFLAGS := -pthread -Wl,--gc-sections $(SAN) $(LDFLAGS)
 
+# FAILPOINTS=1 with a B of its own: see `failpoints` below and common/failpoint.h.
+FAILPOINTS ?=
+ALL_CFLAGS += $(if $(FAILPOINTS),-DSYNCLINE_FAILPOINTS)
+
 # One short line a step; V=1 prints the commands.
 V   ?=
 say  = $(if $(V),,@printf '  %-5s %s\n' $(1) $@;)
@@ -54,7 +58,7 @@ FUZZ_SRC  := $(wildcard t/fuzz/*.c)
 TESTS     := $(UNIT_SRC:%.c=$(B)/%)
 TOOLS     := $(SIM_SRC:%.c=$(B)/%) $(TOOL_SRC:%.c=$(B)/%) $(BENCH_SRC:%.c=$(B)/%)
 
-.PHONY: all help deps tests run-tests check check-versions check-asan check-tsan run-fuzz fuzz bench bench-deps demo install format lint clean
+.PHONY: all help deps tests failpoints run-tests check check-versions check-asan check-tsan run-fuzz fuzz bench bench-deps demo install format lint clean
 .SECONDARY:
 
 all: $(PROGRAMS)
@@ -113,9 +117,13 @@ deps:
 
 tests: $(TESTS) $(TOOLS)
 
+# What t/70x run: the same programs with common/failpoint.h's places in them.
+failpoints:
+	+$(MAKE) B=build-failpoints FAILPOINTS=1 all
+
 # Servers listen on free ports in temporary directories: two tests at a time are fine.
 JOBS ?= 2
-run-tests: all tests
+run-tests: all tests failpoints
 	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(TESTS)
 	SYNCLINE_BUILD=$(abspath $(B)) prove -j$(JOBS) $(sort $(wildcard t/*.t))
 

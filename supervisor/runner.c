@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "supervisor/runner.h"
@@ -385,6 +386,7 @@ on_checked(struct runner *r, const struct pair_result *result)
 static void
 on_told(struct runner *r)
 {
+	FAILPOINT(SUPERVISOR_TOLD);
 	r->channel.record.told = true;
 	touch(r);
 	log_info("channel \"%s\": the target knows it as %s", r->id,
@@ -435,6 +437,7 @@ on_ended(void *arg, const struct pair_result *result)
 	struct runner *r = arg;
 	bool good = result->err.rc == RC_OK;
 
+	FAILPOINT(SUPERVISOR_ENDED);
 	r->pair = NULL;
 	r->flowing = false;
 	r->drained = good && result->drained;

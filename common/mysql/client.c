@@ -3,6 +3,8 @@
 
 #include <errmsg.h>
 #include <mysqld_error.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +152,39 @@ set_options(struct client *c)
 	set_tls(c);
 }
 
+static int
+socket_of(const struct client *c)
+{
+#ifdef MARIADB_BASE_VERSION
+	return (int)mysql_get_socket(c->my);
+#else
+	return c->my->net.fd;
+#endif
+}
+
+/*
+ * A machine that is gone says nothing, and a connection that only listens would
+ * not notice: the kernel asks every so often, and gives up what is not
+ * acknowledged. A server that is merely slow is acknowledged by its kernel.
+ */
+static void
+watch_for_silence(struct client *c)
+{
+	static const struct {
+		int level, option, value;
+	} wanted[] = {
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, 3},
+		{IPPROTO_TCP, TCP_KEEPINTVL, 1},
+		{IPPROTO_TCP, TCP_KEEPCNT, 5},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT, 8000},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(wanted); i++) /* fails on a Unix socket: no harm */
+		(void)setsockopt(socket_of(c), wanted[i].level, wanted[i].option, &wanted[i].value,
+			sizeof wanted[i].value);
+}
+
 #define TLS_ERROR 2026
 
 /*
@@ -222,6 +257,7 @@ client_open(struct client *c, const struct conf *conf, const char *end, const ch
 		client_close(c);
 		return rc;
 	}
+	watch_for_silence(c);
 	identify(c);
 	rc = client_run(c, e,
 		"SET time_zone = '+00:00', sql_mode = '%s', autocommit = 1, NAMES binary",
@@ -453,12 +489,6 @@ client_dump_next(struct client *c, const unsigned char **event, size_t *len, str
 void
 client_kick(struct client *c)
 {
-#ifdef MARIADB_BASE_VERSION
-	my_socket fd = c->my != NULL ? mysql_get_socket(c->my) : -1;
-#else
-	int fd = c->my != NULL ? c->my->net.fd : -1;
-#endif
-
-	if (fd >= 0)
-		shutdown(fd, SHUT_RDWR);
+	if (c->my != NULL && socket_of(c) >= 0)
+		shutdown(socket_of(c), SHUT_RDWR);
 }

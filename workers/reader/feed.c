@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/reader/feed_private.h"
 
@@ -302,6 +303,7 @@ feed_emit_schema(struct feed *f, struct feed_table *t)
 	ev.schema =
 		(struct event_schema){.number = t->number, .table = b.data, .len = (uint32_t)b.len};
 	rc = feed_emit(f, &ev);
+	FAILPOINT(READER_SCHEMA);
 	buf_release(&b);
 	return rc;
 }
@@ -330,6 +332,7 @@ feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
 		.schema_len = (uint32_t)b.len};
 	feed_report(f, t);
 	rc = feed_emit(f, &ev);
+	FAILPOINT(READER_STATE);
 	buf_release(&b);
 	return rc;
 }
@@ -363,11 +366,14 @@ static enum rc
 emit_begin(struct feed *f)
 {
 	struct event ev = {.kind = EVENT_BEGIN};
+	enum rc rc;
 
 	if (f->emitted)
 		return RC_OK;
 	f->emitted = true;
-	return feed_emit(f, &ev);
+	rc = feed_emit(f, &ev);
+	FAILPOINT(READER_BEGIN);
+	return rc;
 }
 
 /* The carried columns of an image, in the feed's scratch from `from` on. */
@@ -475,7 +481,9 @@ feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct 
 		return rc;
 	ev.row.table = t->number;
 	ev.row.fk_off = row->fk_off;
-	return feed_emit(f, &ev);
+	rc = feed_emit(f, &ev);
+	FAILPOINT(READER_ROW);
+	return rc;
 }
 
 static void
@@ -503,6 +511,8 @@ emit_position(struct feed *f, const struct event_commit *c, enum event_kind kind
 	rc = feed_emit(f, &ev);
 	if (rc == RC_OK)
 		ring_publish(f->ring);
+	if (kind == EVENT_HEARTBEAT)
+		FAILPOINT(READER_QUIET);
 	return rc;
 }
 
@@ -550,11 +560,14 @@ finish(struct feed *f, const struct event_commit *c, struct err *e)
 
 	remember(f, c);
 	atomic_store(&f->worker->stats[STAT_SOURCE_TIME], c->time_us);
-	if (f->emitted)
+	if (f->emitted) {
+		FAILPOINT(READER_COMMIT);
 		rc = emit_position(f, c, EVENT_COMMIT);
-	else if (f->initial_pending || f->chunks != NULL ||
-		 now_us() - f->checkpoint_us >= QUIET_CHECKPOINT_US)
+		FAILPOINT(READER_COMMITTED);
+	} else if (f->initial_pending || f->chunks != NULL ||
+		   now_us() - f->checkpoint_us >= QUIET_CHECKPOINT_US) {
 		rc = emit_position(f, c, EVENT_HEARTBEAT);
+	}
 	f->emitted = false;
 	f->in_txn = false;
 	if (rc == RC_OK && f->news)
@@ -747,8 +760,10 @@ feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *c
 		rc = change_table(f, &changes[i]);
 	if (rc != RC_OK || !carried)
 		return rc;
+	FAILPOINT(READER_DDL);
 	if ((rc = emit_begin(f)) != RC_OK || (rc = feed_emit(f, &ev)) != RC_OK)
 		return rc;
+	FAILPOINT(READER_DDL_PUT);
 	/* TABLE events in a DDL's transaction take effect behind it. */
 	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
 		rc = follow_up(f, &changes[i]);

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "ipc/frame.h"
@@ -205,6 +206,8 @@ next_range(struct lane *ln, struct plan *p, const struct table *t, bool *got, st
 			ln->source, t, &c->lo, rows_per_chunk(ln->load, t), &c->hi, &c->last, e);
 		if (c->last)
 			buf_clear(&c->hi);
+		if (rc == RC_OK)
+			rc = FAILPOINT_LOST(READER_BOUND, e);
 		if (rc == RC_OK) {
 			buf_clear(&p->at);
 			buf_add(&p->at, c->hi.data, c->hi.len);
@@ -267,6 +270,7 @@ send_row(void *arg, const struct row *row, struct err *e)
 	}
 	if ((rc = emit(ln, &ev)) != RC_OK)
 		return rc;
+	FAILPOINT(READER_CHUNK_ROW);
 	ln->rows++;
 	ln->bytes += row_bytes(&ev.row.after);
 	if (++ln->unpublished >= PUBLISH_ROWS) {
@@ -295,8 +299,11 @@ send_rows(struct lane *ln, struct err *e)
 		return rc;
 	ev.kind = EVENT_CHUNK_END;
 	ev.chunk.rows = ln->rows;
+	if ((rc = FAILPOINT_LOST(READER_CHUNK_END, e)) != RC_OK)
+		return rc;
 	if ((rc = emit(ln, &ev)) == RC_OK)
 		ring_publish(ln->ring);
+	FAILPOINT(READER_CHUNK_ENDED);
 	return rc;
 }
 
@@ -323,6 +330,8 @@ get_place(struct lane *ln, const struct table *t, struct err *e)
 	}
 	if (rc == RC_OK)
 		rc = ops->lane_snapshot(ln->source, &req, &high, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(READER_SNAPSHOT, e);
 	if (rc == RC_OK)
 		rc = chunk_ready(f, c, high, &arm, e);
 	if (rc == RC_OK)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "ipc/frame.h"
@@ -62,6 +63,7 @@ begin_channel(struct reader *r, const char *id, struct err *e)
 
 	if (rc != RC_OK)
 		return rc;
+	FAILPOINT(READER_TIP);
 	free(r->resume.applied);
 	free(r->resume.resume);
 	r->resume.applied = position;
@@ -78,6 +80,7 @@ begin_channel(struct reader *r, const char *id, struct err *e)
 	if (frame_put(r->worker->rings[0], &ev, &r->worker->stopping) != RC_OK)
 		return err_set(e, RC_BUG, "cannot put the first position into an empty ring");
 	ring_publish(r->worker->rings[0]);
+	FAILPOINT(READER_FIRST);
 	feed_set_position(r->feed, at, position);
 	log_info("a new channel starts at %s", position);
 	return RC_OK;
@@ -107,6 +110,8 @@ read_catalog(void *arg, struct err *e)
 
 	catalog_init(&c);
 	rc = r->source->ops->catalog(r->source, &c, &high, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(READER_CATALOG, e);
 	if (rc == RC_OK)
 		feed_set_initial(r->feed, &c, high);
 	catalog_release(&c);
@@ -150,8 +155,10 @@ static enum rc
 open_source(struct reader *r, struct err *e)
 {
 	char *id = NULL;
-	enum rc rc = r->source->ops->identify(r->source, &id, e);
+	enum rc rc = FAILPOINT_LOST(READER_OPEN, e);
 
+	if (rc == RC_OK)
+		rc = r->source->ops->identify(r->source, &id, e);
 	if (rc == RC_OK)
 		rc = r->resume.fresh ? begin_channel(r, id, e) : check_identity(r, id, e);
 	if (rc == RC_OK && !r->resume.fresh)
@@ -237,6 +244,7 @@ run_drain(void *arg)
 	struct reader *r = arg;
 
 	join(r);
+	FAILPOINT(READER_DRAIN);
 	ring_publish(r->worker->rings[0]);
 	worker_drained(r->worker);
 	return NULL;

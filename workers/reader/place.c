@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/reader/feed_private.h"
 
@@ -75,6 +76,7 @@ emit_object(struct feed *f, const struct catalog_object *o, uint32_t number)
 			.session = o->session != NULL ? o->session : "",
 			.session_charset = "utf8mb4"},
 	};
+	FAILPOINT(READER_OBJECT);
 	return feed_emit(f, &ev);
 }
 
@@ -135,6 +137,7 @@ emit_initial(struct feed *f)
 		else if (f->initial_schema && f->initial_whole)
 			rc = emit_object(f, o, 0);
 	}
+	FAILPOINT(READER_MARK);
 	if (rc == RC_OK && f->initial_whole)
 		rc = emit_mark(f);
 	catalog_release(&f->initial);
@@ -361,6 +364,7 @@ chunk_register(struct feed *f, struct chunk *c, char **seen, struct logpos *seen
 		enlist(f, c);
 		*seen = xstrdup(f->position);
 		*seen_at = f->at;
+		FAILPOINT(READER_WINDOW);
 	}
 	unlock_lane(f);
 	return rc;
@@ -410,8 +414,10 @@ place(struct feed *f, struct chunk *c)
 		.hi = c->hi.data,
 		.hi_len = (uint32_t)c->hi.len,
 	};
+	FAILPOINT(READER_PLACE);
 	if ((rc = feed_emit(f, &ev)) != RC_OK)
 		return rc;
+	FAILPOINT(READER_PLACED);
 	c->schema = table_copy(c->table->carried);
 	c->schema_number = c->table->number;
 	c->state = CHUNK_PLACED;
@@ -520,6 +526,7 @@ chunk_plan_complete(struct feed *f, struct feed_table *t, uint32_t round)
 	enum rc rc = RC_OK;
 
 	lock_lane(f);
+	FAILPOINT(READER_PLANNED);
 	if (t->round == round) {
 		t->planned = true;
 		rc = settle_table(f, t);

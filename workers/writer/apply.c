@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/apply_private.h"
 
@@ -19,8 +20,15 @@ apply_ending(struct apply *a)
 }
 
 void
-apply_fail(struct apply *a, const struct err *e)
+apply_fail(struct apply *a, const struct err *failure)
 {
+	struct err why = {0};
+	const struct err *e = failure;
+
+	/* What was lost may have been taken: then we must not come back. */
+	if (failure->rc == RC_RETRY && failure->code == 0 && !apply_ending(a) &&
+		a->sink->ops->confirm(a->sink, &why) == RC_FENCED)
+		e = &why;
 	pthread_mutex_lock(&a->lock);
 	a->failed = true;
 	pthread_cond_broadcast(&a->work_cond);
@@ -253,6 +261,7 @@ commit_group(struct apply_lane *l, struct group *g, struct err *e)
 		return rc;
 	worker_report_position(a->worker, c.applied != NULL ? c.applied : "", c.time_us);
 	finish_group(l, g, !object);
+	FAILPOINT(WRITER_RELEASED);
 	return RC_OK;
 }
 
@@ -333,6 +342,8 @@ execute(struct apply_lane *l, struct group *g, bool *careful, struct err *e)
 		return RC_OK;
 	rc = ops->begin(l->sink, e);
 	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_BEGIN, e);
+	if (rc == RC_OK)
 		rc = execute_group(l, g, *careful, &mismatch, e);
 	if (rc == RC_OK && mismatch) {
 		*careful = true;
@@ -364,6 +375,7 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 		enum rc rc = execute(l, g, &careful, e);
 
 		if (rc == RC_OK) {
+			FAILPOINT(WRITER_GATE);
 			switch (wait_at_gate(a, g)) {
 			case GATE_COMMIT:
 				rc = commit_group(l, g, e);
@@ -418,8 +430,12 @@ run_lane(void *arg)
 	struct group *g;
 	enum rc rc = a->sink->ops->lane_open(a->sink, l->number, &l->sink, &e);
 
-	while (rc == RC_OK && (g = take_group(l)) != NULL)
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_LANE, &e);
+	while (rc == RC_OK && (g = take_group(l)) != NULL) {
+		FAILPOINT(WRITER_TAKE);
 		rc = run_group(l, g, &e);
+	}
 	if (rc != RC_OK && rc != RC_AGAIN)
 		apply_fail(a, &e);
 	if (l->sink != NULL)

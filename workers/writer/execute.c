@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/apply_private.h"
 
@@ -65,8 +66,12 @@ run_batches(struct apply_lane *l, struct change *const *changes, uint32_t n, boo
 		const struct batch *b = &list.batches[i];
 		uint64_t matched = 0;
 
-		rc = ops_of(l)->batch(l->sink, b, &matched, e);
+		rc = FAILPOINT_LOST(WRITER_BATCH_BEFORE, e);
+		if (rc == RC_OK)
+			rc = ops_of(l)->batch(l->sink, b, &matched, e);
 		lane_heard(l);
+		if (rc == RC_OK)
+			rc = FAILPOINT_LOST(WRITER_BATCH, e);
 		if (worth_a_look(rc) || (rc == RC_OK && !as_expected(b, matched))) {
 			*mismatch = true;
 			return RC_OK;
@@ -99,6 +104,8 @@ mark(struct apply_lane *l, const struct work *w, struct err *e)
 
 		rc = ops_of(l)->table_state(
 			l->sink, t->source_db, t->source_name, TABLE_LOADING, true, NULL, e);
+		if (rc == RC_OK)
+			rc = FAILPOINT_LOST(WRITER_MARK, e);
 	}
 	return rc;
 }
@@ -157,6 +164,8 @@ run_large(struct apply_lane *l, struct work *w, struct err *e)
 
 	for (;;) {
 		rc = run_part(l, w, e);
+		if (rc == RC_OK)
+			rc = FAILPOINT_LOST(WRITER_LARGE, e);
 		if (rc != RC_OK || w->complete)
 			return rc;
 		pthread_mutex_lock(&a->lock);
@@ -199,6 +208,8 @@ load_rows(struct apply_lane *l, struct work *w, uint32_t from, struct err *e)
 	rc = ops_of(l)->load(l->sink, &w->slot->target, w->changes + from, w->nchanges - from,
 		w->keep, &kept, e);
 	lane_heard(l);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_CHUNK_ROWS, e);
 	w->rows_loaded += w->nchanges - from;
 	w->rows_kept += kept;
 	return rc;
@@ -283,6 +294,8 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 		rc = load_rows(l, w, done, e);
 	if (rc == RC_OK)
 		rc = ops_of(l)->chunk_done(l->sink, &w->slot->target, &w->event.chunk, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_CHUNK_RECORD, e);
 	return rc;
 }
 
@@ -291,9 +304,11 @@ run_table(struct apply_lane *l, const struct work *w, struct err *e)
 {
 	const struct event_table *t = &w->event.table;
 	struct buf schema = {.data = (unsigned char *)t->schema, .len = t->schema_len};
+	enum rc rc;
 
-	return ops_of(l)->table_state(l->sink, w->slot->target.source_db,
-		w->slot->target.source_name, t->state, w->inserted, &schema, e);
+	rc = ops_of(l)->table_state(l->sink, w->slot->target.source_db, w->slot->target.source_name,
+		t->state, w->inserted, &schema, e);
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_STATE, e) : rc;
 }
 
 /* ---- groups ---- */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/apply_private.h"
 
@@ -425,6 +426,8 @@ next_frame(struct apply *a, struct frame_raw *raw, struct err *e)
 	pthread_mutex_unlock(&a->lock);
 	if (rc == RC_OK)
 		a->scan_end = raw->end;
+	if (rc == RC_OK)
+		FAILPOINT(WRITER_FRAME);
 	return rc;
 }
 
@@ -575,6 +578,7 @@ apply_scan(void *arg)
 		} else if (rc == RC_AGAIN) {
 			rc = RC_OK;
 			if (drained(a)) {
+				FAILPOINT(WRITER_DRAINED);
 				worker_drained(a->worker);
 				break;
 			}

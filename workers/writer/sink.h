@@ -129,6 +129,12 @@ struct sink_ops {
 	 */
 	enum rc (*open)(struct sink *s, struct resume *out, uint64_t *turn, struct err *e);
 	enum rc (*wish)(struct sink *s, const char *wish, struct err *e);
+	/*
+	 * After a connection was lost, from any thread: whether the channel is
+	 * still ours. FENCED: another gateway has it, and has ended our sessions.
+	 * Anything else says nothing against it.
+	 */
+	enum rc (*confirm)(struct sink *s, struct err *e);
 	/* Removes everything that is kept of this channel (reset). */
 	enum rc (*clear)(struct sink *s, struct err *e);
 

@@ -270,6 +270,32 @@ show_create(struct mysql_source *s, const char *what, const char *db, const char
 				      what, db, name);
 }
 
+/* What the object's database has for those that name no character set. */
+static enum rc
+add_session(struct mysql_source *s, struct catalog *c, struct catalog_object *o, struct err *e)
+{
+	const struct catalog_object *before = o != c->objects ? o - 1 : NULL;
+	char *collation = NULL;
+	struct buf db;
+	enum rc rc;
+
+	if (before != NULL && before->session != NULL && strcmp(before->db, o->db) == 0) {
+		o->session = xstrdup(before->session);
+		return RC_OK;
+	}
+	buf_init(&db);
+	client_quote(&s->main, &db, o->db, strlen(o->db));
+	rc = client_value(&s->main, &collation, e,
+		"SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE "
+		"SCHEMA_NAME = %s",
+		buf_text(&db));
+	if (rc == RC_OK && collation != NULL)
+		o->session = xasprintf("collation_server = %s", collation);
+	free(collation);
+	buf_release(&db);
+	return rc;
+}
+
 static enum rc
 add_tables(struct mysql_source *s, struct table_list *tables, struct catalog *out, struct err *e)
 {
@@ -285,6 +311,8 @@ add_tables(struct mysql_source *s, struct table_list *tables, struct catalog *ou
 		o->table = t;
 		tables->tables[i] = NULL;
 		rc = show_create(s, "TABLE", t->db, t->name, 1, &o->sql, e);
+		if (rc == RC_OK)
+			rc = add_session(s, out, o, e);
 	}
 	return rc;
 }
@@ -328,6 +356,8 @@ add_others(struct mysql_source *s, struct catalog *out, struct err *e)
 			o = catalog_add(out, others[i].kind, row[0], row[1]);
 			rc = show_create(
 				s, others[i].what, row[0], row[1], others[i].field, &o->sql, e);
+			if (rc == RC_OK)
+				rc = add_session(s, out, o, e);
 		}
 		mysql_free_result(res);
 		if (rc != RC_OK)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -191,6 +192,7 @@ take_table_map(struct stream *st, const struct binlog_event *ev, struct err *e)
 		binlog_table_free(m);
 		return rc;
 	}
+	FAILPOINT(READER_TABLE_MAP);
 	return log_tables_map(&st->tables, m, e);
 }
 
@@ -791,6 +793,8 @@ run(struct stream *st, struct err *e)
 
 	while (rc == RC_OK) {
 		rc = client_dump_next(&s->log, &p, &n, e);
+		if (rc == RC_OK)
+			rc = FAILPOINT_LOST(READER_EVENT, e);
 		if (s->woken || *s->env.stop)
 			return RC_AGAIN;
 		if (rc == RC_AGAIN)
@@ -869,13 +873,16 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 	if (rc == RC_OK) {
 		rc = log_tables_restore(&st.tables, e);
 		feed_abandon(st.feed, NULL);
+		FAILPOINT(READER_RESTORED);
 	}
 	if (rc == RC_OK)
 		rc = open_log(&st, e);
 	if (rc == RC_OK) {
 		set_stat(&st, STAT_READ_LAG, UINT64_MAX);
 		measure(&st);
-		rc = start_dump(&st, e);
+		rc = FAILPOINT_LOST(READER_DUMP, e);
+		if (rc == RC_OK)
+			rc = start_dump(&st, e);
 	}
 	if (rc == RC_OK)
 		rc = idle(&st, e);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/mem.h"
 #include "common/mysql/describe.h"
 #include "workers/reader/mysql/tables.h"
@@ -146,6 +147,8 @@ describe(struct log_tables *lt, const char *db, const char *name, struct table *
 	struct table_list list = {0};
 	enum rc rc = mysql_describe(&lt->s->main, db, name, &list, e);
 
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(READER_ASK, e);
 	*out = NULL;
 	if (rc == RC_OK && list.count == 1) {
 		*out = list.tables[0];
@@ -498,6 +501,7 @@ log_tables_follow(struct log_tables *lt, const struct ddl_change *c)
 {
 	struct log_table *t = find_table(lt, c->db, c->name);
 
+	FAILPOINT(READER_FOLLOW);
 	forget_map_of(lt, c->db, c->name);
 	if ((c->effect == DDL_CREATED || c->effect == DDL_CHANGED) && c->table != NULL) {
 		if (t != NULL)

@@ -264,6 +264,15 @@ fake_open(struct sink *base, struct resume *out, uint64_t *turn, struct err *e)
 	return rc;
 }
 
+/* Its connection is a file: never lost. */
+static enum rc
+fake_confirm(struct sink *base, struct err *e)
+{
+	(void)base;
+	(void)e;
+	return RC_OK;
+}
+
 static enum rc
 fake_wish(struct sink *base, const char *wish, struct err *e)
 {
@@ -530,6 +539,7 @@ const struct sink_ops fake_sink_ops = {
 	.check = fake_check,
 	.open = fake_open,
 	.wish = fake_wish,
+	.confirm = fake_confirm,
 	.clear = fake_clear,
 	.describe = fake_describe,
 	.target_release = fake_target_release,

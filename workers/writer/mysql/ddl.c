@@ -14,6 +14,9 @@
  *     as before          CREATE, DROP, RENAME, ...      it has not run: (2), (3)
  *     as before          has no visible effect (ALTER   run again: it is
  *                        to what is there, TRUNCATE)    harmless: (2), (3)
+ *     as before          exchanges tables that look     by InnoDB's numbers of
+ *                        alike (RENAME a circle,        them, which the hash then
+ *                        EXCHANGE PARTITION)            has; unseen: a person's
  */
 #include "common/compat.h"
 
@@ -23,6 +26,7 @@
 #include <strings.h>
 #include <xxhash.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mysql/ddl.h"
@@ -119,7 +123,7 @@ leave_session(struct mysql_lane *l, struct err *e)
 {
 	enum rc rc = client_run(&l->c, e,
 		"SET time_zone = '+00:00', sql_mode = '%s', foreign_key_checks = 1, unique_checks "
-		"= 1, NAMES binary",
+		"= 1, collation_server = DEFAULT, NAMES binary",
 		SINK_SQL_MODE);
 
 	l->fk_off = false;
@@ -198,21 +202,46 @@ run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl
 
 /* ---- what objects look like ---- */
 
+/* SHOW CREATE of an object, and in which field of its row the text is. */
+static const struct {
+	const char *what;
+	unsigned field;
+} shows[] = {
+	[DDL_TABLE] = {"TABLE", 1},
+	[DDL_VIEW] = {"TABLE", 1},
+	[DDL_FUNCTION] = {"FUNCTION", 2},
+	[DDL_PROCEDURE] = {"PROCEDURE", 2},
+	[DDL_DATABASE] = {"DATABASE", 1},
+};
+
+static void
+add_object(struct mysql_lane *l, const struct ddl_name *n, struct buf *b)
+{
+	const struct routes *routes = l->sink->env.routes;
+
+	if (n->kind == DDL_DATABASE)
+		mysql_quote_name(b, routes_target_db(routes, n->db));
+	else if (n->kind == DDL_TABLE || n->kind == DDL_VIEW)
+		mysql_quote_table(b, routes_table_db(routes, n->db, n->name),
+			routes_target_table(routes, n->db, n->name));
+	else
+		mysql_quote_table(b, routes_target_db(routes, n->db), n->name);
+}
+
 static enum rc
 hash_one(struct mysql_lane *l, const struct ddl_name *n, uint64_t *hash, struct err *e)
 {
-	const struct routes *routes = l->sink->env.routes;
 	struct buf b;
 	MYSQL_RES *res;
 	MYSQL_ROW row;
+	unsigned field;
 	enum rc rc;
 
-	if (n->db == NULL || n->name == NULL)
+	if (n->db == NULL || n->kind >= COUNT_OF(shows) || shows[n->kind].what == NULL)
 		return RC_OK;
 	buf_init(&b);
-	mysql_quote_table(&b, routes_table_db(routes, n->db, n->name),
-		routes_target_table(routes, n->db, n->name));
-	rc = client_query(&l->c, &res, e, "SHOW CREATE TABLE %s", buf_text(&b));
+	add_object(l, n, &b);
+	rc = client_query(&l->c, &res, e, "SHOW CREATE %s %s", shows[n->kind].what, buf_text(&b));
 	buf_release(&b);
 	if (rc != RC_OK && rc != RC_RETRY) { /* it is not there, or is no table */
 		*hash = XXH3_64bits_withSeed("", 0, *hash);
@@ -220,23 +249,91 @@ hash_one(struct mysql_lane *l, const struct ddl_name *n, uint64_t *hash, struct 
 	}
 	if (rc != RC_OK)
 		return rc;
+	field = shows[n->kind].field;
 	row = mysql_fetch_row(res);
-	if (row != NULL && row[1] != NULL)
-		*hash = XXH3_64bits_withSeed(row[1], mysql_fetch_lengths(res)[1], *hash);
+	if (row != NULL && mysql_num_fields(res) > field && row[field] != NULL)
+		*hash = XXH3_64bits_withSeed(row[field], mysql_fetch_lengths(res)[field], *hash);
 	mysql_free_result(res);
 	return RC_OK;
 }
 
+static bool
+is_exchange(const struct ddl *d)
+{
+	for (uint32_t i = 0; i < d->nclauses && d->class == DDL_CLASS_ALTER_TABLE; i++)
+		if (strncasecmp(d->sql + d->clauses[i].start, "EXCHANGE", 8) == 0)
+			return true;
+	return false;
+}
+
+static bool
+names_twice(const struct ddl *d)
+{
+	for (uint32_t i = 0; i < d->nnames; i++)
+		for (uint32_t k = i + 1; k < d->nnames; k++)
+			if (d->names[i].db != NULL && d->names[k].db != NULL &&
+				strcmp(d->names[i].name, d->names[k].name) == 0 &&
+				strcmp(d->names[i].db, d->names[k].db) == 0)
+				return true;
+	return false;
+}
+
+/* Tables that look alike change places: only what the engine calls them tells whether they have. */
+static bool
+swaps(const struct ddl *d)
+{
+	return is_exchange(d) || (d->class == DDL_CLASS_RENAME_TABLE && names_twice(d));
+}
+
+/* InnoDB's numbers of a table and its partitions. AGAIN: they cannot be seen. */
+static enum rc
+hash_number(struct mysql_lane *l, const struct ddl_name *n, uint64_t *hash, struct err *e)
+{
+	const struct routes *routes = l->sink->env.routes;
+	char *path, *numbers = NULL;
+	enum rc rc;
+
+	if (n->db == NULL || n->name == NULL)
+		return RC_OK;
+	path = xasprintf("%s/%s", routes_table_db(routes, n->db, n->name),
+		routes_target_table(routes, n->db, n->name));
+	/* Other characters are written there in a code of the server's own. */
+	if (path[strspn(path,
+		    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/")] != '\0') {
+		free(path);
+		return RC_AGAIN;
+	}
+	rc = client_value(&l->c, &numbers, e,
+		"SELECT GROUP_CONCAT(TABLE_ID ORDER BY NAME) FROM information_schema.%s WHERE "
+		"NAME = '%s' OR LEFT(NAME, %zu) = '%s#'",
+		l->c.server.mariadb ? "INNODB_SYS_TABLES" : "INNODB_TABLES", path, strlen(path) + 1,
+		path);
+	if (rc == RC_OK && numbers != NULL)
+		*hash = XXH3_64bits_withSeed(numbers, strlen(numbers), *hash);
+	free(numbers);
+	free(path);
+	return rc == RC_OK || rc == RC_RETRY ? rc : RC_AGAIN;
+}
+
+/* Of objects before and after a statement. Lowest bit: it would tell whether a swap has run. */
+#define HASH_TELLS 1u
+
 static enum rc
 hash_objects(struct mysql_lane *l, const struct ddl *d, uint64_t *hash, struct err *e)
 {
+	bool tells = true;
 	enum rc rc = RC_OK;
 
 	*hash = 1;
 	for (uint32_t i = 0; i < d->nnames && rc == RC_OK; i++)
 		if (d->names[i].role != DDL_REFERENCE)
 			rc = hash_one(l, &d->names[i], hash, e);
-	return rc;
+	for (uint32_t i = 0; i < d->nnames && swaps(d) && tells && rc == RC_OK; i++) {
+		rc = hash_number(l, &d->names[i], hash, e);
+		tells = rc != RC_AGAIN;
+	}
+	*hash = tells ? *hash | HASH_TELLS : *hash & ~(uint64_t)HASH_TELLS;
+	return rc == RC_AGAIN ? RC_OK : rc;
 }
 
 /* ---- the note ---- */
@@ -328,7 +425,11 @@ finish(struct mysql_lane *l, const struct step *s, struct err *e)
 	if (rc == RC_OK)
 		rc = lane_move_checkpoint(l, s->at, e);
 	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_DDL_FINISH, e);
+	if (rc == RC_OK)
 		rc = client_run(&l->c, e, "COMMIT");
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_DDL_DONE, e);
 	buf_release(&b);
 	return rc;
 }
@@ -342,6 +443,20 @@ is_harmless(const struct ddl *d, const struct err *e)
 }
 
 static enum rc
+cannot_tell(struct mysql_lane *l, const struct buf *sql, const struct checkpoint *c, struct err *e)
+{
+	err_set(e, RC_CONFIG,
+		"the writer ended while `%.200s` ran at the target (source position %s), and the "
+		"tables it exchanges look alike: whether it has run cannot be told",
+		buf_text(sql), c->applied);
+	return err_remedy(e,
+		"look at the tables: if it has run, make them as they were before it; then DELETE "
+		"FROM %s.ddl_note WHERE channel = '%s' and `syncline start`; grant PROCESS to the "
+		"account at the target, and this can be told",
+		l->sink->state, l->sink->env.channel);
+}
+
+static enum rc
 run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err *e)
 {
 	struct note note;
@@ -352,13 +467,20 @@ run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err
 		rc = hash_objects(l, s->d, &now, e);
 	if (rc != RC_OK)
 		return rc;
+	if (note.found && swaps(s->d) && ((note.before & now) & HASH_TELLS) == 0)
+		return cannot_tell(l, s->sql, s->at, e);
 	if (note.found && note.before != now) {
 		log_info("a DDL statement had run before the crash; position=%s", s->at->applied);
 		return finish(l, s, e);
 	}
+	FAILPOINT(WRITER_DDL);
 	if (!note.found && (rc = write_note(l, s->ev, s->at, now, e)) != RC_OK)
 		return rc;
+	if ((rc = FAILPOINT_LOST(WRITER_DDL_NOTED, e)) != RC_OK)
+		return rc;
 	rc = run_statement(l, s->ev, s->d, s->sql, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_DDL_RUN, e);
 	if (rc == RC_DATA && is_harmless(s->d, e)) {
 		*skipped = xasprintf("%s", e->text);
 		rc = RC_OK;
@@ -413,16 +535,20 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_
 
 /* SHOW CREATE names an object without its database: the session's is the mapped one. */
 static enum rc
-make_database(struct mysql_lane *l, const char *db, struct err *e)
+make_database(struct mysql_lane *l, const char *db, const struct event_ddl *ev, struct err *e)
 {
 	struct buf b;
-	enum rc rc;
+	enum rc rc = enter_session(l, ev, e); /* the default of its character set */
 
+	if (rc != RC_OK)
+		return rc;
 	buf_init(&b);
 	buf_puts(&b, "CREATE DATABASE IF NOT EXISTS ");
 	mysql_quote_name(&b, db);
 	rc = client_exec(&l->c, buf_text(&b), b.len, e);
 	buf_release(&b);
+	if (rc == RC_OK)
+		rc = leave_session(l, e);
 	if (rc != RC_OK && rc != RC_RETRY)
 		err_remedy(e,
 			"create the database \"%s\" at the target by hand, or grant CREATE on it",
@@ -484,7 +610,9 @@ note_table(struct mysql_lane *l, const struct event_object *o, struct err *e)
 	enum rc rc = l->sink->base.ops->table_state(
 		&l->base, o->db, o->name, TABLE_WAITING, false, NULL, e);
 
-	return rc == RC_OK ? client_run(&l->c, e, "COMMIT") : rc;
+	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "COMMIT");
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_NOTED, e) : rc;
 }
 
 static enum rc
@@ -601,11 +729,15 @@ sink_object(struct sink_lane *base, const struct event_object *o, const struct t
 	const char *db = o->kind == OBJECT_TABLE ? routes_table_db(routes, o->db, o->name)
 						 : routes_target_db(routes, o->db);
 	bool make = true;
-	enum rc rc = make_database(l, db, e);
+	enum rc rc = FAILPOINT_LOST(WRITER_OBJECT, e);
 
 	(void)table;
+	if (rc == RC_OK)
+		rc = make_database(l, db, &o->ddl, e);
 	if (rc == RC_OK && o->kind == OBJECT_TABLE)
 		rc = make_table(
 			l, o, db, routes_target_table(routes, o->db, o->name), intercept, &make, e);
-	return rc == RC_OK && make ? create_object(l, o, db, e) : rc;
+	if (rc == RC_OK && make)
+		rc = create_object(l, o, db, e);
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_MADE, e) : rc;
 }

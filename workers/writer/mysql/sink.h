@@ -102,6 +102,8 @@ enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct ta
 enum rc sink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
 	bool intercept, struct err *e) MUSTCHECK;
 
+/* FENCED, in words. */
+enum rc sink_fenced(const struct mysql_sink *s, struct err *e);
 enum rc sink_check(struct sink *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 /* The statements that make our tables, one after the other in the buffer. */
 void sink_state_sql(const struct mysql_sink *s, size_t i, struct buf *out);
