@@ -1,6 +1,6 @@
 package Syncline::Server;
 
-# A throwaway database server: the common part of MariaDB.pm and MySQL.pm.
+# A throwaway database server: the common part of MariaDB.pm, MySQL.pm and PostgreSQL.pm.
 #
 #   my $db = Syncline::MariaDB->new(server_id => 2, options => ['--x=y']);
 #   $db->sql('CREATE DATABASE shop', ...);        run statements
@@ -87,6 +87,7 @@ sub start {
         open STDOUT, '>>', $self->log_file;
         open STDERR, '>&', \*STDOUT;
         POSIX::setsid();
+        $self->enter;
         $ENV{LD_LIBRARY_PATH} = $self->libraries if $self->libraries;
         exec @command or POSIX::_exit(127);
     }
@@ -110,7 +111,17 @@ sub tail {
     return join '', @lines > 80 ? @lines[-80 .. -1] : @lines;
 }
 
+# What a kind of server may say otherwise.
 sub libraries { '' }
+sub enter { }
+sub kind { 'mysql' }
+sub is_retried { my ($self, $dbh) = @_; return grep { ($dbh->err // 0) == $_ } 1205, 1213 }
+
+# Its end of a channel's file.
+sub endpoint {
+    my ($self) = @_;
+    return sprintf 'kind = "mysql"; host = "127.0.0.1"; port = %d; user = "syncline"; password = "secret";', $self->port;
+}
 
 sub dbh {
     my ($self, %o) = @_;
@@ -136,9 +147,9 @@ sub sql {
     for my $statement (@statements) {
         for my $try (1 .. 5) {
             last if eval { $self->main_dbh->do($statement); 1 };
-            my $number = $self->main_dbh->err // 0;
-            die "$statement: $@" if $try == 5 || ($number != 1205 && $number != 1213);
-            warn "run again: $statement: $@";
+            my $why = $@;
+            die "$statement: $why" if $try == 5 || !$self->is_retried($self->main_dbh);
+            warn "run again: $statement: $why";
         }
     }
     return $self;
