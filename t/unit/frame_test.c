@@ -499,13 +499,18 @@ fragments_out_of_order_are_refused(void **state)
 		unsigned char heads[3][4]; /* version 0 ends */
 		int good;		   /* so many are taken with AGAIN */
 	} cases[] = {
-		{{{1, EVENT_DDL, FRAME_CONT, 0}}, 0},
-		{{{1, EVENT_DDL, FRAME_CONT | FRAME_MORE, 0}}, 0},
-		{{{1, EVENT_DDL, FRAME_MORE, 0}, {1, EVENT_DDL, 0, 0}}, 1},
-		{{{1, EVENT_DDL, FRAME_MORE, 0}, {1, EVENT_DDL, FRAME_MORE, 0}}, 1},
-		{{{1, EVENT_DDL, FRAME_MORE, 0}, {1, EVENT_TABLE, FRAME_CONT, 0}}, 1},
-		{{{1, EVENT_DDL, FRAME_MORE, 0}, {1, EVENT_DDL, FRAME_CONT | FRAME_MORE, 0},
-			 {1, EVENT_DDL, 8, 0}},
+		{{{FRAME_VERSION, EVENT_DDL, FRAME_CONT, 0}}, 0},
+		{{{FRAME_VERSION, EVENT_DDL, FRAME_CONT | FRAME_MORE, 0}}, 0},
+		{{{FRAME_VERSION, EVENT_DDL, FRAME_MORE, 0}, {FRAME_VERSION, EVENT_DDL, 0, 0}}, 1},
+		{{{FRAME_VERSION, EVENT_DDL, FRAME_MORE, 0},
+			 {FRAME_VERSION, EVENT_DDL, FRAME_MORE, 0}},
+			1},
+		{{{FRAME_VERSION, EVENT_DDL, FRAME_MORE, 0},
+			 {FRAME_VERSION, EVENT_TABLE, FRAME_CONT, 0}},
+			1},
+		{{{FRAME_VERSION, EVENT_DDL, FRAME_MORE, 0},
+			 {FRAME_VERSION, EVENT_DDL, FRAME_CONT | FRAME_MORE, 0},
+			 {FRAME_VERSION, EVENT_DDL, 8, 0}},
 			2},
 	};
 
@@ -537,8 +542,10 @@ short_and_foreign_frames_are_refused(void **state)
 		unsigned char bytes[4];
 		size_t n;
 		enum rc rc;
-	} cases[] = {{{0}, 0, RC_BUG}, {{1, 1, 0}, 3, RC_BUG}, {{2, 1, 0, 0}, 4, RC_CONFIG},
-		{{1, EVENT_COUNT, 0, 0}, 4, RC_CONFIG}, {{1, 1, 0, 9}, 4, RC_BUG}};
+	} cases[] = {{{0}, 0, RC_BUG}, {{FRAME_VERSION, 1, 0}, 3, RC_BUG},
+		{{FRAME_VERSION + 1, 1, 0, 0}, 4, RC_CONFIG},
+		{{FRAME_VERSION, EVENT_COUNT, 0, 0}, 4, RC_CONFIG},
+		{{FRAME_VERSION, 1, 0, 9}, 4, RC_BUG}};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT_OF(cases); i++) {
