@@ -30,11 +30,14 @@ column_name(const struct pgsql_lane *l, const struct table *t, uint32_t i)
 }
 
 static void
-add_column(struct buf *b, const struct column *c, const char *name)
+add_column(const struct pgsql_sink *s, struct buf *b, const struct column *c, const char *name)
 {
 	pgsql_quote_name(b, name);
 	buf_putc(b, ' ');
-	pgsink_type(b, c);
+	if (s->native)
+		buf_puts(b, c->native);
+	else
+		pgsink_type(b, c);
 	if (!c->nullable)
 		buf_puts(b, " NOT NULL");
 	if (c->auto_increment && c->type == TYPE_INTEGER &&
@@ -77,7 +80,7 @@ create_table(struct pgsql_lane *l, struct buf *b, const struct table *t, const c
 		if (column_name(l, t, i) == NULL)
 			continue;
 		buf_puts(b, comma);
-		add_column(b, &t->columns[i], column_name(l, t, i));
+		add_column(l->sink, b, &t->columns[i], column_name(l, t, i));
 		comma = ", ";
 	}
 	for (uint32_t i = 0; i < t->nindexes; i++)
