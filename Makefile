@@ -12,12 +12,15 @@ PC           := pkg-config
 LIBS_MYSQL   := $(shell $(PC) --libs $(MYSQL_CLIENT))
 INC_MYSQL    := $(shell $(PC) --cflags $(MYSQL_CLIENT))
 
+LIBS_PGSQL   := $(shell $(PC) --libs libpq)
+INC_PGSQL    := $(shell $(PC) --cflags libpq)
+
 WARN   := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla -Wswitch-enum -Werror
 OPT    ?= -O2 -g
 SAN    ?=
 CFLAGS ?=
 ALL_CFLAGS  := -std=c11 -I. -DSYNCLINE_VERSION='"$(VERSION)"' -DSYNCLINE_LIBEXEC='"$(PREFIX)/libexec/syncline"' \
-	-pthread -fno-omit-frame-pointer -ffunction-sections $(WARN) $(OPT) $(SAN) $(INC_MYSQL) $(CFLAGS)
+	-pthread -fno-omit-frame-pointer -ffunction-sections $(WARN) $(OPT) $(SAN) $(INC_MYSQL) $(INC_PGSQL) $(CFLAGS)
 # What a program does not call is not in it; t/007 finds what none calls.
 ALL_LDFLAGS := -pthread -Wl,--gc-sections $(SAN) $(LDFLAGS)
 
@@ -32,19 +35,19 @@ link = $(call say,LINK) $(CC) $(ALL_LDFLAGS) $^ $(1) $(LIBS_COMMON) -o $@
 
 LIBS_COMMON := -lxxhash -lz -lm
 LIBS_SUPERVISOR := -lconfig -levent -lsqlite3 -lsystemd -ljansson
-LIBS_WORKER := -lconfig -levent -ljansson -lzstd -lcrypto $(LIBS_MYSQL)
+LIBS_WORKER := -lconfig -levent -ljansson -lzstd -lcrypto $(LIBS_MYSQL) $(LIBS_PGSQL)
 
 # A room is a folder; every .c in it belongs to it. Programs are the files that hold main().
 MAINS    := supervisor/synclined.c supervisor/syncline.c workers/reader/main.c workers/writer/main.c
-ROOMS    := common common/mysql ipc supervisor supervisor/cli workers/reader workers/reader/mysql \
-	workers/reader/fake workers/writer workers/writer/mysql workers/writer/fake
+ROOMS    := common common/mysql common/pgsql ipc supervisor supervisor/cli workers/reader workers/reader/mysql \
+	workers/reader/pgsql workers/reader/fake workers/writer workers/writer/mysql workers/writer/pgsql workers/writer/fake
 SRC      := $(filter-out $(MAINS),$(wildcard $(addsuffix /*.c,$(ROOMS))))
 OBJ      := $(SRC:%.c=$(B)/%.o)
 MAIN_OBJ := $(patsubst %.c,$(B)/%.o,$(wildcard $(MAINS)))
 
 COMMON_OBJ     := $(filter $(B)/common/%.o,$(OBJ))
-BASE_OBJ       := $(filter-out $(B)/common/mysql/%,$(COMMON_OBJ)) $(filter $(B)/ipc/%.o,$(OBJ))
-ENGINE_OBJ     := $(filter $(B)/common/mysql/%.o,$(OBJ))
+BASE_OBJ       := $(filter-out $(B)/common/mysql/% $(B)/common/pgsql/%,$(COMMON_OBJ)) $(filter $(B)/ipc/%.o,$(OBJ))
+ENGINE_OBJ     := $(filter $(B)/common/mysql/%.o $(B)/common/pgsql/%.o,$(OBJ))
 SUPERVISOR_OBJ := $(filter $(B)/supervisor/%.o,$(OBJ))
 READER_OBJ     := $(filter $(B)/workers/reader/%.o,$(OBJ))
 WRITER_OBJ     := $(filter $(B)/workers/writer/%.o,$(OBJ))
@@ -103,17 +106,22 @@ $(B)/bench/%: $(B)/bench/%.o $(TEST_OBJ)
 #: make format      what clang-format makes of it
 #: make install     programs, configuration, manual pages under DESTDIR and PREFIX
 PACKAGES := build-essential pkg-config libmariadb-dev libconfig-dev libevent-dev libsqlite3-dev libjansson-dev libssl-dev \
-	zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libcmocka-dev clang libclang-rt-14-dev clang-format perl \
-	libdbd-mariadb-perl mariadb-server mariadb-client maven default-jdk-headless unzip mandoc
+	libpq-dev zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libcmocka-dev clang libclang-rt-14-dev clang-format perl \
+	libdbd-mariadb-perl mariadb-server mariadb-client libdbd-pg-perl postgresql-15 maven default-jdk-headless unzip mandoc
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
 # npm comes with some packages of nodejs, and these refuse Debian's.
 PACKAGES += $(if $(shell command -v npm),,npm)
 MISSING   = $(shell dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(PACKAGES) 2>/dev/null | \
 	awk '$$2 == "installed" { have[$$1] } END { n = split("$(PACKAGES)", p, " "); for (i = 1; i <= n; i++) if (!(p[i] in have)) print p[i] }')
 
+# Debian would make a PostgreSQL cluster and start it: tests have servers of their own.
+NO_CLUSTER = /etc/postgresql-common/createcluster.conf
 deps:
-	@missing="$(MISSING)"; [ -z "$$missing" ] || { $(SUDO) apt-get update -q && \
-		DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q --no-install-recommends $$missing; }
+	@missing="$(MISSING)"; [ -z "$$missing" ] || { \
+		[ -e $(NO_CLUSTER) ] || { $(SUDO) mkdir -p $(dir $(NO_CLUSTER)) && \
+			echo 'create_main_cluster = false' | $(SUDO) tee $(NO_CLUSTER) >/dev/null; } && \
+		$(SUDO) apt-get update -q && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q \
+			-o Dpkg::Options::=--force-confold --no-install-recommends $$missing; }
 
 tests: $(TESTS) $(TOOLS)
 

@@ -91,12 +91,56 @@ struct event_commit {
 	const char *resume;
 };
 
-/* A statement to run at the target as it ran at the source (mapped by the writer). */
+/*	symbol	name */
+#define DDL_EFFECT_LIST(X)        \
+	X(CREATED, "created")     \
+	X(CHANGED, "changed")     \
+	X(TRUNCATED, "truncated") \
+	X(DROPPED, "dropped")     \
+	X(RENAMED, "renamed")
+
+enum ddl_effect {
+#define X(symbol, name) DDL_##symbol,
+	DDL_EFFECT_LIST(X)
+#undef X
+		DDL_EFFECT_COUNT
+};
+
+/* A column that the columns before and after do not explain by their names. */
+struct column_change {
+	const char *from; /* its name before; "" : the column is new */
+	const char *to;	  /* its name afterwards */
+	const char
+		*fill; /* of a new one: what the rows that were there have, as text; NULL: NULL */
+};
+
+/* What a statement did to one table. Tables are table_encode's bytes of the carried columns. */
+struct table_change {
+	enum ddl_effect effect;
+	const char *db;
+	const char *name;
+	const char *to_db; /* of RENAMED; else "" */
+	const char *to_name;
+	const unsigned char *before; /* empty: not known */
+	uint32_t before_len;
+	const unsigned char *after; /* of CREATED and CHANGED; empty: not known */
+	uint32_t after_len;
+	const struct column_change *columns;
+	uint32_t ncolumns;
+};
+
+/*
+ * A statement to run at the target as it ran at the source (mapped by the
+ * writer), where both speak one language; for all others what it did to the
+ * tables that are carried.
+ */
 struct event_ddl {
-	const char *db; /* default database, "" if none */
-	const char *sql;
+	const char *db;	     /* default database, "" if none */
+	const char *sql;     /* "" : there is no text, only changes */
 	const char *session; /* assignments for SET SESSION, as the source had them; may be "" */
 	const char *session_charset; /* the character set that sql is written in */
+	const struct table_change *changes;
+	uint32_t nchanges;
 };
 
 /*	symbol	name */
@@ -149,6 +193,8 @@ enum table_state {
 const char *table_state_name(enum table_state s);
 /* TABLE_STATE_COUNT for an unknown name. */
 enum table_state table_state_by_name(const char *name);
+/* Whether what was loaded of the table is kept with this state; else its chunks go with it. */
+bool table_state_has_chunks(enum table_state s);
 
 /* schema: table_encode's bytes of all the source's columns, for the target to keep and hand back.
  */

@@ -129,6 +129,9 @@ uint32_t
 table_column(const struct table *t, const char *name)
 {
 	for (uint32_t i = 0; i < t->ncolumns; i++)
+		if (strcmp(t->columns[i].name, name) == 0)
+			return i;
+	for (uint32_t i = 0; i < t->ncolumns; i++)
 		if (strcasecmp(t->columns[i].name, name) == 0)
 			return i;
 	return UINT32_MAX;

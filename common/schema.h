@@ -85,8 +85,8 @@ struct column *table_add_column(struct table *t, const char *name, enum type typ
 struct index *table_add_index(struct table *t, const char *name, bool primary, bool unique);
 void index_add_part(struct index *ix, uint32_t column, uint32_t prefix);
 struct foreign_key *table_add_fk(struct table *t, const char *name);
-/* UINT32_MAX if there is none. Names are compared as the engine compares column names: without
- * case. */
+/* UINT32_MAX if there is none. The very name; else one that differs in case alone, for MySQL knows
+ * no other names of columns. */
 uint32_t table_column(const struct table *t, const char *name);
 
 /*

@@ -39,10 +39,27 @@ size_commit(const struct event_commit *c)
 }
 
 static size_t
+size_changes(const struct event_ddl *d)
+{
+	size_t n = 4;
+
+	for (uint32_t i = 0; i < d->nchanges; i++) {
+		const struct table_change *t = &d->changes[i];
+
+		n += 1 + size_str(t->db) + size_str(t->name) + size_str(t->to_db) +
+		     size_str(t->to_name) + 4 + t->before_len + 4 + t->after_len + 4;
+		for (uint32_t k = 0; k < t->ncolumns; k++)
+			n += size_str(t->columns[k].from) + size_str(t->columns[k].to) + 1 +
+			     size_str(t->columns[k].fill != NULL ? t->columns[k].fill : "");
+	}
+	return n;
+}
+
+static size_t
 size_ddl(const struct event_ddl *d)
 {
 	return size_str(d->db) + size_str(d->sql) + size_str(d->session) +
-	       size_str(d->session_charset);
+	       size_str(d->session_charset) + size_changes(d);
 }
 
 size_t
@@ -166,12 +183,39 @@ w_commit(unsigned char **p, const struct event_commit *c)
 }
 
 static void
+w_changes(unsigned char **p, const struct event_ddl *d)
+{
+	w_u32(p, d->nchanges);
+	for (uint32_t i = 0; i < d->nchanges; i++) {
+		const struct table_change *t = &d->changes[i];
+
+		w_u8(p, (uint8_t)t->effect);
+		w_str(p, t->db);
+		w_str(p, t->name);
+		w_str(p, t->to_db);
+		w_str(p, t->to_name);
+		w_bytes(p, t->before, t->before_len);
+		w_bytes(p, t->after, t->after_len);
+		w_u32(p, t->ncolumns);
+		for (uint32_t k = 0; k < t->ncolumns; k++) {
+			const struct column_change *c = &t->columns[k];
+
+			w_str(p, c->from);
+			w_str(p, c->to);
+			w_u8(p, c->fill != NULL);
+			w_str(p, c->fill != NULL ? c->fill : "");
+		}
+	}
+}
+
+static void
 w_ddl(unsigned char **p, const struct event_ddl *d)
 {
 	w_str(p, d->db);
 	w_str(p, d->sql);
 	w_str(p, d->session);
 	w_str(p, d->session_charset);
+	w_changes(p, d);
 }
 
 static void
@@ -320,13 +364,63 @@ r_commit(struct cursor *c, struct arena *a, struct event_commit *m)
 	m->resume = r_str(c, a);
 }
 
+/* A count of things of at least `size` bytes each. */
+static uint32_t
+r_count(struct cursor *c, size_t size)
+{
+	uint32_t n = cursor_u32(c);
+
+	if (c->bad || n > cursor_left(c) / size) {
+		c->bad = true;
+		return 0;
+	}
+	return n;
+}
+
+static void
+r_change(struct cursor *c, struct arena *a, struct table_change *t)
+{
+	struct column_change *columns;
+	uint8_t effect = cursor_u8(c);
+
+	if (effect >= DDL_EFFECT_COUNT)
+		c->bad = true;
+	t->effect = (enum ddl_effect)effect;
+	t->db = r_str(c, a);
+	t->name = r_str(c, a);
+	t->to_db = r_str(c, a);
+	t->to_name = r_str(c, a);
+	r_range(c, &t->before, &t->before_len);
+	r_range(c, &t->after, &t->after_len);
+	t->ncolumns = r_count(c, 13);
+	columns = arena_calloc(a, t->ncolumns, sizeof *columns);
+	for (uint32_t k = 0; k < t->ncolumns; k++) {
+		bool filled;
+
+		columns[k].from = r_str(c, a);
+		columns[k].to = r_str(c, a);
+		filled = r_bool(c);
+		columns[k].fill = r_str(c, a);
+		if (!filled)
+			columns[k].fill = NULL;
+	}
+	t->columns = columns;
+}
+
 static void
 r_ddl(struct cursor *c, struct arena *a, struct event_ddl *d)
 {
+	struct table_change *changes;
+
 	d->db = r_str(c, a);
 	d->sql = r_str(c, a);
 	d->session = r_str(c, a);
 	d->session_charset = r_str(c, a);
+	d->nchanges = r_count(c, 29);
+	changes = arena_calloc(a, d->nchanges, sizeof *changes);
+	for (uint32_t i = 0; i < d->nchanges; i++)
+		r_change(c, a, &changes[i]);
+	d->changes = changes;
 }
 
 static void

@@ -21,6 +21,8 @@ my @doors = (
     [qr{^libconfig\.h$}, qr{^supervisor/conf_file\.c$}],
     [qr{^sqlite3\.h$}, qr{^supervisor/store(?:\.c|_private\.h)$}],
     [qr{^(?:mysql|mysqld_error|errmsg)\.h$}, qr{^common/mysql/client\.[ch]$}],
+    [qr{^libpq-fe\.h$}, qr{^common/pgsql/client\.h$}],
+    [qr{^iconv\.h$}, qr{^common/charset\.c$}],
     [qr{^jansson\.h$}, qr{^supervisor/}],
     [qr{^systemd/}, qr{^supervisor/notify\.c$}],
     [qr{^(?:zlib|zstd)\.h$|^openssl/}, qr{^(?:common|workers)/}],

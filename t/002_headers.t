@@ -7,8 +7,8 @@ use Syncline::House qw(top headers slurp);
 use Test::More;
 
 my $cc = $ENV{CC} || 'cc';
-my $client = `pkg-config --cflags libmariadb 2>/dev/null` || `pkg-config --cflags mysqlclient 2>/dev/null`;
-chomp $client;
+my $client = (`pkg-config --cflags libmariadb 2>/dev/null` || `pkg-config --cflags mysqlclient 2>/dev/null`) . `pkg-config --cflags libpq`;
+$client =~ s/\n/ /g;
 my $flags = "-std=c11 -fsyntax-only -I. -Wall -Wextra -Werror -Wno-unused-function $client";
 
 chdir top() or die 'top: ' . $!;

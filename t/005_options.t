@@ -107,12 +107,25 @@ sub check_reads {
 }
 
 my @daemon = grep { $_->{set} eq 'daemon' } @rows;
-my @mysql = grep { $_->{set} eq 'channel' && ($_->{kinds} eq '-' || $_->{kinds} =~ /\bmysql\b/) } @rows;
 check_sample('etc/syncline.conf', @daemon);
 check_reads('etc/syncline.conf', 'nothing', '-d');
-check_sample('etc/examples/mysql-to-mysql.conf', @mysql);
-check_reads('etc/examples/mysql-to-mysql.conf', join('|', qw(password password_file credential),
-    map { $_->{path} =~ s/.*\.//r } grep { $_->{only} eq 'none' } @rows));
+
+# What a channel between these kinds knows.
+sub channel_rows {
+    my %kind = @_;
+    return grep {
+        my $row = $_;
+        my ($end) = $row->{path} =~ /^(source|target)\./;
+        $row->{set} eq 'channel' && ($row->{kinds} eq '-' || grep { $row->{kinds} =~ /\b$_\b/ } $end ? $kind{$end} : values %kind);
+    } @rows;
+}
+
+for my $sample (glob "$top/etc/examples/*.conf") {
+    my ($name, $from, $to) = $sample =~ m{((\w+)-to-(\w+)\.conf)$} or next;
+    check_sample("etc/examples/$name", channel_rows(source => $from, target => $to));
+    check_reads("etc/examples/$name", join('|', qw(password password_file credential),
+        map { $_->{path} =~ s/.*\.//r } grep { $_->{only} eq 'none' } @rows));
+}
 
 # ---- each has a test ----
 

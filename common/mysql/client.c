@@ -249,7 +249,7 @@ client_open(struct client *c, const struct conf *conf, const char *end, const ch
 	socket = setting(c, "socket");
 	user = setting(c, "user");
 	snprintf(path, sizeof path, "%s.port", end);
-	port = (unsigned)conf_int(conf, path);
+	port = conf_has(conf, path) ? (unsigned)conf_int(conf, path) : MYSQL_PORT;
 	if (mysql_real_connect(c->my, socket != NULL ? NULL : host, user, setting(c, "password"),
 		    NULL, socket != NULL ? 0 : port, socket,
 		    CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS) == NULL) {

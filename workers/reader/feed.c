@@ -35,6 +35,7 @@ feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_cat
 	f->initial_data = wants(w->conf, "data");
 	f->read_catalog = read_catalog;
 	f->read_catalog_arg = arg;
+	f->marks = xcalloc(MARKS, sizeof *f->marks);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
 	pthread_cond_init(&f->lanes_gone, NULL);
@@ -134,24 +135,19 @@ copy_fk(struct table *to, const struct foreign_key *fk, const uint32_t *carried)
 	}
 }
 
-/* Fills what follows from the full schema: the carried one, its key, how to pick. */
-void
-feed_set_schema(struct feed *f, struct feed_table *t, const struct table *full)
+/* What is carried of a table; pick[i] is the column of full that its column i is. */
+static struct table *
+carried_of(const struct feed *f, const struct table *full, uint32_t *pick)
 {
 	uint32_t *carried = xcalloc(full->ncolumns, sizeof *carried);
 	struct table *c = table_new(full->db, full->name);
 
-	table_free(t->full);
-	table_free(t->carried);
-	free(t->pick);
-	t->full = table_copy(full);
-	t->pick = xcalloc(full->ncolumns, sizeof *t->pick);
 	for (uint32_t i = 0; i < full->ncolumns; i++) {
 		carried[i] = UINT32_MAX;
 		if (!is_carried(f, full, i))
 			continue;
 		carried[i] = c->ncolumns;
-		t->pick[c->ncolumns] = i;
+		pick[c->ncolumns] = i;
 		copy_column(c, &full->columns[i]);
 	}
 	for (uint32_t i = 0; i < full->nindexes; i++)
@@ -161,11 +157,23 @@ feed_set_schema(struct feed *f, struct feed_table *t, const struct table *full)
 	c->engine = full->engine != NULL ? xstrdup(full->engine) : NULL;
 	c->rows = full->rows;
 	c->bytes = full->bytes;
-	t->carried = c;
-	t->whole = c->ncolumns == full->ncolumns;
-	t->key = table_key(c);
-	t->number = 0;
 	free(carried);
+	return c;
+}
+
+/* Fills what follows from the full schema: the carried one, its key, how to pick. */
+void
+feed_set_schema(struct feed *f, struct feed_table *t, const struct table *full)
+{
+	table_free(t->full);
+	table_free(t->carried);
+	free(t->pick);
+	t->full = table_copy(full);
+	t->pick = xcalloc(full->ncolumns, sizeof *t->pick);
+	t->carried = carried_of(f, full, t->pick);
+	t->whole = t->carried->ncolumns == full->ncolumns;
+	t->key = table_key(t->carried);
+	t->number = 0;
 }
 
 struct feed_table *
@@ -499,6 +507,35 @@ remember(struct feed *f, const struct event_commit *c)
 	f->last.applied = f->last.resume = f->position;
 }
 
+/* Frames are given back in their order, one with a position only when it is committed. */
+static void
+mark_position(struct feed *f, struct logpos at)
+{
+	/* With the queue full the newest mark moves on: what it stood for is known a bit later. */
+	if (f->marks_count < MARKS)
+		f->marks_count++;
+	f->marks[(f->marks_first + f->marks_count - 1) % MARKS] =
+		(struct mark){.end = ring_bytes(f->ring), .at = at};
+}
+
+struct logpos
+feed_durable(struct feed *f)
+{
+	struct logpos at;
+	uint64_t released;
+
+	pthread_mutex_lock(&f->lock);
+	released = ring_bytes(f->ring) - ring_fill(f->ring);
+	while (f->marks_count != 0 && f->marks[f->marks_first].end <= released) {
+		f->durable = f->marks[f->marks_first].at;
+		f->marks_first = (f->marks_first + 1) % MARKS;
+		f->marks_count--;
+	}
+	at = f->durable;
+	pthread_mutex_unlock(&f->lock);
+	return at;
+}
+
 static enum rc
 emit_position(struct feed *f, const struct event_commit *c, enum event_kind kind)
 {
@@ -509,11 +546,13 @@ emit_position(struct feed *f, const struct event_commit *c, enum event_kind kind
 	f->checkpoint_us = ev.commit.read_us;
 	f->said = c->at;
 	rc = feed_emit(f, &ev);
-	if (rc == RC_OK)
-		ring_publish(f->ring);
+	if (rc != RC_OK)
+		return rc;
+	ring_publish(f->ring);
+	mark_position(f, c->at);
 	if (kind == EVENT_HEARTBEAT)
 		FAILPOINT(READER_QUIET);
-	return rc;
+	return RC_OK;
 }
 
 /*
@@ -743,16 +782,57 @@ follow_up(struct feed *f, const struct ddl_change *ch)
 		}
 		return feed_emit_state(f, t, TABLE_REMOVED);
 	case DDL_TRUNCATED:
+	case DDL_EFFECT_COUNT:
 	default:
 		return RC_OK;
 	}
 }
 
-enum rc
-feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
-	uint32_t nchanges)
+static void
+encode_carried(struct feed *f, const struct table *t, struct buf *b)
 {
-	struct event ev = {.kind = EVENT_DDL, .ddl = *ddl};
+	uint32_t *pick = xcalloc(t->ncolumns, sizeof *pick);
+	struct table *carried = carried_of(f, t, pick);
+
+	table_encode(carried, b);
+	table_free(carried);
+	free(pick);
+}
+
+/* The changes as the writer gets them: the tables before them are still known here. */
+static void
+describe_changes(struct feed *f, const struct ddl_change *changes, uint32_t n,
+	struct table_change *out, struct buf *tables)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct ddl_change *ch = &changes[i];
+		const struct feed_table *t = feed_find(f, ch->db, ch->name);
+		struct buf *before = &tables[2 * i], *after = &tables[2 * i + 1];
+
+		if (t != NULL)
+			table_encode(t->carried, before);
+		if (ch->table != NULL)
+			encode_carried(f, ch->table, after);
+		out[i] = (struct table_change){
+			.effect = ch->effect,
+			.db = ch->db,
+			.name = ch->name,
+			.to_db = ch->to_db != NULL ? ch->to_db : "",
+			.to_name = ch->to_name != NULL ? ch->to_name : "",
+			.before = before->data,
+			.before_len = (uint32_t)before->len,
+			.after = after->data,
+			.after_len = (uint32_t)after->len,
+			.columns = ch->columns,
+			.ncolumns = ch->ncolumns,
+		};
+	}
+}
+
+static enum rc
+emit_ddl(
+	struct feed *f, const struct event *ev, const struct ddl_change *changes, uint32_t nchanges)
+{
 	bool carried = concerns_target(f, changes, nchanges);
 	enum rc rc = RC_OK;
 
@@ -761,12 +841,32 @@ feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *c
 	if (rc != RC_OK || !carried)
 		return rc;
 	FAILPOINT(READER_DDL);
-	if ((rc = emit_begin(f)) != RC_OK || (rc = feed_emit(f, &ev)) != RC_OK)
+	if ((rc = emit_begin(f)) != RC_OK || (rc = feed_emit(f, ev)) != RC_OK)
 		return rc;
 	FAILPOINT(READER_DDL_PUT);
 	/* TABLE events in a DDL's transaction take effect behind it. */
 	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
 		rc = follow_up(f, &changes[i]);
+	return rc;
+}
+
+enum rc
+feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
+	uint32_t nchanges)
+{
+	struct table_change *described = xcalloc(nchanges, sizeof *described);
+	struct buf *tables = xcalloc((size_t)nchanges * 2, sizeof *tables);
+	struct event ev = {.kind = EVENT_DDL, .ddl = *ddl};
+	enum rc rc;
+
+	describe_changes(f, changes, nchanges, described, tables);
+	ev.ddl.changes = described;
+	ev.ddl.nchanges = nchanges;
+	rc = emit_ddl(f, &ev, changes, nchanges);
+	for (size_t i = 0; i < (size_t)nchanges * 2; i++)
+		buf_release(&tables[i]);
+	free(tables);
+	free(described);
 	return rc;
 }
 
@@ -778,7 +878,7 @@ feed_set_position(struct feed *f, struct logpos at, const char *text)
 	pthread_mutex_lock(&f->lock);
 	free(f->position);
 	f->position = xstrdup(text);
-	f->at = f->said = at;
+	f->at = f->said = f->durable = at;
 	pthread_mutex_unlock(&f->lock);
 }
 

@@ -63,8 +63,6 @@ enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op,
 void feed_quarantine(struct feed *f, struct feed_table *t, const char *why);
 
 /* What a DDL statement does to one table. */
-enum ddl_effect { DDL_CREATED, DDL_CHANGED, DDL_TRUNCATED, DDL_DROPPED, DDL_RENAMED };
-
 struct ddl_change {
 	enum ddl_effect effect;
 	const char *db;
@@ -72,9 +70,12 @@ struct ddl_change {
 	const char *to_db; /* of RENAMED */
 	const char *to_name;
 	const struct table *table; /* as it is afterwards; of CREATED, CHANGED; NULL: not known */
+	const struct column_change *columns; /* of CHANGED */
+	uint32_t ncolumns;
 };
 
-/* A statement that is carried, and what it does to tables. */
+/* A statement that is carried, and what it does to tables; ddl's own changes are the feed's to fill
+ * in. */
 enum rc feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
 	uint32_t nchanges) MUSTCHECK;
 
@@ -90,5 +91,12 @@ void feed_abandon(struct feed *f, const struct event_commit *c);
 /* The log has been read up to here, between transactions; lets chunks be placed and the checkpoint
  * move. */
 enum rc feed_idle(struct feed *f, const struct event_commit *c, struct err *e) MUSTCHECK;
+
+/*
+ * How far the target has committed for good: the newest boundary whose
+ * position is behind the stream ring's released end. What a source may be told
+ * that it need not keep. Any thread, but not within a transaction of its own.
+ */
+struct logpos feed_durable(struct feed *f);
 
 #endif

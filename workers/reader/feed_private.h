@@ -33,6 +33,14 @@ struct feed_table {
 	struct feed_table *next;
 };
 
+/* A position that went into the stream ring, and where the ring's content ended with it. */
+struct mark {
+	uint64_t end;
+	struct logpos at;
+};
+
+#define MARKS 4096u
+
 struct feed {
 	struct worker *worker;
 	struct ring *ring;
@@ -68,7 +76,10 @@ struct feed {
 	struct event_commit last; /* its texts point into position */
 	struct logpos said;	  /* the boundary whose position went into the ring last */
 	uint64_t checkpoint_us;	  /* when a position last went into the ring */
-	struct value *scratch;	  /* picked columns of two images */
+	struct mark *marks; /* positions in the ring that the target has not committed, a queue */
+	size_t marks_first, marks_count;
+	struct logpos durable;
+	struct value *scratch; /* picked columns of two images */
 	size_t scratch_cap;
 };
 

@@ -202,12 +202,42 @@ keep_commit(struct work *w, const struct event_commit *c)
 }
 
 static void
+keep_changes(struct work *w, struct event_ddl *d)
+{
+	struct table_change *all = arena_calloc(&w->arena, d->nchanges, sizeof *all);
+
+	for (uint32_t i = 0; i < d->nchanges; i++) {
+		const struct table_change *t = &d->changes[i];
+		struct column_change *columns =
+			arena_calloc(&w->arena, t->ncolumns, sizeof *columns);
+
+		for (uint32_t k = 0; k < t->ncolumns; k++)
+			columns[k] =
+				(struct column_change){.from = keep_text(w, t->columns[k].from),
+					.to = keep_text(w, t->columns[k].to),
+					.fill = t->columns[k].fill != NULL
+							? keep_text(w, t->columns[k].fill)
+							: NULL};
+		all[i] = *t;
+		all[i].db = keep_text(w, t->db);
+		all[i].name = keep_text(w, t->name);
+		all[i].to_db = keep_text(w, t->to_db);
+		all[i].to_name = keep_text(w, t->to_name);
+		all[i].before = arena_dup(&w->arena, t->before, t->before_len);
+		all[i].after = arena_dup(&w->arena, t->after, t->after_len);
+		all[i].columns = columns;
+	}
+	d->changes = all;
+}
+
+static void
 keep_ddl(struct work *w, struct event_ddl *d)
 {
 	d->db = keep_text(w, d->db);
 	d->sql = keep_text(w, d->sql);
 	d->session = keep_text(w, d->session);
 	d->session_charset = keep_text(w, d->session_charset);
+	keep_changes(w, d);
 }
 
 /* Hands a work to the scheduler; waits while the queue is full. */

@@ -171,8 +171,8 @@ struct sink_ops {
 		uint32_t count, bool keep, uint64_t *kept, struct err *e);
 	enum rc (*chunk_done)(struct sink_lane *l, const struct target *t,
 		const struct event_chunk *c, struct err *e);
-	/* The table's row of ours: state, inserted, and (not NULL) its schema as of now. STREAMING,
-	 * REMOVED and RELOAD remove its chunks. */
+	/* The table's row of ours: state, inserted, and (not NULL) its schema as of now; see
+	 * table_state_has_chunks. */
 	enum rc (*table_state)(struct sink_lane *l, const char *source_db, const char *source_name,
 		enum table_state state, bool inserted, const struct buf *schema, struct err *e);
 

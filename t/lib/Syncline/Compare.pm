@@ -7,7 +7,8 @@ package Syncline::Compare;
 # Every base table of the database: number of rows, and the multiset of rows,
 # each column as the hex of its bytes (numbers and dates as text), so that
 # neither collation nor display hides anything. Keyless tables count
-# duplicates. Differences come back in words, at most a few per table.
+# duplicates. Differences come back in words, at most a few per table. Ends of
+# different kinds are compared by a text that says the same of a value at both.
 
 use strict;
 use warnings;
@@ -36,17 +37,69 @@ sub expression {
     return "IFNULL(HEX($quoted), '<NULL>')";
 }
 
+# The same for PostgreSQL: what the server prints.
+sub pg_expression {
+    my ($name) = @_;
+    return "coalesce(encode(convert_to(" . quoted($name) . "::text, 'UTF8'), 'hex'), '<NULL>')";
+}
+
+sub quoted { my ($name) = @_; return '"' . $name =~ s/"/""/gr . '"' }
+
+# One text at both kinds for a column that is of this type at MySQL.
+my %numeric = map { $_ => 1 } qw(tinyint smallint mediumint int bigint decimal year);
+
+sub mysql_common {
+    my ($name, $type) = @_;
+    my $c = "`$name`";
+    my $text
+        = $numeric{$type} ? $c
+        : $type eq 'float' || $type eq 'double' ? "CONCAT('float ', $c + 0e0)"
+        : $type eq 'bit' ? "$c + 0"
+        : $type eq 'date' || $type eq 'datetime' || $type eq 'timestamp' ? "CAST($c AS DATETIME(6))"
+        : $type eq 'time' ? "CAST(TIME_TO_SEC($c) * 1000000 AS SIGNED)"
+        : $type =~ /text|char|enum|set|json/ ? "HEX(CONVERT($c USING utf8mb4))"
+        : "HEX($c)";
+    return "IFNULL($text, '<NULL>')";
+}
+
+sub pg_common {
+    my ($name, $type) = @_;
+    my $c = quoted($name);
+    my $text
+        = $numeric{$type} ? "${c}::text"
+        : $type eq 'float' || $type eq 'double' ? "'float ' || ${c}::float8::text"
+        : $type eq 'date' || $type eq 'datetime' || $type eq 'timestamp'
+            ? "to_char(CASE WHEN pg_typeof($c) = 'timestamptz'::regtype THEN ${c}::timestamptz AT TIME ZONE 'UTC' ELSE ${c}::timestamp END, 'YYYY-MM-DD HH24:MI:SS.US')"
+        : $type eq 'time' ? "(extract(epoch FROM $c) * 1000000)::bigint::text"
+        : $type =~ /text|char|enum|set|json/ ? "upper(encode(convert_to(${c}::text, 'UTF8'), 'hex'))"
+        : $type eq 'bit' ? "(SELECT sum(('0' || b)::int8 << (length($c) - n::int)) FROM unnest(string_to_array(${c}::text, NULL)) WITH ORDINALITY u (b, n))::text"
+        : "upper(encode($c, 'hex'))";
+    return "coalesce($text, '<NULL>')";
+}
+
+# Floats are numbers again: servers do not print them alike.
+sub normal { my ($row) = @_; $row =~ s/float (\S+?)(?=\||$)/sprintf 'float %.15g', $1/ge; return $row }
+
 # row text => how often
 sub content {
-    my ($db, $schema, $table, $columns) = @_;
-    my $list = join ', ', map { expression(@$_) } @$columns;
-    (my $name = $table) =~ s/`/``/g;
+    my ($db, $schema, $table, $columns, $how) = @_;
+    my $list = join ', ', map { $how->(@$_) } @$columns;
+    my $name = $db->kind eq 'mysql' ? "`$schema`.`" . $table =~ s/`/``/gr . '`' : quoted($schema) . '.' . quoted($table);
     my $dbh = $db->dbh;
-    my $st = $dbh->prepare("SELECT CONCAT_WS('|', $list) FROM `$schema`.`$name`");
+    $dbh->do("SET TimeZone = 'UTC'") if $db->kind ne 'mysql';
+    my $st = $dbh->prepare("SELECT CONCAT_WS('|', $list) FROM $name");
     my %rows;
     $st->execute;
-    while (my $r = $st->fetchrow_arrayref) { $rows{$r->[0]}++ }
+    while (my $r = $st->fetchrow_arrayref) { $rows{normal($r->[0])}++ }
     return \%rows;
+}
+
+# How each end says a row.
+sub ways {
+    my ($source, $target) = @_;
+    return (\&expression, \&expression) if $source->kind eq 'mysql' && $target->kind eq 'mysql';
+    return (\&pg_expression, \&pg_expression) if $source->kind eq $target->kind;
+    return map { $_->kind eq 'mysql' ? \&mysql_common : \&pg_common } $source, $target;
 }
 
 sub tables {
@@ -71,7 +124,9 @@ sub compare {
             push @differences, "table $table has other columns at the target";
             next;
         }
-        my ($a, $b) = (content($source, $schema, $table, $columns), content($target, $to, $table, $columns));
+        my ($here, $there_too) = ways($source, $target);
+        my $types = $source->kind eq 'mysql' ? $columns : $other;
+        my ($a, $b) = (content($source, $schema, $table, $types, $here), content($target, $to, $table, $types, $there_too));
         my $shown = 0;
         for my $row (sort keys %$a) {
             next if $a->{$row} == ($b->{$row} || 0);

@@ -7,7 +7,7 @@ package Syncline::Load;
 #                                   cascades, self-reference, text key, keyless, accounts, wide
 #   my $w = Syncline::Load->start($db, writers => 8, seed => 1);
 #   $w->stop                        ends them; number of transactions
-#   audit($db), audit_counts($db)   triggers that count every row operation
+#   audit($db), audit_counts($db)   triggers that count every row operation; audit_pg($db) at PostgreSQL
 #   my $p = poller($db, 'SELECT ...', expected)   polls an invariant; $p->stop: violations
 #
 # Every writer is a process with a random, seeded mix of transactions over all
@@ -19,7 +19,7 @@ use warnings;
 use Exporter 'import';
 use POSIX ();
 use Time::HiRes qw(sleep time);
-our @EXPORT = qw(limit schema fill audit audit_counts poller);
+our @EXPORT = qw(limit schema fill audit audit_pg audit_counts poller);
 
 my @tables = (
     'customer (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, name VARCHAR(60) NOT NULL, note TEXT, n INT NOT NULL DEFAULT 0)',
@@ -188,6 +188,22 @@ sub audit {
             $db->sql("CREATE TRIGGER $schema.audit_${t}_$op AFTER $op ON $schema.$t FOR EACH ROW INSERT INTO audit.ops VALUES ('$t', '"
                     . substr($op, 0, 1) . "')");
         }
+    }
+}
+
+# Before the row, where a cascade is seen to be one: at MySQL it has no trigger.
+sub audit_pg {
+    my ($db, $schema) = @_;
+    $schema ||= 'shop';
+    $db->sql('CREATE SCHEMA audit', 'CREATE TABLE audit.ops (tbl text, op text)',
+        q{CREATE FUNCTION audit.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+            $$ BEGIN
+                IF pg_trigger_depth() = 1 THEN INSERT INTO audit.ops VALUES (TG_TABLE_NAME, left(TG_OP, 1)); END IF;
+                RETURN coalesce(NEW, OLD);
+            END $$});
+    for my $t (map { $_->[0] } @{$db->rows('SELECT tablename FROM pg_tables WHERE schemaname = ?', $schema)}) {
+        $db->sql("CREATE TRIGGER audit BEFORE INSERT OR UPDATE OR DELETE ON $schema.$t FOR EACH ROW EXECUTE PROCEDURE audit.note()",
+            "ALTER TABLE $schema.$t ENABLE ALWAYS TRIGGER audit");
     }
 }
 

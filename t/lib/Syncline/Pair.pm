@@ -30,8 +30,7 @@ my $owner = $$;
 
 sub endpoint {
     my ($db) = @_;
-    return $db if !ref $db;
-    return sprintf 'kind = "mysql"; host = "127.0.0.1"; port = %d; user = "syncline"; password = "secret";', $db->port;
+    return ref $db ? $db->endpoint : $db;
 }
 
 sub new {

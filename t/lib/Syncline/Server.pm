@@ -1,6 +1,6 @@
 package Syncline::Server;
 
-# A throwaway database server: the common part of MariaDB.pm and MySQL.pm.
+# A throwaway database server: the common part of MariaDB.pm, MySQL.pm and PostgreSQL.pm.
 #
 #   my $db = Syncline::MariaDB->new(server_id => 2, options => ['--x=y'], version => '10.5');
 #   ... ->new(data => $dir)                       with a copy of a stopped server's data
@@ -125,6 +125,7 @@ sub start {
         open STDOUT, '>>', $self->log_file;
         open STDERR, '>&', \*STDOUT;
         POSIX::setsid();
+        $self->enter;
         exec @command or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
@@ -145,6 +146,17 @@ sub tail {
     open my $f, '<', $self->log_file or return '';
     my @lines = <$f>;
     return join '', @lines > 80 ? @lines[-80 .. -1] : @lines;
+}
+
+# What a kind of server may say otherwise.
+sub enter { }
+sub kind { 'mysql' }
+sub is_retried { my ($self, $dbh) = @_; return grep { ($dbh->err // 0) == $_ } 1205, 1213 }
+
+# Its end of a channel's file.
+sub endpoint {
+    my ($self) = @_;
+    return sprintf 'kind = "mysql"; host = "127.0.0.1"; port = %d; user = "syncline"; password = "secret";', $self->port;
 }
 
 sub dbh {
@@ -173,9 +185,9 @@ sub sql {
     for my $statement (@statements) {
         for my $try (1 .. 5) {
             last if eval { $self->main_dbh->do($statement); 1 };
-            my $number = $self->main_dbh->err // 0;
-            die "$statement: $@" if $try == 5 || ($number != 1205 && $number != 1213);
-            warn "run again: $statement: $@";
+            my $why = $@;
+            die "$statement: $why" if $try == 5 || !$self->is_retried($self->main_dbh);
+            warn "run again: $statement: $why";
         }
     }
     return $self;

@@ -129,7 +129,7 @@ read_state_line(char *line, struct resume *out)
 			buf_clear(&t->schema);
 			add_hex(&t->schema, f[5]);
 		}
-		if (t->state == TABLE_STREAMING || t->state == TABLE_RELOAD)
+		if (!table_state_has_chunks(t->state))
 			t->nchunks = 0;
 	} else if (n == 8 && strcmp(f[0], "chunk") == 0) {
 		struct resume_chunk *k;

@@ -499,8 +499,7 @@ mysql_table_state(struct sink_lane *base, const char *db, const char *name, enum
 			buf_puts(&b, ", definition = VALUES(definition)");
 	}
 	rc = lane_exec(l, &b, e);
-	if (rc == RC_OK &&
-		(state == TABLE_STREAMING || state == TABLE_REMOVED || state == TABLE_RELOAD)) {
+	if (rc == RC_OK && !table_state_has_chunks(state)) {
 		buf_clear(&b);
 		buf_printf(
 			&b, "DELETE FROM %s.chunk WHERE (channel, db, name) = (", l->sink->state);

@@ -1,0 +1,403 @@
+/* client.c - see client.h. */
+#include "common/compat.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/loop.h"
+#include "common/mem.h"
+#include "common/pgsql/client.h"
+
+/* ---- errors ---- */
+
+/* Prefixes of SQLSTATEs, the longer ones first. */
+static const struct {
+	const char *prefix;
+	enum rc rc;
+	bool lost;
+} classes[] = {
+	{"57P01", RC_RETRY, true}, /* admin_shutdown, crash_shutdown, cannot_connect_now */
+	{"57P02", RC_RETRY, true}, {"57P03", RC_RETRY, true},
+	{"57014", RC_RETRY, false}, /* query_canceled */
+	{"55006", RC_RETRY, false}, /* object_in_use: a slot that another connection still has */
+	{"55P03", RC_RETRY, false}, /* lock_not_available */
+	{"08", RC_RETRY, true}, {"40", RC_RETRY, false}, {"53", RC_RETRY, false},
+	{"25006", RC_CONFIG, false}, /* read_only_sql_transaction */
+	{"0A", RC_CONFIG, false}, {"28", RC_CONFIG, false}, {"3D", RC_CONFIG, false},
+	{"3F", RC_CONFIG, false}, {"42501", RC_CONFIG, false}, {"42704", RC_CONFIG, false},
+	{"42P01", RC_CONFIG, false}, {"55", RC_CONFIG, false},
+	{"58P01", RC_CONFIG, false}, /* undefined_file: log that is gone */
+};
+
+static enum rc
+classify(struct pgsql *c, const char *state, const char *text, struct err *e, const char *what)
+{
+	enum rc rc = RC_DATA;
+	bool lost = *state == '\0';
+
+	if (lost)
+		rc = RC_RETRY;
+	for (size_t i = 0; i < COUNT_OF(classes) && !lost; i++)
+		if (strncmp(classes[i].prefix, state, strlen(classes[i].prefix)) == 0) {
+			rc = classes[i].rc;
+			lost = classes[i].lost;
+			break;
+		}
+	snprintf(c->state, sizeof c->state, "%s", lost ? "" : state);
+	if (e == NULL)
+		return rc;
+	err_set(e, rc, "%s %s: %.*s%s%s%s", c->end, what, (int)strcspn(text, "\n"), text,
+		*state != '\0' ? " (SQLSTATE " : "", state, *state != '\0' ? ")" : "");
+	e->code = lost ? 0 : (int)strtol(state, NULL, 36);
+	return rc;
+}
+
+enum rc
+pgsql_error(struct pgsql *c, const PGresult *res, struct err *e, const char *what)
+{
+	const char *state = res != NULL ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL,
+		   *text = res != NULL ? PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY) : NULL,
+		   *detail = res != NULL ? PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL) : NULL;
+	char *whole;
+	enum rc rc;
+
+	if (text == NULL)
+		text = PQerrorMessage(c->conn);
+	whole = detail != NULL ? xasprintf("%s: %s", text, detail) : xstrdup(text);
+	rc = classify(c, state != NULL ? state : "", whole, e, what);
+	free(whole);
+	return rc;
+}
+
+bool
+pgsql_is(const struct pgsql *c, const char *state)
+{
+	return strcmp(c->state, state) == 0;
+}
+
+bool
+pgsql_is_deadlock(const struct pgsql *c)
+{
+	return strncmp(c->state, "40", 2) == 0 || pgsql_is(c, "55P03");
+}
+
+/* ---- connecting ---- */
+
+static const char *
+setting(const struct pgsql *c, const char *name)
+{
+	return conf_strf(c->conf, "%s.%s", c->end, name);
+}
+
+static uint64_t
+timeout_ms(const struct pgsql *c, const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "%s.%s", c->end, name);
+	return conf_ms(c->conf, path);
+}
+
+/* "FATAL:  28P01: password authentication failed": a refused connection has no result to ask. */
+static void
+state_of_refusal(const char *text, char *state, size_t size)
+{
+	const char *p = strstr(text, ":  ");
+
+	*state = '\0';
+	if (p != NULL && strspn(p + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && p[8] == ':')
+		snprintf(state, size, "%.5s", p + 3);
+}
+
+static enum rc
+wait_connected(struct pgsql *c, struct err *e)
+{
+	uint64_t deadline = mono_us() + timeout_ms(c, "connect_timeout") * 1000;
+	PostgresPollingStatusType s = PGRES_POLLING_WRITING;
+
+	while (s != PGRES_POLLING_OK && s != PGRES_POLLING_FAILED) {
+		struct pollfd p = {.fd = PQsocket(c->conn),
+			.events = s == PGRES_POLLING_READING ? POLLIN : POLLOUT};
+		uint64_t now = mono_us();
+		int n = now < deadline ? poll(&p, 1, (int)((deadline - now) / 1000) + 1) : 0;
+
+		if (n == 0)
+			return classify(c, "", "nobody answered in time", e, "cannot be reached");
+		if (n < 0 && errno != EINTR)
+			return err_errno(e, RC_RETRY, "cannot wait for the %s", c->end);
+		if (n > 0)
+			s = PQconnectPoll(c->conn);
+	}
+	if (s == PGRES_POLLING_FAILED) {
+		const char *text = PQerrorMessage(c->conn), *colon;
+		char state[6];
+
+		state_of_refusal(text, state, sizeof state);
+		colon = *state != '\0' ? strstr(text, ":  ") + 10 : text;
+		return classify(c, state, colon, e, "cannot be reached");
+	}
+	return RC_OK;
+}
+
+static const char *
+ssl_mode(const struct pgsql *c)
+{
+	const char *mode = setting(c, "tls");
+
+	if (mode == NULL || strcmp(mode, "prefer") == 0)
+		return "prefer";
+	if (strcmp(mode, "off") == 0)
+		return "disable";
+	return strcmp(mode, "require") == 0 ? "require" : "verify-full";
+}
+
+static enum rc
+connect_to(struct pgsql *c, bool replication, struct err *e)
+{
+	const char *socket = setting(c, "socket"),
+		   *host = socket != NULL ? socket : setting(c, "host"), *port = setting(c, "port"),
+		   *ca = setting(c, "tls_ca");
+	char silence[24], *dir = NULL;
+	const char *words[20], *values[20];
+	size_t n = 0;
+	enum rc rc;
+
+	/* A socket's path is the directory's, and the port in its name. */
+	if (socket != NULL && strstr(socket, "/.s.PGSQL.") != NULL) {
+		const char *name = strstr(socket, "/.s.PGSQL.");
+
+		dir = xstrndup(socket, (size_t)(name - socket));
+		host = dir;
+		port = name + strlen("/.s.PGSQL.");
+	}
+	if (port == NULL)
+		port = "5432";
+	snprintf(
+		silence, sizeof silence, "%llu", (unsigned long long)timeout_ms(c, "read_timeout"));
+#define PUT(word, value)                       \
+	do {                                   \
+		if ((value) != NULL) {         \
+			words[n] = (word);     \
+			values[n++] = (value); \
+		}                              \
+	} while (0)
+	PUT("host", host);
+	PUT("port", port);
+	PUT("user", setting(c, "user"));
+	PUT("password", setting(c, "password"));
+	PUT("dbname", setting(c, "database"));
+	PUT("sslmode", ssl_mode(c));
+	PUT("sslrootcert", ca);
+	PUT("sslcert", setting(c, "tls_cert"));
+	PUT("sslkey", setting(c, "tls_key"));
+	PUT("client_encoding", "UTF8");
+	PUT("application_name", "syncline");
+	PUT("keepalives_idle", "30");
+	PUT("tcp_user_timeout", silence);
+	PUT("passfile", "/dev/null");
+	PUT("replication", replication ? "database" : NULL);
+#undef PUT
+	words[n] = NULL;
+	values[n] = NULL;
+	c->conn = PQconnectStartParams(words, values, 0);
+	if (c->conn == NULL) {
+		free(dir);
+		return err_set(e, RC_RETRY, "cannot start a %s connection: no memory", c->end);
+	}
+	PQsetErrorVerbosity(c->conn, PQERRORS_VERBOSE);
+	rc = PQstatus(c->conn) == CONNECTION_BAD
+		     ? classify(c, "", PQerrorMessage(c->conn), e, "cannot be reached")
+		     : wait_connected(c, e);
+	PQsetErrorVerbosity(c->conn, PQERRORS_DEFAULT);
+	if (rc != RC_OK)
+		err_context(e, "%s:%s as %s", host, port, setting(c, "user"));
+	free(dir);
+	return rc;
+}
+
+static void
+quiet(void *arg, const PGresult *res)
+{
+	(void)arg;
+	(void)res; /* notices are not for our standard error */
+}
+
+enum rc
+pgsql_open(
+	struct pgsql *c, const struct conf *conf, const char *end, bool replication, struct err *e)
+{
+	enum rc rc;
+
+	*c = (struct pgsql){.end = end, .conf = conf};
+	rc = connect_to(c, replication, e);
+	if (rc != RC_OK) {
+		pgsql_close(c);
+		return rc;
+	}
+	PQsetNoticeReceiver(c->conn, quiet, NULL);
+	c->version = PQserverVersion(c->conn);
+	rc = pgsql_exec(c,
+		"SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; "
+		"SET extra_float_digits = 3; SET bytea_output = 'hex'; "
+		"SET standard_conforming_strings = on; SET search_path = pg_catalog; "
+		"SET statement_timeout = 0; SET lock_timeout = 0",
+		e);
+	if (rc != RC_OK)
+		pgsql_close(c);
+	return rc;
+}
+
+void
+pgsql_close(struct pgsql *c)
+{
+	if (c->conn != NULL)
+		PQfinish(c->conn);
+	c->conn = NULL;
+}
+
+/* ---- statements ---- */
+
+static bool
+is_good(const PGresult *res)
+{
+	ExecStatusType s = PQresultStatus(res);
+
+	return s == PGRES_COMMAND_OK || s == PGRES_TUPLES_OK || s == PGRES_EMPTY_QUERY;
+}
+
+static enum rc
+take(struct pgsql *c, PGresult *res, PGresult **out, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	if (!is_good(res))
+		rc = pgsql_error(c, res, e, "refused a statement");
+	if (rc == RC_OK && out != NULL)
+		*out = res;
+	else
+		PQclear(res);
+	return rc;
+}
+
+enum rc
+pgsql_exec(struct pgsql *c, const char *sql, struct err *e)
+{
+	return take(c, PQexec(c->conn, sql), NULL, e);
+}
+
+static enum rc
+run(struct pgsql *c, PGresult **out, struct err *e, const char *fmt, va_list ap)
+{
+	char *sql;
+	enum rc rc;
+
+	if (vasprintf(&sql, fmt, ap) < 0)
+		return err_set(e, RC_BUG, "cannot format a statement");
+	rc = take(c, PQexec(c->conn, sql), out, e);
+	free(sql);
+	return rc;
+}
+
+enum rc
+pgsql_run(struct pgsql *c, struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+	enum rc rc;
+
+	va_start(ap, fmt);
+	rc = run(c, NULL, e, fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+enum rc
+pgsql_query(struct pgsql *c, PGresult **res, struct err *e, const char *fmt, ...)
+{
+	va_list ap;
+	enum rc rc;
+
+	va_start(ap, fmt);
+	rc = run(c, res, e, fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+enum rc
+pgsql_value(struct pgsql *c, char **value, struct err *e, const char *fmt, ...)
+{
+	PGresult *res;
+	va_list ap;
+	enum rc rc;
+
+	*value = NULL;
+	va_start(ap, fmt);
+	rc = run(c, &res, e, fmt, ap);
+	va_end(ap);
+	if (rc != RC_OK)
+		return rc;
+	if (PQntuples(res) != 0 && PQnfields(res) != 0 && !PQgetisnull(res, 0, 0))
+		*value = xstrdup(PQgetvalue(res, 0, 0));
+	PQclear(res);
+	return RC_OK;
+}
+
+/* ---- SQL text ---- */
+
+static void
+put_doubled(struct buf *b, const char *s, char quote)
+{
+	buf_putc(b, quote);
+	for (; *s != '\0'; s++) {
+		if (*s == quote)
+			buf_putc(b, quote);
+		buf_putc(b, *s);
+	}
+	buf_putc(b, quote);
+}
+
+void
+pgsql_quote_name(struct buf *b, const char *name)
+{
+	put_doubled(b, name, '"');
+}
+
+void
+pgsql_quote_table(struct buf *b, const char *schema, const char *name)
+{
+	pgsql_quote_name(b, schema);
+	buf_putc(b, '.');
+	pgsql_quote_name(b, name);
+}
+
+void
+pgsql_quote_text(struct buf *b, const char *s)
+{
+	put_doubled(b, s, '\'');
+}
+
+void
+pgsql_hex(struct buf *b, const void *p, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+	const unsigned char *from = p;
+	unsigned char *to = buf_reserve(b, 2 * n);
+
+	for (size_t i = 0; i < n; i++) {
+		to[2 * i] = (unsigned char)digits[from[i] >> 4];
+		to[2 * i + 1] = (unsigned char)digits[from[i] & 15];
+	}
+	b->len += 2 * n;
+	b->data[b->len] = '\0';
+}
+
+void
+pgsql_quote_bytes(struct buf *b, const void *p, size_t n)
+{
+	buf_puts(b, "'\\x");
+	pgsql_hex(b, p, n);
+	buf_putc(b, '\'');
+}

@@ -1,0 +1,75 @@
+/*
+ * client.h - the PostgreSQL client library, as both ends use it.
+ *
+ * The one header of ours that includes <libpq-fe.h>; the folders of this engine
+ * include it and may use the library's plain calls. Names begin with pgsql_,
+ * since libpq itself has pg_ and PQ.
+ *
+ * A connection belongs to one thread. Failures are told apart here, once, by
+ * SQLSTATE: RC_RETRY (connection lost, server starting, full or going away;
+ * deadlock, serialization failure, lock timeout), RC_CONFIG (rights, accounts,
+ * objects that are not there) or RC_DATA. e->code is 0 for a lost connection,
+ * else the SQLSTATE as a number to base 36; `state` has it as text.
+ */
+#ifndef COMMON_PGSQL_CLIENT_H
+#define COMMON_PGSQL_CLIENT_H
+
+#include "common/compat.h"
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/conf.h"
+#include "common/err.h"
+
+struct pgsql {
+	PGconn *conn;
+	int version;	 /* 150018 */
+	const char *end; /* "source" or "target": for error texts and settings */
+	const struct conf *conf;
+	char state[6]; /* SQLSTATE of the last failure; "" : the connection is lost */
+};
+
+/*
+ * Connects by the settings of `end`. Session: UTF-8, time zone UTC, ISO dates,
+ * floats and bytea in full, no search path but the system's, no statement
+ * timeout. replication: a connection that takes replication commands.
+ */
+enum rc pgsql_open(struct pgsql *c, const struct conf *conf, const char *end, bool replication,
+	struct err *e) MUSTCHECK;
+void pgsql_close(struct pgsql *c);
+
+/* Runs statements without results (simple protocol; several may stand in one text). */
+enum rc
+pgsql_run(struct pgsql *c, struct err *e, const char *fmt, ...) MUSTCHECK
+PRINTF(3, 4);
+enum rc pgsql_exec(struct pgsql *c, const char *sql, struct err *e) MUSTCHECK;
+/* Runs a query; *res is the whole result, PQclear is the caller's. */
+enum rc
+pgsql_query(struct pgsql *c, PGresult **res, struct err *e, const char *fmt, ...) MUSTCHECK
+PRINTF(4, 5);
+/* The first column of the first row, NULL if there is none or it is NULL; the caller's to free. */
+enum rc
+pgsql_value(struct pgsql *c, char **value, struct err *e, const char *fmt, ...) MUSTCHECK
+PRINTF(4, 5);
+
+/* From a failed result (NULL: from the connection); `what` is "cannot X Y". */
+enum rc pgsql_error(struct pgsql *c, const PGresult *res, struct err *e, const char *what);
+/* Whether the last failure had this SQLSTATE. */
+bool pgsql_is(const struct pgsql *c, const char *state);
+/* Deadlock, serialization failure, lock timeout: the same transaction may pass when run again. */
+bool pgsql_is_deadlock(const struct pgsql *c);
+
+/* ---- SQL text ---- */
+
+void pgsql_quote_name(struct buf *b, const char *name);
+void pgsql_quote_table(struct buf *b, const char *schema, const char *name);
+/* 'text'; it must have no zero byte. */
+void pgsql_quote_text(struct buf *b, const char *s);
+/* '\x00ff' */
+void pgsql_quote_bytes(struct buf *b, const void *p, size_t n);
+void pgsql_hex(struct buf *b, const void *p, size_t n);
+
+#endif

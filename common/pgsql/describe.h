@@ -1,0 +1,35 @@
+/*
+ * describe.h - a server's tables as struct table, from the system catalogs.
+ *
+ * A schema of the database is what `db` says. Types without a canonical one
+ * are TEXT, as the server prints and reads them: arrays, ranges, intervals,
+ * enums, composites, numeric without a precision, and whatever an extension
+ * brings. Deterministic collations are called "binary": equality is that of
+ * bytes; others, and types whose equality is not that of their text, have none.
+ */
+#ifndef COMMON_PGSQL_DESCRIBE_H
+#define COMMON_PGSQL_DESCRIBE_H
+
+#include "common/compat.h"
+
+#include "common/pgsql/client.h"
+#include "common/schema.h"
+
+struct pgsql_tables {
+	struct table **tables;
+	size_t count;
+	size_t cap;
+};
+
+/*
+ * Tables and roots of partitioned tables (not the partitions): one (schema and
+ * name), all of a schema (name NULL), or all but the system's (both NULL).
+ */
+enum rc pgsql_describe(struct pgsql *c, const char *schema, const char *name,
+	struct pgsql_tables *out, struct err *e) MUSTCHECK;
+void pgsql_tables_release(struct pgsql_tables *l);
+
+/* What a column of this type carries: typname without domains, modifier (-1: none). */
+void pgsql_column_type(struct column *c, const char *typname, int32_t typmod);
+
+#endif

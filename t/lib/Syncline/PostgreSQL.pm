@@ -1,0 +1,124 @@
+package Syncline::PostgreSQL;
+
+# Debian's PostgreSQL server; see Server.pm. It never runs as root: a test that
+# does starts it as postgres, or nobody. Relaxed durability, since the tests kill
+# processes and not machines.
+#
+#   my $db = Syncline::PostgreSQL->new;     database `test`, superuser `root`, user `syncline`
+
+use strict;
+use warnings;
+use parent -norequire, 'Syncline::Server';
+use Syncline::Server;
+use DBI;
+use File::Temp ();
+use POSIX ();
+
+sub home {
+    my ($home) = sort { $b cmp $a } glob '/usr/lib/postgresql/*/bin';
+    return $home || die 'no PostgreSQL server; run make deps';
+}
+
+sub kind { 'postgresql' }
+
+sub endpoint {
+    my ($self) = @_;
+    return sprintf 'kind = "postgresql"; host = "127.0.0.1"; port = %d; database = "test"; user = "syncline"; password = "secret";', $self->port;
+}
+
+# uid and gid that the server runs as, where we are root.
+sub account {
+    return if $> != 0;
+    my @found = map { [(getpwnam $_)[2, 3]] } grep { getpwnam $_ } qw(postgres nobody);
+    return @{ $found[0] };
+}
+
+sub become {
+    my ($uid, $gid) = account() or return;
+    POSIX::setgid($gid);
+    POSIX::setuid($uid);
+}
+
+sub prepare {
+    my ($self) = @_;
+    my ($version) = `${\ home()}/postgres --version` =~ /([\d.]+)/ or die 'no PostgreSQL server; run make deps';
+    my ($uid, $gid) = account();
+    $self->copy_template(
+        "postgresql-$version",
+        sub {
+            my ($template) = @_;
+            my $dir = File::Temp::tempdir('syncline-XXXXXX', TMPDIR => 1, CLEANUP => 1);    # the cache may be ours alone
+            chown $uid, $gid, $dir if defined $uid;
+            my $pid = open(my $out, '-|') // die "fork: $!";
+            if ($pid == 0) {
+                open STDERR, '>&', \*STDOUT;
+                chdir '/';
+                become();
+                exec home() . '/initdb', '-D', $dir, '-U', 'root', '-N', '-E', 'UTF8', '--locale=C.UTF-8', '--auth=trust'
+                    or POSIX::_exit(127);
+            }
+            my $text = do { local $/; <$out> };
+            close $out or die "initdb failed: $text";
+            open my $f, '>', "$dir/pg_hba.conf" or die "pg_hba.conf: $!";
+            print $f "local all all trust\nlocal replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+                . "host replication all 127.0.0.1/32 scram-sha-256\n";
+            close $f;
+            system('cp', '-aT', $dir, $template) == 0 or die "cannot copy $dir";
+        });
+    chown $uid, $gid, $self->dir, $self->dir . '/tmp' if defined $uid;
+}
+
+sub command {
+    my ($self) = @_;
+    my $dir = $self->dir;
+    return (
+        home() . '/postgres', '-D', "$dir/data", '-k', $dir, '-p', $self->port, '-c', 'listen_addresses=127.0.0.1',
+        map { ('-c', $_) } 'wal_level=logical', 'fsync=off', 'max_replication_slots=20', 'max_wal_senders=20', 'max_connections=80',
+        'max_prepared_transactions=10', 'autovacuum_naptime=5', 'deadlock_timeout=200ms', @{$self->{options}},
+    );
+}
+
+# What `start` of Server.pm runs in the child.
+sub enter { become() }
+
+sub dbh {
+    my ($self, %o) = @_;
+    my $name = delete $o{database} || ($self->{made} ? 'test' : 'postgres');
+    return DBI->connect("DBI:Pg:dbname=$name;host=$self->{dir};port=$self->{port}", 'root', '',
+        {RaiseError => 1, PrintError => 0, AutoCommit => 1, PrintWarn => 0, pg_server_prepare => 0, %o});
+}
+
+sub is_retried { my ($self, $dbh) = @_; return ($dbh->state // '') =~ /^40|^55P03/ }
+
+sub users {
+    my ($self) = @_;
+    $self->sql('CREATE DATABASE test', q{CREATE USER syncline SUPERUSER REPLICATION PASSWORD 'secret'});
+    $self->{made} = 1;
+    $self->{dbh}->disconnect;
+    $self->{dbh} = undef;
+}
+
+# SIGINT: connections end, the server shuts down cleanly.
+sub stop {
+    my ($self) = @_;
+    return $self unless $self->{pid};
+    $self->{dbh}->disconnect if $self->{dbh} && $self->{dbh_pid} == $$;
+    $self->{dbh} = undef;
+    $self->signal('INT');
+    $self->reap(30) or $self->kill9;
+    return $self;
+}
+
+# The postmaster's children hold its memory: they go with it, or it cannot start again.
+sub kill9 {
+    my ($self) = @_;
+    return $self unless $self->{pid};
+    my @children = map { /^(\d+) \(.*\) \S (\d+)/ && $2 == $self->{pid} ? $1 : () }
+        map { my $f; open($f, '<', $_) ? scalar <$f> // '' : '' } glob '/proc/[0-9]*/stat';
+    $self->signal('KILL');
+    kill 'KILL', @children if @children;
+    $self->reap(10);
+    return $self;
+}
+
+1;

@@ -1,0 +1,72 @@
+/* catalog.c - the selected tables at the beginning of a channel; see source.h of the room. */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "workers/reader/pgsql/source.h"
+
+/* In the transaction, so that none is changed before the log's end has been read. */
+static enum rc
+pin_all(struct pgsql_source *s, const struct pgsql_tables *list, struct err *e)
+{
+	enum rc rc = RC_OK;
+	struct buf b;
+
+	buf_init(&b);
+	for (size_t i = 0; i < list->count && rc == RC_OK; i++) {
+		if (!pgsource_selects(s, list->tables[i]))
+			continue;
+		buf_clear(&b);
+		pgsql_quote_table(&b, list->tables[i]->db, list->tables[i]->name);
+		rc = pgsql_run(&s->main, e, "LOCK TABLE %s IN ACCESS SHARE MODE", buf_text(&b));
+	}
+	buf_release(&b);
+	return rc;
+}
+
+static void
+add_tables(struct pgsql_source *s, struct pgsql_tables *list, struct catalog *out)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct table *t = list->tables[i];
+
+		if (!pgsource_selects(s, t))
+			continue;
+		catalog_add(out, OBJECT_TABLE, t->db, t->name)->table = t;
+		grow(&s->begun.tables, &s->begun.cap, s->begun.count + 1, sizeof(struct table *));
+		s->begun.tables[s->begun.count++] = table_copy(t);
+		list->tables[i] = NULL;
+	}
+}
+
+enum rc
+pgsource_catalog(struct source *base, struct catalog *out, struct logpos *high, struct err *e)
+{
+	struct pgsql_source *s = (struct pgsql_source *)base;
+	struct pgsql_tables names = {0}, tables = {0};
+	struct err ignored;
+	enum rc rc = pgsql_describe(&s->main, NULL, NULL, &names, e);
+
+	*high = (struct logpos){0};
+	if (rc == RC_OK)
+		rc = pgsql_exec(&s->main, "BEGIN", e);
+	if (rc == RC_OK)
+		rc = pin_all(s, &names, e);
+	if (rc == RC_OK)
+		rc = pgsql_describe(&s->main, NULL, NULL, &tables, e);
+	if (rc == RC_OK)
+		rc = pgsource_lsn(&s->main, "SELECT pg_current_wal_insert_lsn()", &high->offset, e);
+	if (rc == RC_OK) {
+		add_tables(s, &tables, out);
+		rc = pgsql_exec(&s->main, "COMMIT", e);
+	} else if (s->main.conn != NULL && pgsql_exec(&s->main, "ROLLBACK", &ignored) != RC_OK) {
+		*s->main.state = '\0';
+	}
+	if (rc == RC_OK)
+		rc = pgsource_nudge(&s->main, e);
+	pgsql_tables_release(&names);
+	pgsql_tables_release(&tables);
+	return rc;
+}

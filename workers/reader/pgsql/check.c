@@ -1,0 +1,225 @@
+/* check.c - the precheck of a PostgreSQL source (spec S8.1): each item with its cause and remedy.
+ */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "workers/reader/pgsql/source.h"
+
+#define CONNECTIVITY "Source database connectivity"
+#define PERMISSIONS "Source database permissions"
+
+static char *
+ask(struct pgsql *c, const char *sql)
+{
+	struct err ignored;
+	char *value = NULL;
+
+	return pgsql_value(c, &value, &ignored, "%s", sql) == RC_OK ? value : NULL;
+}
+
+static void
+check_version(struct pgsql *c, struct checks *out)
+{
+	static const char item[] = "Version of the source database";
+
+	if (c->version < 100000)
+		checks_add(out, CHECK_FAIL, item, "upgrade the source to PostgreSQL 10 or later",
+			"PostgreSQL %d.%d has no pgoutput", c->version / 10000,
+			c->version / 100 % 100);
+	else
+		checks_pass(out, item);
+}
+
+static void
+check_wal_level(struct pgsql *c, struct checks *out)
+{
+	static const char item[] = "Value of wal_level in the source database";
+	char *level = ask(c, "SHOW wal_level");
+
+	if (level == NULL || strcmp(level, "logical") != 0)
+		checks_add(out, CHECK_FAIL, item,
+			"set wal_level = logical at the source and restart it", "wal_level is %s",
+			level != NULL ? level : "unknown");
+	else
+		checks_pass(out, item);
+	free(level);
+}
+
+/* A slot and a sender of our own, unless we have them already. */
+static void
+check_slots(struct pgsql_source *s, struct checks *out)
+{
+	static const char item[] = "Replication slots of the source database";
+	char *sql = xasprintf(
+		"SELECT CASE WHEN EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '%s') "
+		"THEN '' WHEN (SELECT count(*) FROM pg_replication_slots) >= "
+		"current_setting('max_replication_slots')::int THEN 'max_replication_slots' WHEN "
+		"(SELECT count(*) FROM pg_stat_replication) >= "
+		"current_setting('max_wal_senders')::int THEN 'max_wal_senders' ELSE '' END",
+		s->name);
+	char *full = ask(&s->main, sql);
+
+	if (full != NULL && *full != '\0')
+		checks_add(out, CHECK_FAIL, item,
+			"raise it at the source and restart it, or drop what nobody uses any more",
+			"all of %s are taken", full);
+	else
+		checks_pass(out, item);
+	free(full);
+	free(sql);
+}
+
+static void
+check_role(struct pgsql *c, struct checks *out)
+{
+	char *may = ask(
+		c, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user");
+
+	if (may == NULL || *may != 't')
+		checks_add(out, CHECK_FAIL, PERMISSIONS,
+			"let an administrator run what `syncline check --sql` prints",
+			"the account may not replicate: it lacks the attribute REPLICATION");
+	else
+		checks_pass(out, PERMISSIONS);
+	free(may);
+}
+
+struct table_rights {
+	bool identity; /* there is one, and changes of the key are seen by it */
+	bool select;
+	bool owner;
+};
+
+static bool
+ask_table(struct pgsql *c, const struct table *t, struct table_rights *out)
+{
+	struct err ignored;
+	PGresult *res;
+	struct buf b;
+	bool good;
+
+	buf_init(&b);
+	pgsql_quote_table(&b, t->db, t->name);
+	good = pgsql_query(c, &res, &ignored,
+		       "SELECT relreplident = 'f' OR (relreplident = 'd' AND EXISTS (SELECT FROM "
+		       "pg_index WHERE indrelid = c.oid AND indisprimary)), "
+		       "has_table_privilege(oid, 'SELECT'), pg_has_role(relowner, 'USAGE') FROM "
+		       "pg_class c WHERE oid = '%s'::regclass",
+		       buf_text(&b)) == RC_OK;
+	buf_release(&b);
+	if (!good)
+		return false;
+	*out = (struct table_rights){.identity = *PQgetvalue(res, 0, 0) == 't',
+		.select = *PQgetvalue(res, 0, 1) == 't',
+		.owner = *PQgetvalue(res, 0, 2) == 't'};
+	PQclear(res);
+	return true;
+}
+
+static void
+check_table(struct pgsql_source *s, const struct table *t, bool *identities, struct checks *out)
+{
+	struct table_rights r;
+
+	if (!ask_table(&s->main, t, &r))
+		return;
+	if (!r.identity) {
+		*identities = false;
+		checks_add(out, CHECK_FAIL, "Replica identity",
+			"give it a primary key, or run ALTER TABLE .. REPLICA IDENTITY FULL",
+			"%s.%s has no replica identity (or one that is not its primary key): once "
+			"it is published its rows could not be updated or deleted",
+			t->db, t->name);
+	}
+	if (!r.select || !r.owner)
+		checks_add(out, CHECK_FAIL, PERMISSIONS,
+			"let an administrator run what `syncline check --sql` prints",
+			"the account %s %s.%s", r.select ? "does not own" : "may not read", t->db,
+			t->name);
+}
+
+static void
+check_tables(struct pgsql_source *s, struct checks *out)
+{
+	struct pgsql_tables list = {0};
+	bool identities = true;
+	size_t selected = 0;
+	struct err e;
+
+	if (pgsql_describe(&s->main, NULL, NULL, &list, &e) != RC_OK) {
+		checks_add(out, CHECK_FAIL, PERMISSIONS, "grant the account what it lacks", "%s",
+			e.text);
+		return;
+	}
+	for (size_t i = 0; i < list.count; i++)
+		if (pgsource_selects(s, list.tables[i])) {
+			selected++;
+			check_table(s, list.tables[i], &identities, out);
+		}
+	if (selected == 0)
+		checks_add(out, CHECK_WARN, "Objects", "compare the names with those at the source",
+			"no existing table is selected");
+	else if (identities)
+		checks_pass(out, "Replica identity");
+	pgsql_tables_release(&list);
+}
+
+/* The statements that an administrator runs where the account may not. */
+static void
+print_sql(struct pgsql_source *s, bool connected, struct checks *out)
+{
+	struct pgsql_tables list = {0};
+	struct buf b, account;
+	struct err ignored;
+
+	buf_init(&b);
+	buf_init(&account);
+	pgsql_quote_name(&account, conf_str(s->env.conf, "source.user"));
+	buf_printf(&b, "-- at the source\nALTER ROLE %s REPLICATION;\n", buf_text(&account));
+	if (connected && pgsql_describe(&s->main, NULL, NULL, &list, &ignored) == RC_OK)
+		for (size_t i = 0; i < list.count; i++) {
+			const struct table *t = list.tables[i];
+
+			if (!pgsource_selects(s, t))
+				continue;
+			buf_puts(&b, "GRANT USAGE ON SCHEMA ");
+			pgsql_quote_name(&b, t->db);
+			buf_printf(&b, " TO %s;\n-- or: GRANT (its owner) TO %s\nALTER TABLE ",
+				buf_text(&account), buf_text(&account));
+			pgsql_quote_table(&b, t->db, t->name);
+			buf_printf(&b, " OWNER TO %s;\n", buf_text(&account));
+		}
+	pgsql_tables_release(&list);
+	buf_release(&account);
+	out->sql = (char *)b.data;
+}
+
+enum rc
+pgsource_check(struct source *base, bool want_sql, struct checks *out, struct err *e)
+{
+	struct pgsql_source *s = (struct pgsql_source *)base;
+	struct err failure;
+
+	(void)e;
+	if (pgsql_open(&s->main, s->env.conf, "source", false, &failure) != RC_OK) {
+		checks_add(out, CHECK_FAIL, CONNECTIVITY,
+			"check host, port, database, user and password, pg_hba.conf, and firewalls "
+			"in between",
+			"%s", failure.text);
+		if (want_sql)
+			print_sql(s, false, out);
+		return RC_OK;
+	}
+	if (want_sql)
+		print_sql(s, true, out);
+	checks_pass(out, CONNECTIVITY);
+	check_version(&s->main, out);
+	check_wal_level(&s->main, out);
+	check_slots(s, out);
+	check_role(&s->main, out);
+	check_tables(s, out);
+	return RC_OK;
+}

@@ -1,0 +1,413 @@
+/* lane.c - chunks of PostgreSQL tables: bounds, snapshots, rows; see source.h of the room. */
+#include "common/compat.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "workers/reader/pgsql/source.h"
+#include "workers/reader/pgsql/value.h"
+
+#define LOCK_WAIT_MS 2000
+
+struct pgsql_lane {
+	struct source_lane base; /* first */
+	struct pgsql c;		 /* the snapshot */
+	struct pgsql lock;	 /* LOCK TABLE for a moment, nudges; opened when first needed */
+	bool open;		 /* a snapshot is */
+	struct value *values;
+	size_t values_cap;
+	struct arena arena; /* values of one row */
+	struct buf text;    /* one row's text, unescaped */
+};
+
+static struct pgsql_source *
+source_of(const struct source_lane *l)
+{
+	return (struct pgsql_source *)l->source;
+}
+
+static enum rc
+connect_to(struct pgsql_lane *l, struct pgsql *c, struct err *e)
+{
+	enum rc rc = pgsql_open(c, source_of(&l->base)->env.conf, "source", false, e);
+
+	if (rc == RC_OK)
+		rc = pgsql_run(c, e, "SET lock_timeout = %d; SET row_security = off", LOCK_WAIT_MS);
+	return rc;
+}
+
+enum rc
+pgsource_lane_open(struct source *s, struct source_lane **out, struct err *e)
+{
+	struct pgsql_lane *l = xcalloc(1, sizeof *l);
+	enum rc rc;
+
+	l->base.source = s;
+	arena_init(&l->arena);
+	rc = connect_to(l, &l->c, e);
+	*out = &l->base;
+	if (rc != RC_OK) {
+		pgsource_lane_close(&l->base);
+		*out = NULL;
+	}
+	return rc;
+}
+
+void
+pgsource_lane_close(struct source_lane *base)
+{
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+
+	pgsql_close(&l->c);
+	pgsql_close(&l->lock);
+	arena_release(&l->arena);
+	buf_release(&l->text);
+	free(l->values);
+	free(l);
+}
+
+/* ---- keys as SQL ---- */
+
+static void
+key_columns(struct buf *b, const struct table *t, const struct index *key, const char *cast)
+{
+	for (uint32_t i = 0; i < key->nparts; i++) {
+		buf_puts(b, i != 0 ? ", " : "");
+		pgsql_quote_name(b, t->columns[key->parts[i].column].name);
+		buf_puts(b, cast);
+	}
+}
+
+/* (a, b) op ('1', 'x'): a bound is the literals of the key's columns, each behind its length. */
+static void
+compare(struct buf *b, const struct table *t, const struct index *key, const char *op,
+	const struct buf *bound)
+{
+	struct cursor c;
+
+	buf_putc(b, '(');
+	key_columns(b, t, key, "");
+	buf_printf(b, ") %s (", op);
+	cursor_init(&c, bound->data, bound->len);
+	for (uint32_t i = 0; i < key->nparts; i++) {
+		size_t n;
+		const char *literal = (const char *)cursor_bytes(&c, &n);
+
+		if (literal == NULL)
+			break;
+		buf_puts(b, i != 0 ? ", " : "");
+		buf_add(b, literal, n);
+		buf_printf(b, "::%s", t->columns[key->parts[i].column].native);
+	}
+	buf_putc(b, ')');
+}
+
+enum rc
+pgsource_lane_bound(struct source_lane *base, const struct table *t, const struct buf *lo,
+	uint64_t rows, struct buf *hi, bool *last, struct err *e)
+{
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+	const struct index *key = table_key(t);
+	struct buf b, literal;
+	PGresult *res;
+	enum rc rc;
+
+	*last = true;
+	buf_init(&b);
+	buf_init(&literal);
+	buf_puts(&b, "SELECT ");
+	key_columns(&b, t, key, "::text");
+	buf_puts(&b, " FROM ");
+	pgsql_quote_table(&b, t->db, t->name);
+	if (lo->len != 0) {
+		buf_puts(&b, " WHERE ");
+		compare(&b, t, key, ">", lo);
+	}
+	buf_puts(&b, " ORDER BY ");
+	key_columns(&b, t, key, "");
+	buf_printf(&b, " LIMIT 1 OFFSET %" PRIu64, rows - 1);
+	rc = pgsql_query(&l->c, &res, e, "%s", buf_text(&b));
+	if (rc == RC_OK) {
+		for (int i = 0; i < PQnfields(res) && PQntuples(res) != 0; i++) {
+			buf_clear(&literal);
+			pgsql_quote_text(&literal, PQgetvalue(res, 0, i));
+			buf_bytes(hi, literal.data, literal.len);
+			*last = false;
+		}
+		PQclear(res);
+	}
+	buf_release(&b);
+	buf_release(&literal);
+	return rc;
+}
+
+/* ---- snapshots ---- */
+
+static enum rc
+lock_table(struct pgsql *c, const struct table *t, const char *mode, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsql_quote_table(&b, t->db, t->name);
+	rc = pgsql_run(c, e, "LOCK TABLE %s IN %s MODE", buf_text(&b), mode);
+	buf_release(&b);
+	return rc != RC_OK && pgsql_is_deadlock(c) ? RC_AGAIN : rc;
+}
+
+/* The table is locked before the snapshot is taken: DDL is either in it or waits. */
+static enum rc
+begin_snapshot(struct pgsql_lane *l, const struct table *t, struct err *e)
+{
+	enum rc rc;
+
+	l->open = true;
+	rc = pgsql_exec(&l->c, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", e);
+	return rc == RC_OK ? lock_table(&l->c, t, "ACCESS SHARE", e) : rc;
+}
+
+/* What the snapshot sees, and the end of the log, read behind it; flushed or not. */
+static enum rc
+look(struct pgsql_lane *l, char **snapshot, struct logpos *high, bool *flushed, struct err *e)
+{
+	struct pgsql_position p = {0};
+	PGresult *res;
+	enum rc rc = pgsql_query(&l->c, &res, e,
+		"SELECT %s, lsn, lsn <= pg_current_wal_flush_lsn() FROM "
+		"(SELECT pg_current_wal_insert_lsn() AS lsn) l",
+		SNAPSHOT_FUNCTION(&l->c));
+
+	if (rc != RC_OK)
+		return rc;
+	*snapshot = xstrdup(PQgetvalue(res, 0, 0));
+	rc = pgsource_parse_position(PQgetvalue(res, 0, 1), &p, e);
+	*high = (struct logpos){.offset = p.lsn};
+	*flushed = *PQgetvalue(res, 0, 2) == 't';
+	PQclear(res);
+	return rc;
+}
+
+static enum rc
+open_lock(struct pgsql_lane *l, struct err *e)
+{
+	return l->lock.conn != NULL ? RC_OK : connect_to(l, &l->lock, e);
+}
+
+static enum rc
+nudge(struct pgsql_lane *l, struct err *e)
+{
+	enum rc rc = open_lock(l, e);
+
+	return rc == RC_OK ? pgsource_nudge(&l->lock, e) : rc;
+}
+
+/* No change of the table is half-way, and none can begin, between lock and COMMIT. */
+static enum rc
+snapshot_under_lock(struct pgsql_lane *l, const struct snapshot_request *req, struct logpos *high,
+	bool *flushed, struct err *e)
+{
+	char *snapshot = NULL;
+	struct err ignored;
+	enum rc rc = open_lock(l, e);
+
+	if (rc == RC_OK)
+		rc = pgsql_exec(&l->lock, "BEGIN", e);
+	if (rc == RC_OK)
+		rc = lock_table(&l->lock, req->table, "SHARE", e);
+	if (rc == RC_OK) {
+		req->armed(req->arg);
+		rc = begin_snapshot(l, req->table, e);
+	}
+	if (rc == RC_OK)
+		rc = look(l, &snapshot, high, flushed, e);
+	if (pgsql_exec(&l->lock, rc == RC_OK ? "COMMIT" : "ROLLBACK", &ignored) != RC_OK &&
+		rc == RC_OK)
+		rc = err_set(e, RC_RETRY, "the connection that locks %s.%s was lost",
+			req->table->db, req->table->name);
+	free(snapshot);
+	return rc;
+}
+
+static enum rc
+snapshot_that_sees(struct pgsql_lane *l, const struct snapshot_request *req, struct logpos *high,
+	bool *flushed, struct err *e)
+{
+	char *snapshot = NULL;
+	enum rc rc = begin_snapshot(l, req->table, e);
+
+	if (rc == RC_OK)
+		rc = look(l, &snapshot, high, flushed, e);
+	if (rc == RC_OK && !pgsource_sees(source_of(&l->base), snapshot, req->seen_at.offset))
+		rc = RC_AGAIN;
+	free(snapshot);
+	return rc;
+}
+
+enum rc
+pgsource_lane_snapshot(struct source_lane *base, const struct snapshot_request *req,
+	struct logpos *high, struct err *e)
+{
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+	bool flushed = true;
+	enum rc rc;
+
+	*high = (struct logpos){0};
+	rc = req->mode == SNAPSHOT_EXACT ? snapshot_under_lock(l, req, high, &flushed, e)
+					 : snapshot_that_sees(l, req, high, &flushed, e);
+	return rc == RC_OK && !flushed ? nudge(l, e) : rc;
+}
+
+void
+pgsource_lane_end(struct source_lane *base)
+{
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+	struct err ignored;
+
+	if (l->open && pgsql_exec(&l->c, "ROLLBACK", &ignored) != RC_OK)
+		*l->c.state = '\0';
+	l->open = false;
+}
+
+/* ---- rows ---- */
+
+static void
+read_query(struct buf *b, const struct table *t, const struct buf *lo, const struct buf *hi)
+{
+	const struct index *key = table_key(t);
+
+	buf_puts(b, "COPY (SELECT ");
+	for (uint32_t i = 0; i < t->ncolumns; i++) {
+		buf_puts(b, i != 0 ? ", " : "");
+		pgsql_quote_name(b, t->columns[i].name);
+	}
+	buf_puts(b, " FROM ");
+	pgsql_quote_table(b, t->db, t->name);
+	if (key != NULL && (lo->len != 0 || hi->len != 0)) {
+		buf_puts(b, " WHERE ");
+		if (lo->len != 0)
+			compare(b, t, key, ">", lo);
+		if (lo->len != 0 && hi->len != 0)
+			buf_puts(b, " AND ");
+		if (hi->len != 0)
+			compare(b, t, key, "<=", hi);
+	}
+	buf_puts(b, ") TO STDOUT");
+}
+
+static char
+unescaped(char c)
+{
+	switch (c) {
+	case 'b':
+		return '\b';
+	case 'f':
+		return '\f';
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	case 'v':
+		return '\v';
+	default:
+		return c;
+	}
+}
+
+/* One field of a COPY line, unescaped where it lies; *line moves behind it. */
+static bool
+next_field(char **line, char *end, char **field, uint32_t *n, bool *null)
+{
+	char *from = *line, *to = *line;
+
+	if (from > end)
+		return false;
+	*field = from;
+	*null = end - from >= 2 && from[0] == '\\' && from[1] == 'N';
+	while (from < end && *from != '\t') {
+		if (*from == '\\' && from + 1 < end)
+			*to++ = unescaped(*++from);
+		else
+			*to++ = *from;
+		from++;
+	}
+	*n = (uint32_t)(to - *field);
+	*line = from + 1;
+	return true;
+}
+
+static enum rc
+deliver(struct pgsql_lane *l, const struct table *t, char *line, int n, row_cb cb, void *arg,
+	struct err *e)
+{
+	struct row out = {.col = l->values, .ncols = t->ncolumns};
+	char *end = line + n;
+
+	if (n > 0 && end[-1] == '\n')
+		end--;
+	arena_reset(&l->arena);
+	for (uint32_t i = 0; i < t->ncolumns; i++) {
+		uint32_t len;
+		char *field;
+		bool null;
+
+		if (!next_field(&line, end, &field, &len, &null))
+			return err_set(e, RC_DATA,
+				"the source sends a row of %s.%s with %u of %u "
+				"columns",
+				t->db, t->name, i, t->ncolumns);
+		if (null)
+			l->values[i] = (struct value){.kind = VALUE_NULL};
+		else
+			pgsource_value(&t->columns[i], field, len, &l->arena, &l->values[i]);
+	}
+	return cb(arg, &out, e);
+}
+
+static enum rc
+finish_copy(struct pgsql_lane *l, struct err *e)
+{
+	enum rc rc = RC_OK;
+	PGresult *res;
+
+	while ((res = PQgetResult(l->c.conn)) != NULL) {
+		if (PQresultStatus(res) != PGRES_COMMAND_OK && rc == RC_OK)
+			rc = pgsql_error(&l->c, res, e, "broke off while rows were read");
+		PQclear(res);
+	}
+	return rc;
+}
+
+enum rc
+pgsource_lane_read(struct source_lane *base, const struct table *t, const struct buf *lo,
+	const struct buf *hi, row_cb cb, void *arg, struct err *e)
+{
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+	enum rc rc = RC_OK;
+	PGresult *res;
+	char *line;
+	struct buf b;
+	int n;
+
+	grow(&l->values, &l->values_cap, (size_t)t->ncolumns + 1, sizeof *l->values);
+	buf_init(&b);
+	read_query(&b, t, lo, hi);
+	res = PQexec(l->c.conn, buf_text(&b));
+	buf_release(&b);
+	if (PQresultStatus(res) != PGRES_COPY_OUT)
+		rc = pgsql_error(&l->c, res, e, "cannot read rows");
+	PQclear(res);
+	if (rc != RC_OK)
+		return rc;
+	while (rc == RC_OK && (n = PQgetCopyData(l->c.conn, &line, 0)) > 0) {
+		rc = deliver(l, t, line, n, cb, arg, e);
+		PQfreemem(line);
+	}
+	/* Not to the end: the connection is of no use any more, and the reader on its way out. */
+	return rc == RC_OK ? finish_copy(l, e) : rc;
+}

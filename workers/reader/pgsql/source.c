@@ -1,0 +1,330 @@
+/* source.c - the PostgreSQL source engine: identity, slot and publication, first position; see
+ * source.h. */
+#include "common/compat.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "workers/reader/pgsql/source.h"
+
+/* ---- positions ---- */
+
+enum rc
+pgsource_parse_position(const char *text, struct pgsql_position *out, struct err *e)
+{
+	uint32_t high, low;
+	int n = 0;
+
+	*out = (struct pgsql_position){0};
+	if (sscanf(text, "%8" SCNx32 "/%8" SCNx32 "%n", &high, &low, &n) != 2 ||
+		(text[n] != '\0' && sscanf(text + n, "+%" SCNu64 "%n", &out->changes, &n) != 1))
+		return err_set(e, RC_CONFIG, "\"%s\" is not a position in a PostgreSQL log", text);
+	out->lsn = (uint64_t)high << 32 | low;
+	return RC_OK;
+}
+
+void
+pgsource_print_position(struct pgsql_position p, struct buf *b)
+{
+	buf_printf(b, "%" PRIX32 "/%" PRIX32, (uint32_t)(p.lsn >> 32), (uint32_t)p.lsn);
+	if (p.changes != 0)
+		buf_printf(b, "+%" PRIu64, p.changes);
+}
+
+enum rc
+pgsource_lsn(struct pgsql *c, const char *sql, uint64_t *lsn, struct err *e)
+{
+	struct pgsql_position p = {0};
+	char *text = NULL;
+	enum rc rc = pgsql_value(c, &text, e, "%s", sql);
+
+	if (rc == RC_OK)
+		rc = pgsource_parse_position(text != NULL ? text : "", &p, e);
+	free(text);
+	*lsn = p.lsn;
+	return rc;
+}
+
+enum rc
+pgsource_nudge(struct pgsql *c, struct err *e)
+{
+	return pgsql_exec(c, "SELECT pg_logical_emit_message(true, 'syncline', '')", e);
+}
+
+/* ---- life ---- */
+
+/* "syncline_" and the channel's id, where that can be a slot's name; else with a hash behind. */
+static void
+make_name(const char *channel, char *name, size_t size)
+{
+	size_t n = (size_t)snprintf(name, size, "syncline_%s", channel);
+	bool same = n < size;
+
+	for (char *p = name; *p != '\0'; p++)
+		if (!islower((unsigned char)*p) && !isdigit((unsigned char)*p) && *p != '_') {
+			*p = '_';
+			same = false;
+		}
+	if (same)
+		return;
+	if (n > size - 10)
+		n = size - 10;
+	snprintf(
+		name + n, size - n, "_%08" PRIx32, (uint32_t)XXH3_64bits(channel, strlen(channel)));
+}
+
+static enum rc
+pgsource_create(const struct source_env *env, struct source **out, struct err *e)
+{
+	struct pgsql_source *s = xcalloc(1, sizeof *s);
+
+	(void)e;
+	s->base.ops = source_find("postgresql");
+	s->env = *env;
+	pthread_mutex_init(&s->emitted_lock, NULL);
+	make_name(env->channel, s->name, sizeof s->name);
+	*out = &s->base;
+	return RC_OK;
+}
+
+static void
+pgsource_free(struct source *base)
+{
+	struct pgsql_source *s = (struct pgsql_source *)base;
+
+	pgsql_close(&s->main);
+	pgsql_close(&s->log);
+	pgsql_tables_release(&s->begun);
+	pthread_mutex_destroy(&s->emitted_lock);
+	free(s->emitted);
+	free(s);
+}
+
+static void
+pgsource_wake(struct source *base)
+{
+	((struct pgsql_source *)base)->woken = true;
+}
+
+bool
+pgsource_selects(const struct pgsql_source *s, const struct table *t)
+{
+	return strcmp(t->db, conf_str(s->env.conf, "state_schema")) != 0 &&
+	       routes_table(s->env.routes, t->db, t->name);
+}
+
+/* What stays with the data, also on a standby that is promoted: the cluster's number, and the
+ * database. */
+static enum rc
+pgsource_identify(struct source *base, char **id, struct err *e)
+{
+	struct pgsql_source *s = (struct pgsql_source *)base;
+	enum rc rc = pgsql_open(&s->main, s->env.conf, "source", false, e);
+
+	if (rc != RC_OK)
+		return rc;
+	if (s->main.version < 100000) {
+		err_set(e, RC_CONFIG,
+			"the source is PostgreSQL %d.%d, which is too old: it has no "
+			"pgoutput",
+			s->main.version / 10000, s->main.version / 100 % 100);
+		return err_remedy(e, "upgrade the source to PostgreSQL 10 or later");
+	}
+	return pgsql_value(&s->main, id, e,
+		"SELECT system_identifier || ':' || current_database() FROM pg_control_system()");
+}
+
+/* ---- slot and publication ---- */
+
+static enum rc
+drop_old(struct pgsql_source *s, struct err *e)
+{
+	enum rc rc = pgsql_run(&s->main, e,
+		"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE "
+		"slot_name = '%s' AND NOT active",
+		s->name);
+
+	return rc == RC_OK ? pgsql_run(&s->main, e, "DROP PUBLICATION IF EXISTS %s", s->name) : rc;
+}
+
+/* A table without an identity could not be changed any more once it is published. */
+static enum rc
+has_identity(struct pgsql_source *s, const struct table *t, struct err *e)
+{
+	char *identity = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsql_quote_table(&b, t->db, t->name);
+	rc = pgsql_value(&s->main, &identity, e,
+		"SELECT CASE WHEN relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index WHERE "
+		"indrelid = c.oid AND indisprimary) THEN 'n' ELSE relreplident END FROM pg_class c "
+		"WHERE oid = '%s'::regclass",
+		buf_text(&b));
+	if (rc == RC_OK && identity != NULL && (*identity == 'n' || *identity == 'i')) {
+		err_set(e, RC_CONFIG,
+			*identity == 'n'
+				? "source table %s has no replica identity: its rows could not be "
+				  "updated or deleted any more once it is published"
+				: "source table %s has an index as its replica identity, by which "
+				  "changes of its primary key would go unseen",
+			buf_text(&b));
+		err_remedy(e, "give it a primary key, or run ALTER TABLE %s REPLICA IDENTITY FULL",
+			buf_text(&b));
+		rc = RC_CONFIG;
+	}
+	free(identity);
+	buf_release(&b);
+	return rc;
+}
+
+static enum rc
+create_publication(struct pgsql_source *s, struct err *e)
+{
+	struct pgsql_tables list = {0};
+	const char *comma = " FOR TABLE ";
+	struct buf b;
+	enum rc rc = pgsql_describe(&s->main, NULL, NULL, &list, e);
+
+	buf_init(&b);
+	buf_printf(&b, "CREATE PUBLICATION %s", s->name);
+	for (size_t i = 0; i < list.count && rc == RC_OK; i++) {
+		if (!pgsource_selects(s, list.tables[i]))
+			continue;
+		rc = has_identity(s, list.tables[i], e);
+		buf_puts(&b, comma);
+		pgsql_quote_table(&b, list.tables[i]->db, list.tables[i]->name);
+		comma = ", ";
+	}
+	if (s->main.version >= 130000)
+		buf_puts(&b, " WITH (publish_via_partition_root = true)");
+	if (rc == RC_OK)
+		rc = pgsql_exec(&s->main, buf_text(&b), e);
+	if (rc == RC_CONFIG && *e->remedy == '\0')
+		err_remedy(e, "let an administrator run what `syncline check --sql` prints: a "
+			      "publication takes the owner of its tables");
+	buf_release(&b);
+	pgsql_tables_release(&list);
+	return rc;
+}
+
+/*
+ * A new channel: publication, then slot; the slot's consistent point has only
+ * visible predecessors. What a start that did not get far has left is made anew.
+ */
+static enum rc
+pgsource_tip(struct source *base, char **position, struct logpos *at, struct err *e)
+{
+	struct pgsql_source *s = (struct pgsql_source *)base;
+	struct pgsql_position p = {0};
+	struct buf b;
+	enum rc rc = drop_old(s, e);
+
+	if (rc == RC_OK)
+		rc = create_publication(s, e);
+	if (rc == RC_OK) {
+		char *sql = xasprintf(
+			"SELECT lsn FROM pg_create_logical_replication_slot('%s', 'pgoutput')",
+			s->name);
+
+		if (s->main.version >= 100000)
+			rc = pgsource_lsn(&s->main, sql, &p.lsn, e);
+		free(sql);
+	}
+	if (rc != RC_OK) {
+		err_context(e, "cannot make the replication slot %s", s->name);
+		if (rc == RC_CONFIG && *e->remedy == '\0')
+			err_remedy(e,
+				"set wal_level = logical and enough max_replication_slots and "
+				"max_wal_senders at the source, and give the account the attribute "
+				"REPLICATION");
+		return rc;
+	}
+	buf_init(&b);
+	pgsource_print_position(p, &b);
+	*position = (char *)b.data;
+	*at = (struct logpos){.offset = p.lsn};
+	return RC_OK;
+}
+
+/* ---- what snapshots may not see yet ---- */
+
+void
+pgsource_note_emitted(struct pgsql_source *s, uint32_t xid, uint64_t lsn)
+{
+	pthread_mutex_lock(&s->emitted_lock);
+	grow(&s->emitted, &s->emitted_cap, s->nemitted + 1, sizeof *s->emitted);
+	s->emitted[s->nemitted++] = (struct emitted){.xid = xid, .lsn = lsn};
+	pthread_mutex_unlock(&s->emitted_lock);
+}
+
+/* A snapshot's own numbers have 64 bits: the transaction's is the nearest that ends alike. */
+static uint64_t
+widen(uint32_t xid, uint64_t near)
+{
+	return near + (uint64_t)(int64_t)(int32_t)(xid - (uint32_t)near);
+}
+
+static bool
+is_running(const char *list, uint64_t xid)
+{
+	while (*list != '\0') {
+		char *end;
+
+		if (strtoull(list, &end, 10) == xid)
+			return true;
+		list = *end == ',' ? end + 1 : "";
+	}
+	return false;
+}
+
+bool
+pgsource_sees(struct pgsql_source *s, const char *snapshot, uint64_t lsn)
+{
+	uint64_t min = 0, max = 0;
+	int running = 0;
+	size_t kept = 0;
+	bool all = true;
+
+	if (sscanf(snapshot, "%" SCNu64 ":%" SCNu64 ":%n", &min, &max, &running) != 2 ||
+		running == 0)
+		return false;
+	pthread_mutex_lock(&s->emitted_lock);
+	for (size_t i = 0; i < s->nemitted; i++) {
+		uint64_t xid = widen(s->emitted[i].xid, max);
+
+		if (xid < min || (xid < max && !is_running(snapshot + running, xid)))
+			continue; /* every later snapshot sees it, too */
+		if (s->emitted[i].lsn <= lsn)
+			all = false;
+		s->emitted[kept++] = s->emitted[i];
+	}
+	s->nemitted = kept;
+	pthread_mutex_unlock(&s->emitted_lock);
+	return all;
+}
+
+const struct source_ops pgsql_source_ops = {
+	.kind = "postgresql",
+	.create = pgsource_create,
+	.free = pgsource_free,
+	.check = pgsource_check,
+	.identify = pgsource_identify,
+	.tip = pgsource_tip,
+	.catalog = pgsource_catalog,
+	.stream = pgsource_stream,
+	.wake = pgsource_wake,
+	.lane_open = pgsource_lane_open,
+	.lane_close = pgsource_lane_close,
+	.lane_bound = pgsource_lane_bound,
+	.lane_snapshot = pgsource_lane_snapshot,
+	.lane_read = pgsource_lane_read,
+	.lane_end = pgsource_lane_end,
+};

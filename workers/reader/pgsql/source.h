@@ -1,0 +1,89 @@
+/*
+ * source.h - the PostgreSQL source: what its files share.
+ *
+ * source.c   the engine's table, identity, slot and publication, first position
+ * catalog.c  the selected tables and the statements that make them
+ * stream.c   the log thread: messages into the feed
+ * tables.c   the tables as of a place in the log
+ * lane.c     chunk bounds, snapshots, reading
+ * event.c, value.c   decoding
+ * check.c    the precheck
+ *
+ * A position is "0/16B3748", the end of a transaction's commit record, or
+ * "0/16B3748+5": behind it and the first five changes of the transaction that
+ * follows. The latter stands where a statement that changes a table cuts a
+ * transaction into parts; the server decodes a transaction alike each time.
+ */
+#ifndef WORKERS_READER_PGSQL_SOURCE_H
+#define WORKERS_READER_PGSQL_SOURCE_H
+
+#include "common/compat.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "common/pgsql/client.h"
+#include "common/pgsql/describe.h"
+#include "workers/reader/source.h"
+
+/* A transaction that went into the stream and that a snapshot may not see yet. */
+struct emitted {
+	uint32_t xid;
+	uint64_t lsn; /* it is part of what a position from here on stands for */
+};
+
+struct pgsql_source {
+	struct source base; /* first */
+	struct source_env env;
+	struct pgsql main; /* catalog, measures: the opening thread's, then the log thread's */
+	struct pgsql log;  /* the stream */
+	char name[64];	   /* of slot and publication */
+	atomic_bool woken;
+	struct pgsql_tables begun; /* as the catalog had them when the initial schema was read */
+	pthread_mutex_t emitted_lock;
+	struct emitted *emitted;
+	size_t nemitted, emitted_cap;
+};
+
+struct pgsql_position {
+	uint64_t lsn;
+	uint64_t changes; /* of the transaction that follows */
+};
+
+enum rc pgsource_parse_position(
+	const char *text, struct pgsql_position *out, struct err *e) MUSTCHECK;
+void pgsource_print_position(struct pgsql_position p, struct buf *b);
+/* A query whose answer is an LSN. */
+enum rc pgsource_lsn(struct pgsql *c, const char *sql, uint64_t *lsn, struct err *e) MUSTCHECK;
+/* A commit of no consequence: so that the log goes past what has been written and not flushed. */
+enum rc pgsource_nudge(struct pgsql *c, struct err *e) MUSTCHECK;
+bool pgsource_selects(const struct pgsql_source *s, const struct table *t);
+
+/* Whether all that was emitted up to the LSN is visible in a snapshot ("10:20:12,15"); what all
+ * snapshots see from now on is forgotten. */
+bool pgsource_sees(struct pgsql_source *s, const char *snapshot, uint64_t lsn);
+void pgsource_note_emitted(struct pgsql_source *s, uint32_t xid, uint64_t lsn);
+
+enum rc pgsource_catalog(
+	struct source *s, struct catalog *out, struct logpos *high, struct err *e) MUSTCHECK;
+
+enum rc pgsource_stream(
+	struct source *s, const char *resume, const char *applied, struct err *e) MUSTCHECK;
+
+enum rc pgsource_lane_open(struct source *s, struct source_lane **out, struct err *e) MUSTCHECK;
+void pgsource_lane_close(struct source_lane *l);
+enum rc pgsource_lane_bound(struct source_lane *l, const struct table *t, const struct buf *lo,
+	uint64_t rows, struct buf *hi, bool *last, struct err *e) MUSTCHECK;
+enum rc pgsource_lane_snapshot(struct source_lane *l, const struct snapshot_request *req,
+	struct logpos *high, struct err *e) MUSTCHECK;
+enum rc pgsource_lane_read(struct source_lane *l, const struct table *t, const struct buf *lo,
+	const struct buf *hi, row_cb cb, void *arg, struct err *e) MUSTCHECK;
+void pgsource_lane_end(struct source_lane *l);
+
+enum rc pgsource_check(
+	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
+
+#define SNAPSHOT_FUNCTION(c) \
+	((c)->version >= 130000 ? "pg_current_snapshot()" : "txid_current_snapshot()")
+
+#endif

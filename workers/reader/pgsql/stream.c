@@ -1,0 +1,678 @@
+/*
+ * stream.c - the PostgreSQL log thread: messages become transactions of the
+ * feed; see source.h of the room.
+ *
+ * Neither streaming nor two_phase: the server spills what is large, and hands
+ * transactions over whole, at their COMMIT (or COMMIT PREPARED), in the order
+ * of their commit records, without what a savepoint took back.
+ *
+ * The server is told what the target has committed for good, and nothing later.
+ */
+#include "common/compat.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/mem.h"
+#include "ipc/proto.h"
+#include "workers/reader/feed.h"
+#include "workers/reader/pgsql/event.h"
+#include "workers/reader/pgsql/source.h"
+#include "workers/reader/pgsql/tables.h"
+#include "workers/reader/pgsql/value.h"
+
+#define WAIT_MS 50
+/* How soon an idle log is known to be at its end. */
+#define STATUS_US 200000u
+#define CLOCK_US 10000000u
+#define EPOCH_2000_US 946684800000000
+#define SLOT_TRIES 100
+
+/* Where in a transaction the log stands. */
+enum framing { OUTSIDE, IN_TRANSACTION, SKIPPING };
+
+struct stream {
+	struct pgsql_source *s;
+	struct feed *feed;
+	struct log_relations relations;
+	struct pgsql_position at; /* behind this all is in the feed */
+	uint64_t applied;	  /* transactions up to here are skipped */
+	uint64_t skip;		  /* then so many changes of the next one */
+	uint64_t seen;		  /* changes of the transaction in hand */
+	uint64_t received;
+	uint64_t durable;
+	enum framing framing;
+	bool feeding; /* feed_begin was called */
+	bool rows;    /* and rows went in */
+	uint64_t commit_lsn;
+	uint64_t time_us;
+	uint32_t xid;
+	struct arena message; /* what is decoded of one message */
+	struct buf text;
+	char txid[16];
+	uint64_t status_at, clock_at; /* mono_us; 0: never */
+	uint64_t end;		      /* of the source's log, when last asked */
+};
+
+static void
+set_stat(struct stream *st, enum statistic which, uint64_t v)
+{
+	atomic_store(&st->s->env.stats[which], v);
+}
+
+/* ---- positions ---- */
+
+static void
+fill_commit(struct stream *st, struct event_commit *c)
+{
+	buf_clear(&st->text);
+	pgsource_print_position(st->at, &st->text);
+	*c = (struct event_commit){
+		.at = {.offset = st->at.lsn},
+		.order = st->commit_lsn & 0xfffffffffffff,
+		.time_us = st->time_us,
+		.txid = st->txid,
+		.origin = "",
+		.applied = buf_text(&st->text),
+		.resume = buf_text(&st->text),
+	};
+}
+
+static enum rc
+begin_feeding(struct stream *st)
+{
+	enum rc rc;
+
+	if (st->feeding)
+		return RC_OK;
+	rc = feed_begin(st->feed, (struct logpos){.offset = st->commit_lsn});
+	st->feeding = rc == RC_OK;
+	st->rows = false;
+	return rc;
+}
+
+static enum rc
+commit_feeding(struct stream *st, struct err *e)
+{
+	struct event_commit c;
+
+	fill_commit(st, &c);
+	st->feeding = false;
+	return feed_commit(st->feed, &c, e);
+}
+
+/* A boundary within the source's transaction: everything up to the change in hand is in the feed.
+ * Snapshots that are to see it must see the transaction. */
+static enum rc
+cut(struct stream *st, struct err *e)
+{
+	st->at.changes = st->seen - 1;
+	pgsource_note_emitted(st->s, st->xid, st->at.lsn);
+	return commit_feeding(st, e);
+}
+
+/* ---- statements ---- */
+
+static enum rc
+feed_change(struct stream *st, const char *sql, const struct ddl_change *changes, uint32_t n,
+	struct err *e)
+{
+	struct event_ddl ev = {.db = "", .sql = sql, .session = "", .session_charset = "utf8mb4"};
+	enum rc rc = RC_OK;
+
+	if (st->feeding && st->rows)
+		rc = cut(st, e);
+	if (rc == RC_OK)
+		rc = begin_feeding(st);
+	if (rc == RC_OK)
+		rc = feed_ddl(st->feed, &ev, changes, n);
+	if (rc == RC_OK)
+		rc = cut(st, e);
+	return rc == RC_OK ? begin_feeding(st) : rc;
+}
+
+/* A relation that is not as its table was: the feed hears of it before the row. */
+static enum rc
+check_relation(struct stream *st, struct relation *r, struct err *e)
+{
+	while (!r->checked) {
+		struct table *now;
+		bool changed;
+		enum rc rc = log_relations_check(&st->relations, r, &changed, &now, e);
+
+		if (rc == RC_OK && changed) {
+			struct ddl_change ch = {.effect = DDL_CHANGED,
+				.db = r->schema,
+				.name = r->name,
+				.table = now};
+
+			log_info("source table %s.%s has other columns from here on; "
+				 "position=%s",
+				r->schema, r->name, buf_text(&st->text));
+			rc = feed_change(st, "", &ch, 1, e);
+			if (rc == RC_OK)
+				log_relations_follow(&st->relations, now);
+			table_free(now);
+		}
+		if (rc != RC_OK)
+			return rc;
+	}
+	return RC_OK;
+}
+
+static enum rc
+take_truncate(struct stream *st, const struct pgout_event *ev, struct err *e)
+{
+	struct ddl_change *changes = xcalloc(ev->noids, sizeof *changes);
+	uint32_t n = 0;
+	enum rc rc = RC_OK;
+
+	for (uint32_t i = 0; i < ev->noids; i++) {
+		const struct relation *r = log_relations_find(&st->relations, ev->oids[i]);
+
+		if (r != NULL && r->selected)
+			changes[n++] = (struct ddl_change){
+				.effect = DDL_TRUNCATED, .db = r->schema, .name = r->name};
+	}
+	if (n != 0)
+		rc = feed_change(st, "", changes, n, e);
+	free(changes);
+	return rc;
+}
+
+/* ---- rows ---- */
+
+static struct row
+absent_row(struct stream *st, const struct relation *r)
+{
+	struct row row = {.ncols = r->table->ncolumns};
+
+	row.col = arena_calloc(&st->message, row.ncols, sizeof *row.col);
+	for (uint32_t i = 0; i < row.ncols; i++)
+		row.col[i].kind = VALUE_ABSENT;
+	return row;
+}
+
+static enum rc
+fill_row(struct stream *st, const struct relation *r, const struct pgout_tuple *t, bool keys_only,
+	struct row *row, struct err *e)
+{
+	*row = absent_row(st, r);
+	if (t->n != r->ncolumns)
+		return err_set(e, RC_DATA, "the log has a row of %s.%s with %u of %u columns",
+			r->schema, r->name, t->n, r->ncolumns);
+	for (uint32_t i = 0; i < t->n; i++) {
+		const struct pgout_value *from = &t->values[i];
+		struct value *to = &row->col[r->map[i]];
+
+		if (keys_only && !r->columns[i].key)
+			continue;
+		switch (from->kind) {
+		case PGOUT_NULL:
+			to->kind = VALUE_NULL;
+			break;
+		case PGOUT_UNCHANGED:
+			to->kind = VALUE_UNCHANGED;
+			break;
+		case PGOUT_TEXT:
+		default:
+			pgsource_value(&r->table->columns[r->map[i]], from->text, from->len,
+				&st->message, to);
+		}
+	}
+	return RC_OK;
+}
+
+/* What one image does not carry and the other does: a key that did not change, a large value that
+ * stands in the whole row before. */
+static void
+complete(const struct relation *r, struct row *before, struct row *after, bool has_before)
+{
+	for (uint32_t i = 0; i < r->ncolumns; i++) {
+		uint32_t c = r->map[i];
+
+		if (!has_before && r->columns[i].key)
+			before->col[c] = after->col[c];
+		if (after->col[c].kind == VALUE_UNCHANGED && before->col[c].kind == VALUE_BYTES)
+			after->col[c] = before->col[c];
+	}
+}
+
+static enum rc
+feed_change_of_row(
+	struct stream *st, const struct relation *r, const struct pgout_event *ev, struct err *e)
+{
+	struct event_row row = {.fk_off = true}; /* what cascades did is in the log */
+	enum event_kind op = ev->kind == PGOUT_INSERT	? EVENT_INSERT
+			     : ev->kind == PGOUT_UPDATE ? EVENT_UPDATE
+							: EVENT_DELETE;
+	enum rc rc = RC_OK;
+
+	if (op != EVENT_INSERT && ev->old != PGOUT_OLD_NONE)
+		rc = fill_row(st, r, &ev->before, ev->old == PGOUT_OLD_KEY, &row.before, e);
+	else if (op == EVENT_UPDATE)
+		row.before = absent_row(st, r);
+	if (rc == RC_OK && op != EVENT_DELETE)
+		rc = fill_row(st, r, &ev->after, false, &row.after, e);
+	if (rc != RC_OK)
+		return rc;
+	if (op == EVENT_UPDATE)
+		complete(r, &row.before, &row.after, ev->old != PGOUT_OLD_NONE);
+	st->rows = true;
+	return feed_row(st->feed, r->feed, op, &row, e);
+}
+
+static enum rc
+take_row(struct stream *st, const struct pgout_event *ev, struct err *e)
+{
+	struct relation *r = log_relations_find(&st->relations, ev->oid);
+	enum rc rc;
+
+	if (r == NULL)
+		return err_set(e, RC_DATA,
+			"the log has rows of relation %" PRIu32 " that it has not described",
+			ev->oid);
+	if (!r->selected)
+		return RC_OK;
+	if ((rc = begin_feeding(st)) != RC_OK)
+		return rc;
+	/* A table that waits for its load is looked at when its rows count. */
+	if (r->feed != NULL && !feed_wants(st->feed, r->feed))
+		return RC_OK;
+	if ((rc = check_relation(st, r, e)) != RC_OK)
+		return rc;
+	return feed_wants(st->feed, r->feed) ? feed_change_of_row(st, r, ev, e) : RC_OK;
+}
+
+/* ---- transactions ---- */
+
+static enum rc
+take_begin(struct stream *st, const struct pgout_event *ev)
+{
+	st->commit_lsn = ev->lsn;
+	st->time_us = (uint64_t)(ev->time + EPOCH_2000_US);
+	st->xid = ev->xid;
+	st->seen = 0;
+	st->framing = ev->lsn < st->applied ? SKIPPING : IN_TRANSACTION;
+	snprintf(st->txid, sizeof st->txid, "%" PRIu32, ev->xid);
+	return RC_OK;
+}
+
+static enum rc
+take_commit(struct stream *st, const struct pgout_event *ev, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	if (st->framing == IN_TRANSACTION) {
+		if ((rc = begin_feeding(st)) != RC_OK)
+			return rc;
+		st->at = (struct pgsql_position){.lsn = ev->lsn};
+		st->skip = 0;
+		if (st->rows)
+			pgsource_note_emitted(st->s, st->xid, ev->lsn);
+		rc = commit_feeding(st, e);
+	}
+	st->framing = OUTSIDE;
+	return rc;
+}
+
+/* Whether a change was part of what the target has. */
+static bool
+is_done(struct stream *st)
+{
+	return st->framing != IN_TRANSACTION || ++st->seen <= st->skip;
+}
+
+static enum rc
+take_event(struct stream *st, const struct pgout_event *ev, struct err *e)
+{
+	switch (ev->kind) {
+	case PGOUT_BEGIN:
+		return take_begin(st, ev);
+	case PGOUT_COMMIT:
+		return take_commit(st, ev, e);
+	case PGOUT_RELATION:
+		log_relations_take(&st->relations, &ev->relation);
+		return RC_OK;
+	case PGOUT_TRUNCATE:
+		return is_done(st) ? RC_OK : take_truncate(st, ev, e);
+	case PGOUT_INSERT:
+	case PGOUT_UPDATE:
+	case PGOUT_DELETE:
+		return is_done(st) ? RC_OK : take_row(st, ev, e);
+	case PGOUT_OTHER:
+	default:
+		return RC_OK;
+	}
+}
+
+/* ---- the connection ---- */
+
+static uint64_t
+take_u64(const unsigned char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof v);
+	return be64toh(v);
+}
+
+static void
+add_u64(struct buf *b, uint64_t v)
+{
+	uint64_t big = htobe64(v);
+
+	buf_add(b, &big, sizeof big);
+}
+
+/* What we have read, what the target has committed; and the wish to hear where the log stands. */
+static enum rc
+send_status(struct stream *st, struct err *e)
+{
+	struct buf b;
+	int sent;
+
+	if (!st->feeding)
+		st->durable = feed_durable(st->feed).offset;
+	buf_init(&b);
+	buf_putc(&b, 'r');
+	add_u64(&b, st->received);
+	add_u64(&b, st->durable);
+	add_u64(&b, st->durable);
+	add_u64(&b, now_us() - (uint64_t)EPOCH_2000_US);
+	buf_u8(&b, 1);
+	sent = PQputCopyData(st->s->log.conn, (char *)b.data, (int)b.len);
+	buf_release(&b);
+	if (sent != 1 || PQflush(st->s->log.conn) < 0)
+		return pgsql_error(&st->s->log, NULL, e, "ended the stream");
+	return RC_OK;
+}
+
+/* The source's clock against ours, by the middle of a question's way there and back. */
+static void
+measure_clock(struct stream *st)
+{
+	uint64_t asked = now_us(), answered;
+	char *text = NULL;
+	struct err ignored;
+
+	if (pgsql_value(&st->s->main, &text, &ignored,
+		    "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint") != RC_OK ||
+		text == NULL)
+		return;
+	answered = now_us();
+	set_stat(
+		st, STAT_CLOCK_OFFSET, strtoull(text, NULL, 10) - (asked + (answered - asked) / 2));
+	free(text);
+}
+
+/* The end that the log had a while ago has been read: then it is as good as reached. */
+static enum rc
+measure(struct stream *st, struct err *e)
+{
+	uint64_t now = mono_us(), end;
+	enum rc rc;
+
+	if (now < st->status_at + STATUS_US)
+		return RC_OK;
+	st->status_at = now;
+	set_stat(st, STAT_CAUGHT_UP, st->end != 0 && st->at.lsn >= st->end);
+	rc = pgsource_lsn(&st->s->main, "SELECT pg_current_wal_flush_lsn()", &end, e);
+	if (rc != RC_OK)
+		return rc;
+	st->end = end;
+	set_stat(st, STAT_READ_LAG, end > st->at.lsn ? end - st->at.lsn : 0);
+	if (st->clock_at == 0 || now > st->clock_at + CLOCK_US) {
+		st->clock_at = now;
+		measure_clock(st);
+	}
+	return send_status(st, e);
+}
+
+/* Everything that was committed before this place has been sent. */
+static enum rc
+take_keepalive(struct stream *st, uint64_t end, struct err *e)
+{
+	struct event_commit c;
+
+	if (st->framing != OUTSIDE || end < st->at.lsn || end < st->applied || st->at.changes != 0)
+		return RC_OK;
+	st->at.lsn = end;
+	st->commit_lsn = end;
+	st->time_us = now_us();
+	st->txid[0] = '\0';
+	fill_commit(st, &c);
+	return feed_idle(st->feed, &c, e);
+}
+
+static enum rc
+take_message(struct stream *st, const unsigned char *p, size_t n, struct err *e)
+{
+	struct pgout_event ev;
+	enum rc rc;
+
+	if (n >= 25 && *p == 'w') {
+		uint64_t end = take_u64(p + 9);
+
+		if (end > st->received)
+			st->received = end;
+		atomic_fetch_add(&st->s->env.stats[STAT_READ_BYTES], n);
+		arena_reset(&st->message);
+		rc = pgout_decode(p + 25, n - 25, &st->message, &ev, e);
+		return rc == RC_OK ? take_event(st, &ev, e) : rc;
+	}
+	if (n >= 18 && *p == 'k') {
+		uint64_t end = take_u64(p + 1);
+
+		if (end > st->received)
+			st->received = end;
+		rc = take_keepalive(st, end, e);
+		return rc == RC_OK && p[17] == 1 ? send_status(st, e) : rc;
+	}
+	return err_set(
+		e, RC_DATA, "the source's stream has a message of type 0x%02x", n != 0 ? *p : 0);
+}
+
+static enum rc
+wait_for_data(struct stream *st, struct err *e)
+{
+	struct pollfd p = {.fd = PQsocket(st->s->log.conn), .events = POLLIN};
+
+	if (poll(&p, 1, WAIT_MS) < 0 && errno != EINTR)
+		return err_errno(e, RC_RETRY, "cannot wait for the source");
+	if (PQconsumeInput(st->s->log.conn) == 0)
+		return pgsql_error(&st->s->log, NULL, e, "ended the stream");
+	return RC_OK;
+}
+
+/* COPY is over: the server says why. */
+static enum rc
+stream_ended(struct stream *st, struct err *e)
+{
+	PGresult *res = PQgetResult(st->s->log.conn);
+	enum rc rc = RC_OK;
+
+	if (res != NULL && PQresultStatus(res) == PGRES_FATAL_ERROR)
+		rc = pgsql_error(&st->s->log, res, e, "ended the stream");
+	PQclear(res);
+	return rc != RC_OK ? rc : err_set(e, RC_RETRY, "the source ended the stream");
+}
+
+static enum rc
+run(struct stream *st, struct err *e)
+{
+	struct pgsql_source *s = st->s;
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK) {
+		char *p;
+		int n = PQgetCopyData(s->log.conn, &p, 1);
+
+		if (s->woken || *s->env.stop) {
+			PQfreemem(n > 0 ? p : NULL);
+			return RC_AGAIN;
+		}
+		if (n > 0) {
+			rc = take_message(st, (unsigned char *)p, (size_t)n, e);
+			PQfreemem(p);
+		} else if (n == 0) {
+			rc = wait_for_data(st, e);
+		} else {
+			rc = n == -1 ? stream_ended(st, e)
+				     : pgsql_error(&s->log, NULL, e, "ended the stream");
+		}
+		if (rc == RC_OK)
+			rc = measure(st, e);
+	}
+	return rc;
+}
+
+/* ---- the slot ---- */
+
+static enum rc
+slot_gone(const struct pgsql_source *s, struct err *e)
+{
+	err_set(e, RC_CONFIG,
+		"the replication slot %s is not there any more, and with it the changes since the "
+		"target's position",
+		s->name);
+	return err_remedy(e,
+		"find out who dropped it, or whether the source is a promoted standby that never "
+		"had it; then run `syncline reset` for this channel, which loads everything again");
+}
+
+/* Ours by name, and a rival's no more: whoever starts last has the channel. */
+static enum rc
+free_slot(struct pgsql_source *s, struct err *e)
+{
+	for (unsigned i = 0; i < SLOT_TRIES; i++) {
+		struct timespec pause = {.tv_nsec = 50000000};
+		char *pid = NULL;
+		enum rc rc = pgsql_value(&s->main, &pid, e,
+			"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE "
+			"slot_name = '%s' AND active",
+			s->name);
+		bool taken = pid != NULL;
+
+		free(pid);
+		if (rc != RC_OK || !taken)
+			return rc;
+		nanosleep(&pause, NULL);
+		if (*s->env.stop || s->woken)
+			return RC_AGAIN;
+	}
+	return err_set(
+		e, RC_RETRY, "another connection still has the replication slot %s", s->name);
+}
+
+static enum rc
+check_slot(struct pgsql_source *s, struct pgsql_position from, struct err *e)
+{
+	struct pgsql_position confirmed = {0};
+	PGresult *res;
+	enum rc rc = pgsql_query(&s->main, &res, e,
+		"SELECT confirmed_flush_lsn, %s FROM pg_replication_slots WHERE slot_name = '%s'",
+		s->main.version >= 130000 ? "coalesce(wal_status, 'lost')" : "'reserved'", s->name);
+
+	if (rc != RC_OK)
+		return rc;
+	if (PQntuples(res) == 0) {
+		rc = slot_gone(s, e);
+	} else if (strcmp(PQgetvalue(res, 0, 1), "lost") == 0) {
+		err_set(e, RC_CONFIG,
+			"the replication slot %s is lost: the source has removed log that it still "
+			"needed (max_slot_wal_keep_size)",
+			s->name);
+		rc = err_remedy(e, "raise max_slot_wal_keep_size at the source; then run `syncline "
+				   "reset` for this channel, which loads everything again");
+	} else {
+		rc = pgsource_parse_position(PQgetvalue(res, 0, 0), &confirmed, e);
+	}
+	if (rc == RC_OK && confirmed.lsn > from.lsn) {
+		err_set(e, RC_CONFIG,
+			"the replication slot %s stands at %s, behind what the target holds: "
+			"changes in between are gone",
+			s->name, PQgetvalue(res, 0, 0));
+		rc = err_remedy(e, "a target that was set back to an earlier state cannot go on: "
+				   "run `syncline reset` for this channel, which loads everything "
+				   "again");
+	}
+	PQclear(res);
+	return rc;
+}
+
+static enum rc
+start_stream(struct stream *st, struct err *e)
+{
+	struct pgsql_source *s = st->s;
+	struct pgsql_position from = {.lsn = st->at.lsn};
+	enum rc rc = RC_OK;
+	PGresult *res;
+	struct buf b;
+
+	buf_init(&b);
+	buf_printf(&b, "START_REPLICATION SLOT %s LOGICAL ", s->name);
+	pgsource_print_position(from, &b);
+	buf_printf(&b, " (proto_version '1', publication_names '%s')", s->name);
+	res = PQexec(s->log.conn, buf_text(&b));
+	if (PQresultStatus(res) != PGRES_COPY_BOTH)
+		rc = pgsql_error(&s->log, res, e, "cannot stream its log");
+	PQclear(res);
+	buf_release(&b);
+	return rc;
+}
+
+static enum rc
+begin_stream(struct stream *st, const char *resume, const char *applied, struct err *e)
+{
+	struct pgsql_source *s = st->s;
+	struct pgsql_position done;
+	enum rc rc = pgsource_parse_position(resume, &st->at, e);
+
+	if (rc == RC_OK)
+		rc = pgsource_parse_position(applied, &done, e);
+	if (rc == RC_OK)
+		rc = log_relations_restore(&st->relations, e);
+	if (rc == RC_OK)
+		rc = free_slot(s, e);
+	if (rc == RC_OK)
+		rc = check_slot(s, st->at, e);
+	if (rc == RC_OK)
+		rc = pgsql_open(&s->log, s->env.conf, "source", true, e);
+	if (rc == RC_OK)
+		rc = start_stream(st, e);
+	if (rc != RC_OK)
+		return rc;
+	st->applied = done.lsn;
+	st->skip = done.changes;
+	st->received = st->at.lsn;
+	set_stat(st, STAT_READ_LAG, UINT64_MAX);
+	return RC_OK;
+}
+
+enum rc
+pgsource_stream(struct source *base, const char *resume, const char *applied, struct err *e)
+{
+	struct pgsql_source *s = (struct pgsql_source *)base;
+	struct stream st = {.s = s, .feed = s->env.feed};
+	enum rc rc;
+
+	st.relations = (struct log_relations){.s = s, .feed = s->env.feed};
+	arena_init(&st.message);
+	rc = begin_stream(&st, resume, applied, e);
+	if (rc == RC_OK)
+		rc = run(&st, e);
+	if (st.feeding)
+		feed_abandon(st.feed, NULL);
+	log_relations_release(&st.relations);
+	arena_release(&st.message);
+	buf_release(&st.text);
+	return rc;
+}

@@ -1,0 +1,353 @@
+/* tables.c - see tables.h. */
+#include "common/compat.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "workers/reader/pgsql/tables.h"
+
+/* What the catalog says of a type and modifier; asked once. */
+struct native_type {
+	uint32_t oid;
+	int32_t modifier;
+	char *native;
+	char *base; /* typname without domains */
+	int32_t base_modifier;
+	struct native_type *next;
+};
+
+/* ---- relations ---- */
+
+static void
+relation_clear(struct relation *r)
+{
+	for (uint32_t i = 0; i < r->ncolumns; i++)
+		free((char *)r->columns[i].name);
+	free(r->columns);
+	free(r->schema);
+	free(r->name);
+	free(r->map);
+	r->map = NULL;
+}
+
+void
+log_relations_take(struct log_relations *lr, const struct pgout_relation *from)
+{
+	struct relation *r = log_relations_find(lr, from->oid);
+
+	if (r == NULL) {
+		r = xcalloc(1, sizeof *r);
+		r->next = lr->relations;
+		lr->relations = r;
+	} else {
+		relation_clear(r);
+	}
+	r->oid = from->oid;
+	r->schema = xstrdup(from->schema);
+	r->name = xstrdup(from->name);
+	r->identity = from->identity;
+	r->ncolumns = from->ncolumns;
+	r->columns = xcalloc(r->ncolumns, sizeof *r->columns);
+	for (uint32_t i = 0; i < r->ncolumns; i++) {
+		r->columns[i] = from->columns[i];
+		r->columns[i].name = xstrdup(from->columns[i].name);
+	}
+	r->selected = routes_table(lr->s->env.routes, r->schema, r->name);
+	r->checked = false;
+}
+
+struct relation *
+log_relations_find(const struct log_relations *lr, uint32_t oid)
+{
+	struct relation *r = lr->relations;
+
+	while (r != NULL && r->oid != oid)
+		r = r->next;
+	return r;
+}
+
+/* ---- tables ---- */
+
+static struct table **
+find_table(struct log_relations *lr, const char *schema, const char *name)
+{
+	for (size_t i = 0; i < lr->tables.count; i++)
+		if (strcmp(lr->tables.tables[i]->name, name) == 0 &&
+			strcmp(lr->tables.tables[i]->db, schema) == 0)
+			return &lr->tables.tables[i];
+	return NULL;
+}
+
+static void
+add_table(struct log_relations *lr, struct table *t)
+{
+	struct pgsql_tables *l = &lr->tables;
+
+	grow(&l->tables, &l->cap, l->count + 1, sizeof(struct table *));
+	l->tables[l->count++] = t;
+}
+
+enum rc
+log_relations_restore(struct log_relations *lr, struct err *e)
+{
+	const struct resume *resume = lr->s->env.resume;
+
+	for (uint32_t i = 0; i < resume->ntables; i++) {
+		const struct resume_table *r = &resume->tables[i];
+		struct table *t;
+		struct cursor c;
+		enum rc rc;
+
+		if (r->schema.len == 0 || *r->name == '\0')
+			continue;
+		cursor_init(&c, r->schema.data, r->schema.len);
+		if ((rc = table_decode(&c, &t, e)) != RC_OK)
+			return rc;
+		add_table(lr, t);
+	}
+	for (size_t i = 0; i < lr->s->begun.count; i++) {
+		const struct table *t = lr->s->begun.tables[i];
+
+		if (find_table(lr, t->db, t->name) == NULL)
+			add_table(lr, table_copy(t));
+	}
+	return RC_OK;
+}
+
+void
+log_relations_release(struct log_relations *lr)
+{
+	while (lr->relations != NULL) {
+		struct relation *r = lr->relations;
+
+		lr->relations = r->next;
+		relation_clear(r);
+		free(r);
+	}
+	while (lr->types != NULL) {
+		struct native_type *t = lr->types;
+
+		lr->types = t->next;
+		free(t->native);
+		free(t->base);
+		free(t);
+	}
+	pgsql_tables_release(&lr->tables);
+}
+
+/* ---- types ---- */
+
+static enum rc
+look_up_type(struct log_relations *lr, uint32_t oid, int32_t modifier,
+	const struct native_type **out, struct err *e)
+{
+	struct native_type *t;
+	PGresult *res;
+	enum rc rc;
+
+	for (t = lr->types; t != NULL; t = t->next)
+		if (t->oid == oid && t->modifier == modifier) {
+			*out = t;
+			return RC_OK;
+		}
+	rc = pgsql_query(&lr->s->main, &res, e,
+		"SELECT format_type(t.oid, %" PRId32 "), coalesce(b.typname, t.typname), "
+		"CASE WHEN b.oid IS NULL THEN %" PRId32 " ELSE t.typtypmod END FROM pg_type t "
+		"LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype WHERE t.oid = "
+		"%" PRIu32,
+		modifier, modifier, oid);
+	if (rc != RC_OK)
+		return rc;
+	t = xcalloc(1, sizeof *t);
+	t->oid = oid;
+	t->modifier = modifier;
+	t->native = xstrdup(PQntuples(res) != 0 ? PQgetvalue(res, 0, 0) : "text");
+	t->base = xstrdup(PQntuples(res) != 0 ? PQgetvalue(res, 0, 1) : "text");
+	t->base_modifier =
+		PQntuples(res) != 0 ? (int32_t)strtol(PQgetvalue(res, 0, 2), NULL, 10) : -1;
+	t->next = lr->types;
+	lr->types = t;
+	*out = t;
+	PQclear(res);
+	return RC_OK;
+}
+
+/* ---- relation against table ---- */
+
+static bool
+same_columns(const struct relation *r, char *const *natives, const struct table *t)
+{
+	uint32_t at = 0;
+
+	for (uint32_t i = 0; i < t->ncolumns; i++) {
+		const struct column *c = &t->columns[i];
+
+		if (c->generated)
+			continue;
+		if (at >= r->ncolumns || strcmp(r->columns[at].name, c->name) != 0 ||
+			strcmp(natives[at], c->native) != 0)
+			return false;
+		at++;
+	}
+	return at == r->ncolumns;
+}
+
+static void
+make_map(struct relation *r, const struct table *t)
+{
+	free(r->map);
+	r->map = xcalloc(r->ncolumns, sizeof *r->map);
+	for (uint32_t i = 0; i < r->ncolumns; i++)
+		r->map[i] = table_column(t, r->columns[i].name);
+}
+
+static enum rc
+describe_now(struct log_relations *lr, const struct relation *r, struct table **out, struct err *e)
+{
+	struct pgsql_tables list = {0};
+	enum rc rc = pgsql_describe(&lr->s->main, r->schema, r->name, &list, e);
+
+	*out = NULL;
+	if (rc == RC_OK && list.count == 1) {
+		*out = list.tables[0];
+		list.tables[0] = NULL;
+	}
+	pgsql_tables_release(&list);
+	return rc;
+}
+
+/* An index of the catalog's whose columns the relation has. */
+static void
+take_index(struct table *to, const struct table *from, const struct index *ix)
+{
+	struct index *copy = table_add_index(to, ix->name, ix->primary, ix->unique);
+
+	copy->nulls_equal = ix->nulls_equal;
+	for (uint32_t p = 0; p < ix->nparts; p++)
+		index_add_part(copy,
+			ix->parts[p].column != UINT32_MAX
+				? table_column(to, from->columns[ix->parts[p].column].name)
+				: UINT32_MAX,
+			ix->parts[p].prefix);
+}
+
+/* The relation's columns; what it does not tell is the catalog's, or as it was. */
+static enum rc
+table_of(struct log_relations *lr, const struct relation *r, const struct table *now,
+	const struct table *was, struct table **out, struct err *e)
+{
+	struct table *t = table_new(r->schema, r->name);
+
+	for (uint32_t i = 0; i < r->ncolumns; i++) {
+		const struct pgout_column *from = &r->columns[i];
+		const struct native_type *type;
+		const struct column *like = NULL;
+		struct column *c;
+		enum rc rc = look_up_type(lr, from->type, from->modifier, &type, e);
+
+		if (rc != RC_OK) {
+			table_free(t);
+			return rc;
+		}
+		if (now != NULL && table_column(now, from->name) != UINT32_MAX)
+			like = &now->columns[table_column(now, from->name)];
+		else if (was != NULL && table_column(was, from->name) != UINT32_MAX)
+			like = &was->columns[table_column(was, from->name)];
+		c = table_add_column(t, from->name, TYPE_TEXT);
+		c->native = xstrdup(type->native);
+		c->nullable = like != NULL ? like->nullable : !from->key;
+		c->auto_increment = like != NULL && like->auto_increment;
+		c->collation =
+			like != NULL && like->collation != NULL ? xstrdup(like->collation) : NULL;
+		pgsql_column_type(c, type->base, type->base_modifier);
+	}
+	for (uint32_t i = 0; now != NULL && i < now->nindexes; i++)
+		take_index(t, now, &now->indexes[i]);
+	*out = t;
+	return RC_OK;
+}
+
+static enum rc
+natives_of(struct log_relations *lr, const struct relation *r, char **natives, struct err *e)
+{
+	for (uint32_t i = 0; i < r->ncolumns; i++) {
+		const struct native_type *type;
+		enum rc rc = look_up_type(lr, r->columns[i].type, r->columns[i].modifier, &type, e);
+
+		if (rc != RC_OK)
+			return rc;
+		natives[i] = type->native;
+	}
+	return RC_OK;
+}
+
+/* The catalog may be where the relation is: then its word is the whole truth, foreign keys and
+ * generated columns too. */
+static enum rc
+become(struct log_relations *lr, const struct relation *r, char *const *natives,
+	const struct table *was, struct table **now, struct err *e)
+{
+	struct table *catalog;
+	enum rc rc = describe_now(lr, r, &catalog, e);
+
+	if (rc != RC_OK)
+		return rc;
+	if (catalog != NULL && same_columns(r, natives, catalog)) {
+		*now = catalog;
+		return RC_OK;
+	}
+	rc = table_of(lr, r, catalog, was, now, e);
+	table_free(catalog);
+	return rc;
+}
+
+enum rc
+log_relations_check(struct log_relations *lr, struct relation *r, bool *changed, struct table **now,
+	struct err *e)
+{
+	struct table **known = find_table(lr, r->schema, r->name);
+	char **natives = xcalloc(r->ncolumns + 1, sizeof *natives);
+	enum rc rc = natives_of(lr, r, natives, e);
+
+	*changed = false;
+	*now = NULL;
+	if (rc == RC_OK && known == NULL) {
+		struct table *t;
+
+		rc = become(lr, r, natives, NULL, &t, e);
+		if (rc == RC_OK) {
+			add_table(lr, t);
+			known = find_table(lr, r->schema, r->name);
+		}
+	}
+	if (rc == RC_OK && !same_columns(r, natives, *known)) {
+		*changed = true;
+		rc = become(lr, r, natives, *known, now, e);
+	} else if (rc == RC_OK) {
+		r->table = *known;
+		r->feed = feed_table(lr->feed, *known);
+		make_map(r, *known);
+		r->checked = true;
+	}
+	free(natives);
+	return rc;
+}
+
+void
+log_relations_follow(struct log_relations *lr, const struct table *now)
+{
+	struct table **known = find_table(lr, now->db, now->name);
+
+	for (struct relation *r = lr->relations; r != NULL; r = r->next)
+		if (strcmp(r->name, now->name) == 0 && strcmp(r->schema, now->db) == 0)
+			r->checked = false;
+	if (known == NULL) {
+		add_table(lr, table_copy(now));
+		return;
+	}
+	table_free(*known);
+	*known = table_copy(now);
+}

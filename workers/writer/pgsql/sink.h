@@ -1,0 +1,120 @@
+/*
+ * sink.h - the PostgreSQL sink: what its files share.
+ *
+ * sink.c       the engine's table, our own tables at the target, taking over
+ * lane.c       a lane's session, transactions, the checkpoint
+ * type.c       canonical types: their columns and their values here
+ * statement.c  prepared statements of row changes, their cache, pipelines
+ * rows.c       batches, single rows, loads
+ * ddl.c        initial objects, DDL in its transaction
+ * check.c      the precheck
+ */
+#ifndef WORKERS_WRITER_PGSQL_SINK_H
+#define WORKERS_WRITER_PGSQL_SINK_H
+
+#include "common/compat.h"
+
+#include "common/charset.h"
+#include "common/mem.h"
+#include "common/pgsql/client.h"
+#include "workers/writer/sink.h"
+
+struct pgsql_sink {
+	struct sink base; /* first */
+	struct sink_env env;
+	struct pgsql main;
+	uint64_t epoch;
+	char *state;   /* quoted name of the state schema */
+	uint32_t lock; /* first half of our advisory locks' keys; the second is the lane */
+	bool native;   /* the source is PostgreSQL, too: its definitions are taken as they are */
+	struct table **made; /* tables whose foreign keys may still have to wait for a parent */
+	size_t nmade, made_cap;
+};
+
+/* What a statement does; with the shape of its changes it is the key of the cache. */
+enum form { FORM_INSERT, FORM_INSERT_KEEP, FORM_UPDATE, FORM_DELETE };
+
+struct statement {
+	char name[16]; /* "" : free */
+	const struct target *target;
+	enum form form;
+	uint64_t shape;
+	uint64_t used;	 /* for the LRU */
+	uint32_t *after; /* columns of the rows, in the order of the parameters: new values */
+	uint32_t nafter;
+	uint32_t *before; /* then: values that find the row */
+	uint32_t nbefore;
+};
+
+#define STATEMENTS 64
+
+struct pgsql_lane {
+	struct sink_lane base; /* first */
+	struct pgsql_sink *sink;
+	struct pgsql c;
+	struct statement cache[STATEMENTS];
+	uint64_t clock;
+	struct buf garbage; /* DEALLOCATEs for the next BEGIN */
+	struct transcoder *transcoder;
+	struct buf scratch;  /* one value */
+	struct buf text;     /* the values of one row, or rows for COPY */
+	size_t *at;	     /* of each parameter in text; SIZE_MAX: NULL */
+	const char **params; /* the same as pointers */
+	size_t params_cap, at_cap;
+	bool checkpoint;      /* its statement is prepared */
+	bool may_skip_checks; /* the account may set session_replication_role */
+	bool in_txn;
+};
+
+/* Names of functions begin with pgsink_: all engines are linked into one program. */
+
+enum rc pgsink_lane_open(
+	struct sink *s, unsigned number, struct sink_lane **out, struct err *e) MUSTCHECK;
+void pgsink_lane_close(struct sink_lane *l);
+enum rc pgsink_begin(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc pgsink_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc pgsink_rollback_to_savepoint(struct sink_lane *l, struct err *e) MUSTCHECK;
+enum rc pgsink_commit(struct sink_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
+enum rc pgsink_rollback(struct sink_lane *l, struct err *e) MUSTCHECK;
+/* Runs a statement of the lane's; deadlocks are marked as SINK_DEADLOCK. */
+enum rc pgsink_exec(struct pgsql_lane *l, const char *sql, struct err *e) MUSTCHECK;
+/* pgsql_error with deadlocks marked. */
+enum rc pgsink_error(struct pgsql_lane *l, const PGresult *res, struct err *e, const char *what);
+/* Foreign keys and triggers off and on, in the transaction, as far as the account may. */
+enum rc pgsink_set_checks(struct pgsql_lane *l, bool on, struct err *e) MUSTCHECK;
+
+/* The type that a column of the source gets here. */
+void pgsink_type(struct buf *b, const struct column *c);
+/* Appends the server's text of a value of the source's column `s` for the target's column `t`. */
+enum rc pgsink_render(struct transcoder *tr, const struct column *s, const struct column *t,
+	const struct value *v, struct buf *out, struct err *e) MUSTCHECK;
+
+/* Runs changes of one shape, one execution each, in one round trip; *found: rows found or written.
+ */
+enum rc pgsink_pipeline(struct pgsql_lane *l, enum form form, const struct change *const *changes,
+	uint32_t n, uint64_t *found, struct err *e) MUSTCHECK;
+void pgsink_drop_statements(struct pgsql_lane *l);
+/* Whether column i of the rows stands in the image and has a column at the target. */
+bool pgsink_is_carried(const struct target *t, const struct row *r, uint32_t i);
+
+enum rc pgsink_batch(
+	struct sink_lane *l, const struct batch *b, uint64_t *matched, struct err *e) MUSTCHECK;
+enum rc pgsink_row(struct sink_lane *l, const struct change *c, enum row_mode mode, bool fk_checks,
+	struct outcome *out, struct err *e) MUSTCHECK;
+enum rc pgsink_fetch(
+	struct sink_lane *l, const struct change *c, char **text, struct err *e) MUSTCHECK;
+enum rc pgsink_load(struct sink_lane *l, struct target *t, struct change *const *rows,
+	uint32_t count, bool keep, uint64_t *kept, struct err *e) MUSTCHECK;
+
+enum rc pgsink_ddl(struct sink_lane *l, const struct event_ddl *d,
+	const struct table_record *records, uint32_t nrecords, const struct checkpoint *c,
+	char **skipped, struct err *e) MUSTCHECK;
+enum rc pgsink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
+	bool intercept, struct err *e) MUSTCHECK;
+
+enum rc pgsink_check(struct sink *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
+/* The statements that make our tables. */
+void pgsink_state_sql(const struct pgsql_sink *s, size_t i, struct buf *out);
+size_t pgsink_state_count(void);
+
+#endif

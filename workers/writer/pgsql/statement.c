@@ -1,0 +1,316 @@
+/*
+ * statement.c - prepared statements of row changes; see sink.h of the room.
+ *
+ * A statement is executed once for each change, all executions of a batch in
+ * one pipeline. Values travel as text, their types are the columns' own.
+ */
+#include "common/compat.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "workers/writer/pgsql/sink.h"
+
+/* ---- text ---- */
+
+static const struct column *
+target_column(const struct target *t, uint32_t i)
+{
+	return &t->table->columns[t->map[i]];
+}
+
+bool
+pgsink_is_carried(const struct target *t, const struct row *r, uint32_t i)
+{
+	return t->map[i] != UINT32_MAX && !target_column(t, i)->generated &&
+	       r->col[i].kind != VALUE_ABSENT && r->col[i].kind != VALUE_UNCHANGED;
+}
+
+static bool
+in_key(const struct target *t, uint32_t i)
+{
+	for (uint32_t p = 0; t->key != NULL && p < t->key->nparts; p++)
+		if (t->key->parts[p].column == t->map[i])
+			return true;
+	return false;
+}
+
+/* A key that does not move is left out: it may be an identity that takes no value. */
+static void
+list_after(struct statement *s, const struct change *c)
+{
+	const struct target *t = c->target;
+	bool moves = (c->shape & SHAPE_KEY_MOVES) != 0 || s->form != FORM_UPDATE;
+
+	s->after = xcalloc(t->source->ncolumns, sizeof *s->after);
+	for (uint32_t i = 0; i < t->source->ncolumns; i++)
+		if (pgsink_is_carried(t, &c->after, i) && (moves || !in_key(t, i)))
+			s->after[s->nafter++] = i;
+	/* A table that is all key: a change of nothing, which still finds its row. */
+	for (uint32_t i = 0; s->nafter == 0 && i < t->source->ncolumns; i++)
+		if (pgsink_is_carried(t, &c->after, i))
+			s->after[s->nafter++] = i;
+}
+
+/* The key's columns, or for a keyless table every column that the image has. */
+static void
+list_before(struct statement *s, const struct change *c)
+{
+	const struct target *t = c->target;
+
+	s->before = xcalloc(t->source->ncolumns, sizeof *s->before);
+	for (uint32_t i = 0; i < t->source->ncolumns; i++)
+		if (t->key != NULL ? in_key(t, i) : pgsink_is_carried(t, &c->before, i))
+			s->before[s->nbefore++] = i;
+}
+
+/* Byte-exact, for rows without a key: as the server prints them. */
+static void
+add_exact(struct buf *b, const struct column *t, uint32_t parameter)
+{
+	buf_putc(b, '(');
+	pgsql_quote_name(b, t->name);
+	buf_printf(b, "::text COLLATE \"C\") IS NOT DISTINCT FROM ($%u::%s::text COLLATE \"C\")",
+		parameter, t->native);
+}
+
+/* One row of those that look the same: partitions have row numbers of their own. */
+static void
+add_where(struct buf *b, const struct statement *s)
+{
+	const struct target *t = s->target;
+
+	buf_puts(b, " WHERE ");
+	if (t->key == NULL) {
+		buf_puts(b, "(tableoid, ctid) = (SELECT tableoid, ctid FROM ");
+		pgsql_quote_table(b, t->db, t->name);
+		buf_puts(b, " WHERE ");
+	}
+	for (uint32_t k = 0; k < s->nbefore; k++) {
+		const struct column *c = target_column(t, s->before[k]);
+
+		if (k != 0)
+			buf_puts(b, " AND ");
+		if (t->key == NULL) {
+			add_exact(b, c, s->nafter + k + 1);
+			continue;
+		}
+		pgsql_quote_name(b, c->name);
+		buf_printf(b, " = $%u", s->nafter + k + 1);
+	}
+	if (t->key == NULL)
+		buf_puts(b, " LIMIT 1)");
+}
+
+static void
+insert_text(struct buf *b, const struct statement *s, int version)
+{
+	buf_puts(b, "INSERT INTO ");
+	pgsql_quote_table(b, s->target->db, s->target->name);
+	buf_puts(b, " (");
+	for (uint32_t k = 0; k < s->nafter; k++) {
+		if (k != 0)
+			buf_puts(b, ", ");
+		pgsql_quote_name(b, target_column(s->target, s->after[k])->name);
+	}
+	buf_puts(b, version >= 100000 ? ") OVERRIDING SYSTEM VALUE VALUES (" : ") VALUES (");
+	for (uint32_t k = 0; k < s->nafter; k++)
+		buf_printf(b, "%s$%u", k != 0 ? ", " : "", k + 1);
+	buf_puts(b, s->form == FORM_INSERT_KEEP ? ") ON CONFLICT DO NOTHING" : ")");
+}
+
+static void
+update_text(struct buf *b, const struct statement *s)
+{
+	buf_puts(b, "UPDATE ");
+	pgsql_quote_table(b, s->target->db, s->target->name);
+	buf_puts(b, " SET ");
+	for (uint32_t k = 0; k < s->nafter; k++) {
+		if (k != 0)
+			buf_puts(b, ", ");
+		pgsql_quote_name(b, target_column(s->target, s->after[k])->name);
+		buf_printf(b, " = $%u", k + 1);
+	}
+	add_where(b, s);
+}
+
+static void
+statement_text(struct buf *b, const struct statement *s, int version)
+{
+	if (s->form == FORM_UPDATE) {
+		update_text(b, s);
+	} else if (s->form == FORM_DELETE) {
+		buf_puts(b, "DELETE FROM ");
+		pgsql_quote_table(b, s->target->db, s->target->name);
+		add_where(b, s);
+	} else {
+		insert_text(b, s, version);
+	}
+}
+
+/* ---- cache ---- */
+
+/* The server's half goes with the next BEGIN: now the transaction may be a failed one. */
+static void
+drop(struct pgsql_lane *l, struct statement *s)
+{
+	if (*s->name != '\0')
+		buf_printf(&l->garbage, "DEALLOCATE %s; ", s->name);
+	free(s->after);
+	free(s->before);
+	*s = (struct statement){0};
+}
+
+void
+pgsink_drop_statements(struct pgsql_lane *l)
+{
+	for (size_t i = 0; i < STATEMENTS; i++)
+		drop(l, &l->cache[i]);
+}
+
+static struct statement *
+find_or_evict(struct pgsql_lane *l, const struct statement *want)
+{
+	struct statement *oldest = &l->cache[0];
+
+	for (size_t i = 0; i < STATEMENTS; i++) {
+		struct statement *s = &l->cache[i];
+
+		if (*s->name != '\0' && s->target == want->target && s->form == want->form &&
+			s->shape == want->shape)
+			return s;
+		if (s->used < oldest->used)
+			oldest = s;
+	}
+	drop(l, oldest);
+	return oldest;
+}
+
+static enum rc
+get(struct pgsql_lane *l, enum form form, const struct change *c, struct statement **out,
+	struct err *e)
+{
+	struct statement want = {.target = c->target, .form = form, .shape = c->shape};
+	struct statement *s = find_or_evict(l, &want);
+	enum rc rc = RC_OK;
+	PGresult *res;
+	struct buf b;
+
+	s->used = ++l->clock;
+	*out = s;
+	if (*s->name != '\0')
+		return RC_OK;
+	*s = want;
+	s->used = l->clock;
+	if (form != FORM_DELETE)
+		list_after(s, c);
+	if (form == FORM_UPDATE || form == FORM_DELETE)
+		list_before(s, c);
+	snprintf(s->name, sizeof s->name, "s%" PRIu64, l->clock);
+	buf_init(&b);
+	statement_text(&b, s, l->c.version);
+	res = PQprepare(l->c.conn, s->name, buf_text(&b), 0, NULL);
+	if (PQresultStatus(res) != PGRES_COMMAND_OK) {
+		rc = pgsink_error(l, res, e, "cannot prepare a row change");
+		err_context(e, "%s.%s", c->target->db, c->target->name);
+		*s->name = '\0';
+		drop(l, s);
+	}
+	PQclear(res);
+	buf_release(&b);
+	return rc;
+}
+
+/* ---- execution ---- */
+
+static enum rc
+add_parameter(struct pgsql_lane *l, const struct target *t, const struct row *r, uint32_t i,
+	size_t k, struct err *e)
+{
+	const struct value *v = &r->col[i];
+	enum rc rc = RC_OK;
+
+	l->at[k] = SIZE_MAX;
+	if (v->kind != VALUE_BYTES)
+		return RC_OK;
+	l->at[k] = l->text.len;
+	rc = pgsink_render(
+		l->transcoder, &t->source->columns[i], target_column(t, i), v, &l->text, e);
+	buf_putc(&l->text, '\0');
+	return rc;
+}
+
+static enum rc
+send_one(struct pgsql_lane *l, const struct statement *s, const struct change *c, struct err *e)
+{
+	uint32_t n = s->nafter + s->nbefore;
+	enum rc rc = RC_OK;
+
+	grow(&l->at, &l->at_cap, (size_t)n + 1, sizeof *l->at);
+	grow(&l->params, &l->params_cap, (size_t)n + 1, sizeof *l->params);
+	buf_clear(&l->text);
+	for (uint32_t k = 0; k < s->nafter && rc == RC_OK; k++)
+		rc = add_parameter(l, s->target, &c->after, s->after[k], k, e);
+	for (uint32_t k = 0; k < s->nbefore && rc == RC_OK; k++)
+		rc = add_parameter(l, s->target, &c->before, s->before[k], s->nafter + k, e);
+	if (rc != RC_OK)
+		return err_context(e, "%s.%s", s->target->db, s->target->name);
+	for (uint32_t k = 0; k < n; k++)
+		l->params[k] = l->at[k] != SIZE_MAX ? (char *)l->text.data + l->at[k] : NULL;
+	if (PQsendQueryPrepared(l->c.conn, s->name, (int)n, l->params, NULL, NULL, 0) == 0)
+		return pgsink_error(l, NULL, e, "does not take a row change");
+	return RC_OK;
+}
+
+/* Every result up to the pipeline's end; the first failure counts. */
+static enum rc
+collect(struct pgsql_lane *l, uint64_t *found, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	for (unsigned nothing = 0; nothing < 2;) {
+		PGresult *res = PQgetResult(l->c.conn);
+		ExecStatusType s = PQresultStatus(res);
+
+		if (res == NULL) {
+			nothing++;
+			continue;
+		}
+		nothing = 0;
+		if (s == PGRES_COMMAND_OK)
+			*found += strtoull(PQcmdTuples(res), NULL, 10);
+		else if (s != PGRES_PIPELINE_SYNC && s != PGRES_PIPELINE_ABORTED && rc == RC_OK)
+			rc = pgsink_error(l, res, e, "refused a row change");
+		PQclear(res);
+		if (s == PGRES_PIPELINE_SYNC)
+			return rc;
+	}
+	return rc != RC_OK ? rc : pgsink_error(l, NULL, e, "broke off a row change");
+}
+
+enum rc
+pgsink_pipeline(struct pgsql_lane *l, enum form form, const struct change *const *changes,
+	uint32_t n, uint64_t *found, struct err *e)
+{
+	struct statement *s;
+	struct err failure;
+	enum rc rc = get(l, form, changes[0], &s, e), end;
+
+	if (rc != RC_OK)
+		return rc;
+	if (PQenterPipelineMode(l->c.conn) == 0)
+		return err_set(e, RC_BUG, "cannot begin a pipeline: %s", PQerrorMessage(l->c.conn));
+	for (uint32_t i = 0; i < n && rc == RC_OK; i++)
+		rc = send_one(l, s, changes[i], e);
+	if (PQpipelineSync(l->c.conn) == 0)
+		return rc != RC_OK ? rc : pgsink_error(l, NULL, e, "does not take row changes");
+	end = collect(l, found, &failure);
+	if (rc == RC_OK && end != RC_OK) {
+		*e = failure;
+		rc = end;
+	}
+	PQexitPipelineMode(l->c.conn);
+	return rc;
+}
