@@ -188,8 +188,4 @@ void targets_free(struct apply *a);
 struct table_entry *targets_entry(struct apply *a, const char *db, const char *name);
 void targets_set_state(struct apply *a, struct table_entry *en, enum table_state state);
 
-/* Bits of change->shape that execute.c asks for. */
-#define SHAPE_LENIENT 1u   /* the table is loading: a row that is not there is right */
-#define SHAPE_KEY_MOVES 2u /* an UPDATE of key columns */
-
 #endif

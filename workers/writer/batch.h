@@ -23,6 +23,10 @@
 
 struct target; /* sink.h */
 
+/* Bits of change->shape that mean something by themselves. */
+#define SHAPE_LENIENT 1u   /* the table is loading: a row that is not there is right */
+#define SHAPE_KEY_MOVES 2u /* an UPDATE of key columns */
+
 /* One row change as decoded from the ring. */
 struct change {
 	enum event_kind op;
