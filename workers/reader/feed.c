@@ -10,6 +10,8 @@
 
 /* Positions of transactions that carry nothing move the checkpoint this often at most. */
 #define QUIET_CHECKPOINT_US 1000000u
+/* A log that stands still needs none; but a gateway that was fenced is to notice. */
+#define IDLE_CHECKPOINT_US 10000000u
 #define RING_WAIT_MS 50
 
 static bool
@@ -277,8 +279,8 @@ feed_report(struct feed *f, const struct feed_table *t)
 		.rows_expected = t->full->rows,
 		.reason = t->reason};
 
-	worker_report_table(f->worker, &r);
 	count_states(f);
+	worker_report_table(f->worker, &r);
 }
 
 /* ---- into the ring ---- */
@@ -567,6 +569,14 @@ feed_say_position(struct feed *f)
 	return emit_position(f, &f->last, EVENT_HEARTBEAT);
 }
 
+static bool
+is_position_due(const struct feed *f, const struct event_commit *c)
+{
+	bool moved = logpos_cmp(c->at, f->said) != 0;
+
+	return now_us() - f->checkpoint_us >= (moved ? QUIET_CHECKPOINT_US : IDLE_CHECKPOINT_US);
+}
+
 static enum rc
 say_quarantined(struct feed *f)
 {
@@ -603,8 +613,7 @@ finish(struct feed *f, const struct event_commit *c, struct err *e)
 		FAILPOINT(READER_COMMIT);
 		rc = emit_position(f, c, EVENT_COMMIT);
 		FAILPOINT(READER_COMMITTED);
-	} else if (f->initial_pending || f->chunks != NULL ||
-		   now_us() - f->checkpoint_us >= QUIET_CHECKPOINT_US) {
+	} else if (f->initial_pending || f->chunks != NULL || is_position_due(f, c)) {
 		rc = emit_position(f, c, EVENT_HEARTBEAT);
 	}
 	f->emitted = false;

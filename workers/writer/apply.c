@@ -35,6 +35,7 @@ apply_fail(struct apply *a, const struct err *failure)
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
 	pthread_mutex_unlock(&a->lock);
+	ring_wake(a->ring);
 	worker_fail(a->worker, e);
 }
 
@@ -240,6 +241,8 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 		work_done(a, w);
 	}
 	set_stat(a, STAT_IN_FLIGHT, sched_in_flight(a->sched));
+	if (a->draining && sched_idle(a->sched))
+		ring_wake(a->ring);
 	pthread_cond_broadcast(&a->work_cond);
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
@@ -523,6 +526,7 @@ apply_drain(struct apply *a)
 	pthread_mutex_lock(&a->lock);
 	a->draining = true;
 	pthread_mutex_unlock(&a->lock);
+	ring_wake(a->ring);
 }
 
 static bool
@@ -556,6 +560,7 @@ join_all(struct apply *a)
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
 	pthread_mutex_unlock(&a->lock);
+	ring_wake(a->ring);
 	pthread_join(a->scan_thread, NULL);
 	for (uint32_t i = 0; i < a->nlanes; i++) {
 		pthread_join(a->lanes[i].thread, NULL);

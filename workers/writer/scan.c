@@ -9,6 +9,8 @@
 #include "workers/writer/apply_private.h"
 
 #define WAIT_MS 50
+/* With nothing to do: whoever ends this wakes the ring. */
+#define IDLE_MS 1000
 /* The queue holds this many groups' worth for each lane: enough to gather, not more. */
 #define QUEUE_GROUPS 2
 
@@ -615,7 +617,7 @@ apply_scan(void *arg)
 			if (frame_stalled(&a->reader))
 				rc = unstall(a);
 			if (rc == RC_OK)
-				ring_wait_data(a->ring, WAIT_MS);
+				ring_wait_data(a->ring, a->current == NULL ? IDLE_MS : WAIT_MS);
 		}
 	}
 	if (rc != RC_OK && rc != RC_AGAIN)

@@ -58,7 +58,7 @@ sub new {
     make_path("$dir/tmp");
     $o{data} ? $self->copy_data($o{data}) : $self->prepare;
     $self->start;
-    $self->users;
+    $self->users if !$o{data};
     return $self;
 }
 
