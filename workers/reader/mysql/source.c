@@ -114,6 +114,7 @@ mysql_free(struct source *base)
 
 	client_close(&s->main);
 	client_close(&s->log);
+	free(s->utf8mb4);
 	pthread_mutex_destroy(&s->log_lock);
 	free(s);
 }
@@ -126,6 +127,9 @@ mysql_identify(struct source *base, char **id, struct err *e)
 	char *mode = NULL;
 	enum rc rc = client_open(&s->main, s->env.conf, "source", SOURCE_SQL_MODE, e);
 
+	if (rc == RC_OK)
+		rc = client_value(
+			&s->main, &s->utf8mb4, e, "SELECT COLLATION(CONVERT('' USING utf8mb4))");
 	if (rc != RC_OK)
 		return rc;
 	/* What stays with the data: a uuid; before there were such, host, data directory and id. */
@@ -290,10 +294,48 @@ add_session(struct mysql_source *s, struct catalog *c, struct catalog_object *o,
 		"SCHEMA_NAME = %s",
 		buf_text(&db));
 	if (rc == RC_OK && collation != NULL)
-		o->session = xasprintf("collation_server = %s", collation);
+		o->session = xasprintf("default_collation_for_utf8mb4=%s,collation_server=%s",
+			s->utf8mb4, collation);
 	free(collation);
 	buf_release(&db);
 	return rc;
+}
+
+static bool
+is_systems(struct mysql_source *s, const char *db)
+{
+	return strcmp(db, "sys") == 0 || strcmp(db, conf_str(s->env.conf, "state_schema")) == 0;
+}
+
+/* Databases that are selected as a whole: tables that join later take their defaults. */
+static enum rc
+add_databases(struct mysql_source *s, struct catalog *out, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(&s->main, &res, e,
+		"SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM "
+		"information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN "
+		"('mysql','information_schema','performance_schema') ORDER BY 1");
+
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL) {
+		struct catalog_object *o;
+		struct buf b;
+
+		if (is_systems(s, row[0]) || !routes_database(s->env.routes, row[0]))
+			continue;
+		buf_init(&b);
+		buf_puts(&b, "CREATE DATABASE ");
+		mysql_quote_name(&b, row[0]);
+		buf_printf(&b, " DEFAULT CHARACTER SET %s COLLATE %s", row[1], row[2]);
+		o = catalog_add(out, OBJECT_DATABASE, row[0], "");
+		o->sql = (char *)b.data;
+		o->session = xasprintf("default_collation_for_utf8mb4=%s", s->utf8mb4);
+	}
+	mysql_free_result(res);
+	return RC_OK;
 }
 
 static enum rc
@@ -349,9 +391,7 @@ add_others(struct mysql_source *s, struct catalog *out, struct err *e)
 		while (rc == RC_OK && (row = mysql_fetch_row(res)) != NULL) {
 			struct catalog_object *o;
 
-			if (strcmp(row[0], "sys") == 0 ||
-				strcmp(row[0], conf_str(s->env.conf, "state_schema")) == 0 ||
-				!routes_database(s->env.routes, row[0]))
+			if (is_systems(s, row[0]) || !routes_database(s->env.routes, row[0]))
 				continue;
 			o = catalog_add(out, others[i].kind, row[0], row[1]);
 			rc = show_create(
@@ -431,6 +471,8 @@ mysql_catalog(struct source *base, struct catalog *out, struct logpos *high, str
 		rc = mysql_describe(&s->main, NULL, NULL, &tables, e);
 	if (rc == RC_OK)
 		rc = client_run(&s->main, e, "SET NAMES utf8mb4");
+	if (rc == RC_OK)
+		rc = add_databases(s, out, e);
 	if (rc == RC_OK)
 		rc = add_tables(s, &tables, out, e);
 	if (rc == RC_OK)

@@ -27,6 +27,7 @@ struct mysql_source {
 	pthread_mutex_t log_lock; /* of log's life, for wake */
 	bool use_gtid;		  /* the log is asked for by GTIDs */
 	bool gtid_snapshots;	  /* what has a GTID that is executed is visible */
+	char *utf8mb4;		  /* the server's default collation of that set */
 	atomic_bool woken;
 };
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mysql/charset.h"
 #include "common/mysql/quote.h"
 #include "workers/writer/mysql/sink.h"
 
@@ -22,7 +23,11 @@
 static bool
 same_charset(const struct column *s, const struct column *t)
 {
-	return s->charset != NULL && t->charset != NULL && strcmp(s->charset, t->charset) == 0;
+	/* utf8 is utf8mb3 elsewhere. */
+	return s->charset != NULL && t->charset != NULL &&
+	       (strcmp(s->charset, t->charset) == 0 ||
+		       (charset_find(s->charset) != NULL &&
+			       charset_find(s->charset) == charset_find(t->charset)));
 }
 
 /* A parameter for a new value: bytes go in as they are where the column holds the same character
