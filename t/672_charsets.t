@@ -26,9 +26,9 @@ sub common {
 sub fill_sets {
     my ($db) = @_;
     my @text;
-    for (my $from = 0; $from < 0x30000; $from += 512) {
+    for (my $from = 0; $from < 0x20000; $from += 1024) {
         next if $from >= 0xd800 && $from < 0xe000;
-        push @text, join '', map { sprintf '%08x', $_ } $from .. $from + 511;
+        push @text, join '', map { sprintf '%08x', $_ } $from .. $from + 1023;
     }
     $db->sql('CREATE TABLE sets.unicode (id INT AUTO_INCREMENT PRIMARY KEY, t TEXT CHARACTER SET utf32)');
     my $insert = $db->dbh->prepare("INSERT INTO sets.unicode (t) VALUES (CONVERT(UNHEX(?) USING utf32))");

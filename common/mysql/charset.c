@@ -2,6 +2,7 @@
 #include "common/compat.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -231,6 +232,45 @@ collation_name(uint32_t id, bool mariadb)
 			high = middle;
 	}
 	return low < COUNT_OF(collations) && collations[low].id == id ? collations[low].name : NULL;
+}
+
+/* Languages, as MySQL 8.0 and as MariaDB 10.10 name them. */
+static const struct {
+	const char *mysql, *mariadb;
+} languages[] = {{"", ""}, {"de_pb_", "german2_"}, {"is_", "icelandic_"}, {"lv_", "latvian_"},
+	{"ro_", "romanian_"}, {"sl_", "slovenian_"}, {"pl_", "polish_"}, {"et_", "estonian_"},
+	{"es_", "spanish_"}, {"sv_", "swedish_"}, {"tr_", "turkish_"}, {"cs_", "czech_"},
+	{"da_", "danish_"}, {"lt_", "lithuanian_"}, {"sk_", "slovak_"}, {"es_trad_", "spanish2_"},
+	{"la_", "roman_"}, {"eo_", "esperanto_"}, {"hu_", "hungarian_"}, {"hr_", "croatian_"},
+	{"vi_", "vietnamese_"}};
+
+#define MARIADB_UCA1400 101001u
+#define MYSQL_UCA0900 80001u
+
+bool
+collation_elsewhere(const char *name, size_t len, bool to_mariadb, unsigned version, char out[64])
+{
+	static const char *const strengths[] = {"ai_ci", "as_ci", "as_cs"};
+	char word[64], there[64];
+
+	if (len >= sizeof word || version < (to_mariadb ? MARIADB_UCA1400 : MYSQL_UCA0900))
+		return false;
+	snprintf(word, sizeof word, "%.*s", (int)len, name);
+	for (size_t i = 0; i < COUNT_OF(languages); i++)
+		for (size_t k = 0; k < COUNT_OF(strengths); k++)
+			for (int padded = 0; padded < 2; padded++) {
+				snprintf(there, sizeof there, "utf8mb4_uca1400_%s%s%s",
+					languages[i].mariadb, padded ? "" : "nopad_", strengths[k]);
+				snprintf(out, 64, "utf8mb4_%s0900_%s", languages[i].mysql,
+					strengths[k]);
+				if (strcasecmp(to_mariadb ? out : there, word) != 0)
+					continue;
+				if (to_mariadb)
+					memcpy(out, there, sizeof there);
+				return true;
+			}
+	snprintf(out, 64, "%s", to_mariadb ? "utf8mb4_nopad_bin" : "utf8mb4_0900_bin");
+	return strcasecmp(word, to_mariadb ? "utf8mb4_0900_bin" : "utf8mb4_nopad_bin") == 0;
 }
 
 static const struct charset *

@@ -23,6 +23,15 @@ struct charset {
 
 /* NULL for an id that is not listed. */
 const char *collation_name(uint32_t id, bool mariadb);
+/*
+ * The collation of the other family that sorts and compares the same, but for
+ * characters younger than the older of the two: utf8mb4_0900_ai_ci of MySQL 8.0
+ * is utf8mb4_uca1400_nopad_ai_ci of MariaDB 10.10, whose newer versions say so
+ * themselves. False: there is none, or the server of that family and version
+ * does not have it.
+ */
+bool collation_elsewhere(
+	const char *name, size_t len, bool to_mariadb, unsigned version, char out[64]);
 /* NULL for an unknown one. Letters without case. */
 const struct charset *charset_find(const char *name);
 /* By the part of the name before the first underscore. */

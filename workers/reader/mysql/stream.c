@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/mysql/charset.h"
 #include "common/mysql/ddl.h"
 #include "ipc/proto.h"
 #include "workers/reader/feed.h"
@@ -269,8 +270,30 @@ static const struct {
 	{0x40000000, "NO_ENGINE_SUBSTITUTION"},
 };
 
+bool
+mysql_mode_travels(const char *word, size_t len)
+{
+	for (size_t i = 0; i < COUNT_OF(modes); i++)
+		if (strlen(modes[i].name) == len && strncasecmp(modes[i].name, word, len) == 0)
+			return true;
+	return false;
+}
+
+#define FIRST_OF_OWN 255u /* collations below have the same number everywhere */
+
 static void
-print_session(const struct binlog_query *q, struct buf *b)
+print_collation(struct buf *b, const char *variable, unsigned id, bool mariadb)
+{
+	const char *name = id < FIRST_OF_OWN ? NULL : collation_name(id, mariadb);
+
+	if (name != NULL)
+		buf_printf(b, ", %s='%s'", variable, name);
+	else
+		buf_printf(b, ", %s=%u", variable, id);
+}
+
+static void
+print_session(const struct binlog_query *q, bool mariadb, struct buf *b)
 {
 	const char *comma = "";
 
@@ -283,10 +306,14 @@ print_session(const struct binlog_query *q, struct buf *b)
 	buf_puts(b, "'");
 	buf_printf(b, ", foreign_key_checks=%d, unique_checks=%d",
 		(q->flags2 & NO_FOREIGN_KEY_CHECKS) == 0, (q->flags2 & RELAXED_UNIQUE_CHECKS) == 0);
-	if (q->client_collation != 0)
-		buf_printf(b,
-			", character_set_client=%u, collation_connection=%u, collation_server=%u",
-			q->client_collation, q->connection_collation, q->server_collation);
+	if (q->client_collation != 0) {
+		if (q->client_collation < FIRST_OF_OWN)
+			buf_printf(b, ", character_set_client=%u", q->client_collation);
+		else
+			buf_puts(b, ", character_set_client=utf8mb4"); /* all of them are its */
+		print_collation(b, "collation_connection", q->connection_collation, mariadb);
+		print_collation(b, "collation_server", q->server_collation, mariadb);
+	}
 	if (*q->time_zone != '\0' && strpbrk(q->time_zone, "'\\") == NULL &&
 		strcmp(q->time_zone, "SYSTEM") != 0)
 		buf_printf(b, ", time_zone='%s'", q->time_zone);
@@ -382,7 +409,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 	else
 		buf_add(&sql, q->sql, q->len);
 	buf_init(&session);
-	print_session(q, &session);
+	print_session(q, st->s->main.server.mariadb, &session);
 	rc = log_tables_changes(&st->tables, d, changes, &n, e);
 	if (rc == RC_OK)
 		rc = begin_feeding(st);

@@ -25,6 +25,7 @@
 
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/mysql/charset.h"
 #include "common/mysql/ddl.h"
 #include "common/mysql/quote.h"
 #include "ipc/proto.h"
@@ -90,28 +91,68 @@ parse(struct ddl *d, const struct event_ddl *ev)
 
 /* ---- sessions ---- */
 
-/*
- * The source's own session, as far as this target knows its words: a mode that
- * only the source has is left out rather than the statement lost.
- */
-static enum rc
-enter_session(struct mysql_lane *l, const struct event_ddl *ev, struct err *e)
+/* The names of collations that only the other family has, in its words. */
+static void
+translate(const struct mysql_lane *l, const char *sql, size_t len, bool ansi, bool no_backslash,
+	struct buf *out)
 {
-	enum rc rc = RC_OK;
+	const struct server *server = &l->c.server;
+	struct tokens t;
+	struct tok k;
+	char name[64];
+	size_t at = 0;
 
-	if (*ev->session != '\0' && client_run(&l->c, e, "SET %s", ev->session) != RC_OK) {
+	tokens_init(&t, sql, len, ansi, no_backslash);
+	while ((k = tokens_next(&t)).kind != TOK_END) {
+		size_t quote = k.kind == TOK_STRING;
+
+		if ((k.kind != TOK_WORD && !quote) ||
+			!collation_elsewhere(sql + k.start + quote, k.end - k.start - 2 * quote,
+				server->mariadb, server->version, name))
+			continue;
+		buf_add(out, sql + at, k.start + quote - at);
+		buf_puts(out, name);
+		at = k.end - quote;
+	}
+	buf_add(out, sql + at, len - at);
+}
+
+/* A word that only the source has is left out rather than the statement lost. */
+static enum rc
+set_each(struct mysql_lane *l, const char *settings, struct err *e)
+{
+	for (size_t n; *settings != '\0'; settings += n + (settings[n] != '\0' ? 2 : 0)) {
+		const char *end = strstr(settings, ", ");
+
+		n = end != NULL ? (size_t)(end - settings) : strlen(settings);
+		if (client_run(&l->c, e, "SET %.*s", (int)n, settings) == RC_OK)
+			continue;
 		if (e->rc == RC_RETRY)
 			return RC_RETRY;
 		log_warn("the source's session cannot be set at the target: %s", e->text);
 	}
+	return RC_OK;
+}
+
+/* The source's own session, as far as this target knows its words. */
+static enum rc
+enter_session(struct mysql_lane *l, const struct event_ddl *ev, struct err *e)
+{
+	struct buf session;
+	enum rc rc = RC_OK;
+
+	buf_init(&session);
+	translate(l, ev->session, strlen(ev->session), false, true, &session);
 	if (*ev->session_charset != '\0')
 		rc = client_run(&l->c, e, "SET NAMES %s", ev->session_charset);
+	if (rc == RC_OK && session.len != 0 &&
+		(rc = client_run(&l->c, e, "SET %s", buf_text(&session))) != RC_OK &&
+		rc != RC_RETRY)
+		rc = set_each(l, buf_text(&session), e);
+	buf_release(&session);
 	/* Foreign keys between tables that do not exist yet, or not any more in this order, are the
 	 * source's business. */
-	if (rc == RC_OK)
-		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
-	l->fk_off = true;
-	return rc;
+	return rc == RC_OK ? client_run(&l->c, e, "SET SESSION foreign_key_checks = 0") : rc;
 }
 
 static enum rc
@@ -177,13 +218,18 @@ run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl
 	const struct buf *sql, struct err *e)
 {
 	struct err failure = {0};
+	struct buf ours;
 	enum rc rc = use_db(l, ev->db, e), back;
 
 	if (rc == RC_OK)
 		rc = enter_session(l, ev, e);
 	if (rc == RC_OK) {
 		busy(l, true);
-		rc = client_exec(&l->c, buf_text(sql), sql->len, e);
+		buf_init(&ours);
+		translate(l, buf_text(sql), sql->len, has_mode(ev->session, "ANSI_QUOTES"),
+			has_mode(ev->session, "NO_BACKSLASH_ESCAPES"), &ours);
+		rc = client_exec(&l->c, buf_text(&ours), ours.len, e);
+		buf_release(&ours);
 		if (rc != RC_OK && e->code == NEEDS_SUPER && d->definer_end != 0)
 			rc = run_as_ours(l, d, e);
 		busy(l, false);
@@ -411,22 +457,48 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_
 
 /* ---- initial objects ---- */
 
-/* SHOW CREATE names an object without its database: the session's is the mapped one. */
 static enum rc
-make_database(struct mysql_lane *l, const char *db, struct err *e)
+create_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, struct err *e)
 {
+	struct err failure;
 	struct buf b;
-	enum rc rc;
+	enum rc rc = enter_session(l, ev, e), back;
 
 	buf_init(&b);
 	buf_puts(&b, "CREATE DATABASE IF NOT EXISTS ");
 	mysql_quote_name(&b, db);
-	rc = client_exec(&l->c, buf_text(&b), b.len, e);
+	if (rc == RC_OK)
+		rc = client_exec(&l->c, buf_text(&b), b.len, e);
 	buf_release(&b);
-	if (rc != RC_OK && rc != RC_RETRY)
+	if (rc == RC_RETRY)
+		return rc;
+	if (rc != RC_OK)
 		err_remedy(e,
 			"create the database \"%s\" at the target by hand, or grant CREATE on it",
 			db);
+	back = leave_session(l, &failure);
+	if (rc == RC_OK && back != RC_OK)
+		*e = failure;
+	return rc != RC_OK ? rc : back;
+}
+
+/* SHOW CREATE names an object without its database: the session's is the mapped one. What its
+ * tables get where they say nothing is as at the source. */
+static enum rc
+make_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, struct err *e)
+{
+	char *there = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	add_text(l, &b, db);
+	rc = client_value(&l->c, &there, e,
+		"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s", buf_text(&b));
+	buf_release(&b);
+	if (rc == RC_OK && there == NULL)
+		rc = create_database(l, ev, db, e);
+	free(there);
 	return rc;
 }
 
@@ -601,7 +673,7 @@ sink_object(struct sink_lane *base, const struct event_object *o, const struct t
 	const char *db = o->kind == OBJECT_TABLE ? routes_table_db(routes, o->db, o->name)
 						 : routes_target_db(routes, o->db);
 	bool make = true;
-	enum rc rc = make_database(l, db, e);
+	enum rc rc = make_database(l, &o->ddl, db, e);
 
 	(void)table;
 	if (rc == RC_OK && o->kind == OBJECT_TABLE)
