@@ -248,56 +248,92 @@ pin(struct mysql_source *s, const struct table *t, bool *gone, struct err *e)
 	return *gone ? RC_OK : rc;
 }
 
+/* A collation, by its name, for event_ddl.session. */
+static void
+add_collation(struct buf *session, const char *variable, const char *name)
+{
+	buf_printf(session, "%s%s=%s", session->len != 0 ? ", " : "", variable, name);
+}
+
+static void
+add_modes(struct buf *session, const char *modes)
+{
+	const char *comma = "";
+
+	buf_puts(session, session->len != 0 ? ", sql_mode='" : "sql_mode='");
+	for (size_t n; *modes != '\0'; modes += n + (modes[n] != '\0')) {
+		n = strcspn(modes, ",");
+		if (!mysql_mode_travels(modes, n))
+			continue;
+		buf_printf(session, "%s%.*s", comma, (int)n, modes);
+		comma = ",";
+	}
+	buf_puts(session, "'");
+}
+
+/* The statement, and of the session that once ran it what SHOW CREATE tells. */
 static enum rc
-show_create(struct mysql_source *s, const char *what, const char *db, const char *name,
-	unsigned field, char **sql, struct err *e)
+show_create(struct mysql_source *s, const char *what, const char *field, struct catalog_object *o,
+	struct buf *session, struct err *e)
 {
 	struct buf b;
 	MYSQL_RES *res;
 	MYSQL_ROW row;
 	enum rc rc;
 
-	*sql = NULL;
 	buf_init(&b);
-	mysql_quote_table(&b, db, name);
+	mysql_quote_table(&b, o->db, o->name);
 	rc = client_query(&s->main, &res, e, "SHOW CREATE %s %s", what, buf_text(&b));
 	buf_release(&b);
 	if (rc != RC_OK)
 		return rc;
 	row = mysql_fetch_row(res);
-	if (row != NULL && mysql_num_fields(res) > field && row[field] != NULL)
-		*sql = xstrdup(row[field]);
+	for (unsigned i = 0; row != NULL && i < mysql_num_fields(res); i++) {
+		const char *name = mysql_fetch_field_direct(res, i)->name;
+
+		if (row[i] == NULL)
+			continue;
+		if (strcasecmp(name, field) == 0)
+			o->sql = xstrdup(row[i]);
+		else if (strcasecmp(name, "sql_mode") == 0)
+			add_modes(session, row[i]);
+		else if (strcasecmp(name, "collation_connection") == 0)
+			add_collation(session, name, row[i]);
+	}
 	mysql_free_result(res);
-	return *sql != NULL ? RC_OK
-			    : err_set(e, RC_CONFIG,
-				      "cannot read the definition of %s %s.%s: no right to see it",
-				      what, db, name);
+	return o->sql != NULL
+		       ? RC_OK
+		       : err_set(e, RC_CONFIG,
+				 "cannot read the definition of %s %s.%s: no right to see it", what,
+				 o->db, o->name);
 }
 
-/* What the object's database has for those that name no character set. */
+/* An object with its statement and session; the database's default goes with it, for it may have
+ * to be made. */
 static enum rc
-add_session(struct mysql_source *s, struct catalog *c, struct catalog_object *o, struct err *e)
+add_definition(struct mysql_source *s, const char *what, const char *field,
+	struct catalog_object *o, struct err *e)
 {
-	const struct catalog_object *before = o != c->objects ? o - 1 : NULL;
+	struct buf session, name;
 	char *collation = NULL;
-	struct buf db;
 	enum rc rc;
 
-	if (before != NULL && before->session != NULL && strcmp(before->db, o->db) == 0) {
-		o->session = xstrdup(before->session);
-		return RC_OK;
-	}
-	buf_init(&db);
-	client_quote(&s->main, &db, o->db, strlen(o->db));
+	buf_init(&session);
+	buf_init(&name);
+	client_quote(&s->main, &name, o->db, strlen(o->db));
 	rc = client_value(&s->main, &collation, e,
-		"SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE "
-		"SCHEMA_NAME = %s",
-		buf_text(&db));
-	if (rc == RC_OK && collation != NULL)
-		o->session = xasprintf("default_collation_for_utf8mb4=%s,collation_server=%s",
-			s->utf8mb4, collation);
+		"SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME "
+		"= %s",
+		buf_text(&name));
+	add_collation(&session, "default_collation_for_utf8mb4", s->utf8mb4);
+	if (collation != NULL)
+		add_collation(&session, "collation_server", collation);
+	if (rc == RC_OK)
+		rc = show_create(s, what, field, o, &session, e);
+	o->session = xstrdup(buf_text(&session));
 	free(collation);
-	buf_release(&db);
+	buf_release(&name);
+	buf_release(&session);
 	return rc;
 }
 
@@ -352,9 +388,7 @@ add_tables(struct mysql_source *s, struct table_list *tables, struct catalog *ou
 		o = catalog_add(out, OBJECT_TABLE, t->db, t->name);
 		o->table = t;
 		tables->tables[i] = NULL;
-		rc = show_create(s, "TABLE", t->db, t->name, 1, &o->sql, e);
-		if (rc == RC_OK)
-			rc = add_session(s, out, o, e);
+		rc = add_definition(s, "TABLE", "Create Table", o, e);
 	}
 	return rc;
 }
@@ -362,19 +396,20 @@ add_tables(struct mysql_source *s, struct table_list *tables, struct catalog *ou
 static const struct {
 	enum object_kind kind;
 	const char *what;
-	const char *list; /* schema, name */
-	unsigned field;	  /* of SHOW CREATE's row */
+	const char *list;  /* schema, name */
+	const char *field; /* of SHOW CREATE's row */
 } others[] = {
 	{OBJECT_FUNCTION, "FUNCTION",
 		"SELECT ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES WHERE "
 		"ROUTINE_TYPE = 'FUNCTION' ORDER BY 1, 2",
-		2},
+		"Create Function"},
 	{OBJECT_PROCEDURE, "PROCEDURE",
 		"SELECT ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES WHERE "
 		"ROUTINE_TYPE = 'PROCEDURE' ORDER BY 1, 2",
-		2},
+		"Create Procedure"},
 	{OBJECT_VIEW, "VIEW",
-		"SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.VIEWS ORDER BY 1, 2", 1},
+		"SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.VIEWS ORDER BY 1, 2",
+		"Create View"},
 };
 
 /* Views, functions and procedures of databases that are selected as a whole. */
@@ -394,10 +429,7 @@ add_others(struct mysql_source *s, struct catalog *out, struct err *e)
 			if (is_systems(s, row[0]) || !routes_database(s->env.routes, row[0]))
 				continue;
 			o = catalog_add(out, others[i].kind, row[0], row[1]);
-			rc = show_create(
-				s, others[i].what, row[0], row[1], others[i].field, &o->sql, e);
-			if (rc == RC_OK)
-				rc = add_session(s, out, o, e);
+			rc = add_definition(s, others[i].what, others[i].field, o, e);
 		}
 		mysql_free_result(res);
 		if (rc != RC_OK)

@@ -51,6 +51,9 @@ struct logpos position_at(const char *file, uint64_t offset);
 /* The end of the server's log. */
 enum rc position_of_log_end(struct client *c, struct mysql_position *p, struct err *e) MUSTCHECK;
 
+/* Whether a word of a session's sql_mode means the same at any target. */
+bool mysql_mode_travels(const char *word, size_t len);
+
 enum rc mysql_stream(
 	struct source *s, const char *resume, const char *applied, struct err *e) MUSTCHECK;
 void mysql_wake(struct source *s);

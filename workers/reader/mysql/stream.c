@@ -278,6 +278,15 @@ static const struct {
 	{0x40000000, "NO_ENGINE_SUBSTITUTION"},
 };
 
+bool
+mysql_mode_travels(const char *word, size_t len)
+{
+	for (size_t i = 0; i < COUNT_OF(modes); i++)
+		if (strlen(modes[i].name) == len && strncasecmp(modes[i].name, word, len) == 0)
+			return true;
+	return false;
+}
+
 /* A collation by its name, since numbers mean others elsewhere: MariaDB 10.10 has some that only
  * the server can tell. The caller's to free; NULL: unknown. */
 static char *

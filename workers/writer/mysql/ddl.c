@@ -519,12 +519,12 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_
 
 /* ---- initial objects ---- */
 
-/* SHOW CREATE names an object without its database: the session's is the mapped one. */
 static enum rc
-make_database(struct mysql_lane *l, const char *db, const struct event_ddl *ev, struct err *e)
+create_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, struct err *e)
 {
+	struct err failure;
 	struct buf b;
-	enum rc rc = session_enter(l, ev, e); /* the default of its character set */
+	enum rc rc = session_enter(l, ev, e), back;
 
 	if (rc != RC_OK)
 		return rc;
@@ -533,12 +533,35 @@ make_database(struct mysql_lane *l, const char *db, const struct event_ddl *ev, 
 	mysql_quote_name(&b, db);
 	rc = client_exec(&l->c, buf_text(&b), b.len, e);
 	buf_release(&b);
-	if (rc == RC_OK)
-		rc = session_leave(l, e);
-	if (rc != RC_OK && rc != RC_RETRY)
+	if (rc == RC_RETRY)
+		return rc;
+	if (rc != RC_OK)
 		err_remedy(e,
 			"create the database \"%s\" at the target by hand, or grant CREATE on it",
 			db);
+	back = session_leave(l, &failure);
+	if (rc == RC_OK && back != RC_OK)
+		*e = failure;
+	return rc != RC_OK ? rc : back;
+}
+
+/* SHOW CREATE names an object without its database: the session's is the mapped one. What its
+ * tables get where they say nothing is as at the source. */
+static enum rc
+make_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, struct err *e)
+{
+	char *there = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	add_text(l, &b, db);
+	rc = client_value(&l->c, &there, e,
+		"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s", buf_text(&b));
+	buf_release(&b);
+	if (rc == RC_OK && there == NULL)
+		rc = create_database(l, ev, db, e);
+	free(there);
 	return rc;
 }
 
@@ -721,7 +744,7 @@ sink_object(struct sink_lane *base, const struct event_object *o, const struct t
 
 	(void)table;
 	if (rc == RC_OK && o->kind != OBJECT_DATABASE)
-		rc = make_database(l, db, &o->ddl, e);
+		rc = make_database(l, &o->ddl, db, e);
 	if (rc == RC_OK && o->kind == OBJECT_TABLE)
 		rc = make_table(
 			l, o, db, routes_target_table(routes, o->db, o->name), intercept, &make, e);
