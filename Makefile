@@ -61,7 +61,7 @@ FUZZ_SRC  := $(wildcard t/fuzz/*.c)
 TESTS     := $(UNIT_SRC:%.c=$(B)/%)
 TOOLS     := $(SIM_SRC:%.c=$(B)/%) $(TOOL_SRC:%.c=$(B)/%) $(BENCH_SRC:%.c=$(B)/%)
 
-.PHONY: all help deps tests failpoints run-tests check check-versions check-asan check-tsan run-fuzz fuzz bench bench-deps demo install format lint clean
+.PHONY: all help deps tests failpoints run-tests check check-versions check-asan check-faults check-tsan run-fuzz fuzz bench bench-deps demo install format lint clean
 .SECONDARY:
 
 all: $(PROGRAMS)
@@ -98,6 +98,7 @@ $(B)/bench/%: $(B)/bench/%.o $(TEST_OBJ)
 #: make check       install, build, run every test
 #: make check-versions  the pair on every server version; FULL=1: types, DDL and kills on each
 #: make check-asan  unit tests, simulator and an end-to-end run under ASan and UBSan
+#: make check-faults SEED=n MINUTES=n   random faults for as long as wanted (10)
 #: make check-tsan  the ring under TSan
 #: make fuzz        every fuzzer for FUZZ_SECONDS (60)
 #: make bench       figures beside those of others; ONLY=list names them
@@ -147,6 +148,11 @@ check-asan: deps
 	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(UNIT_SRC:%.c=build-asan/%)
 	ASAN_OPTIONS=detect_leaks=0 SYNCLINE_BUILD=$(abspath build-asan) \
 		prove $(wildcard t/120_simulator.t) t/210_fake_kills.t t/610_mysql_pairs.t t/615_mysql_log_schema.t
+
+MINUTES ?= 10
+check-faults: deps
+	$(MAKE) failpoints
+	MINUTES=$(MINUTES) prove -v t/730_soak.t
 
 check-tsan: deps
 	$(MAKE) B=build-tsan SAN="-fsanitize=thread" OPT="-O1 -g" all tests

@@ -14,6 +14,19 @@
 /* The queue holds this many groups' worth for each lane: enough to gather, not more. */
 #define QUEUE_GROUPS 2
 
+/*
+ * What one work holds at most, of the ring and of our own memory: a row of few
+ * bytes takes many times as much when it lies there with its values, tokens
+ * and bindings.
+ */
+#define LARGE_ROWS 8192
+
+static bool
+is_full(const struct apply *a, const struct work *w)
+{
+	return w->unit.bytes >= a->large_bytes || w->nchanges >= LARGE_ROWS;
+}
+
 /* ---- changes ---- */
 
 static void
@@ -495,7 +508,7 @@ take_frame(struct apply *a, struct frame_raw *raw, struct err *e)
 				e, RC_BUG, "the stream carries a row outside of a transaction");
 		rc = take_row(a, a->current, raw, e);
 		work_own(a->current, raw);
-		if (rc == RC_OK && a->current->unit.bytes > a->large_bytes)
+		if (rc == RC_OK && is_full(a, a->current))
 			rc = run_large(a);
 		return rc;
 	}
@@ -544,7 +557,7 @@ scan_more(struct apply *a, struct work *w, struct err *e)
 	struct event ev;
 	enum rc rc;
 
-	while (w->unit.bytes < a->large_bytes && !w->complete) {
+	while (!is_full(a, w) && !w->complete) {
 		rc = next_frame(a, &raw, e);
 		if (rc == RC_AGAIN) {
 			if (apply_ending(a))
