@@ -11,7 +11,6 @@
 /* The oldest group waits this long for one statement while others are at the gate with their locks.
  */
 #define STALL_US 500000u
-#define FREE_WORKS 256
 
 bool
 apply_ending(struct apply *a)
