@@ -75,6 +75,7 @@ struct work {
 	struct owned *owned;
 	bool complete;	   /* LARGE: the COMMIT is here; CHUNK: so is its end */
 	bool no_retry;	   /* frames were released before the commit */
+	bool refused;	   /* the server has rolled its group back: somebody holds a lock; lock */
 	uint64_t load_end; /* load ring: released once committed */
 	uint64_t rows_loaded, rows_kept;
 	struct work *next; /* free list */

@@ -225,12 +225,13 @@ give_back(struct apply_lane *l, struct work *w, uint32_t *done)
 	ring_release(l->apply->worker->rings[1 + w->event.chunk.ring], w->load_end);
 }
 
+/* Half of the ring is ours: the reader may need the other half for a single frame. */
 static bool
-is_half_full(const struct apply_lane *l, const struct work *w)
+holds_half(const struct apply_lane *l, const struct work *w)
 {
-	struct ring *ring = l->apply->worker->rings[1 + w->event.chunk.ring];
+	const struct ring *ring = l->apply->worker->rings[1 + w->event.chunk.ring];
 
-	return ring_fill(ring) > ring_size(ring) / 2;
+	return w->load_end - ring_released(ring) > ring_size(ring) / 2;
 }
 
 static enum rc
@@ -278,7 +279,7 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 			if ((rc = take_load_frame(l, w, &raw, e)) != RC_OK)
 				return rc;
 			w->load_end = raw.end;
-			if (w->nchanges - done < LOAD_ROWS)
+			if (w->nchanges - done < LOAD_ROWS && !holds_half(l, w))
 				continue;
 		}
 		/* Enough for a statement, or the ring is stuck behind what we hold. */
@@ -286,7 +287,7 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 		if (stalled || rc == RC_OK)
 			rc = load_rows(l, w, done, e);
 		done = w->nchanges;
-		if (rc == RC_OK && (stalled || is_half_full(l, w)))
+		if (rc == RC_OK && (stalled || holds_half(l, w)))
 			give_back(l, w, &done);
 	}
 	/* On a second run all of the rows are here already. */
