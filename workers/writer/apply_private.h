@@ -69,7 +69,7 @@ struct work {
 	struct target_slot *
 		*marks; /* entries that this work is the first to insert into, while loading */
 	uint32_t nmarks;
-	struct table_record *records; /* DDL: what it makes of tables' rows; in the arena */
+	struct table_record *records; /* TABLE events in the transaction; in the arena */
 	uint32_t nrecords;
 	uint64_t ring_end; /* stream ring: released once committed */
 	struct owned *owned;

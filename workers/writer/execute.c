@@ -107,6 +107,10 @@ mark(struct apply_lane *l, const struct work *w, struct err *e)
 		if (rc == RC_OK)
 			rc = FAILPOINT_LOST(WRITER_MARK, e);
 	}
+	for (uint32_t i = 0; i < w->nrecords && rc == RC_OK; i++)
+		rc = ops_of(l)->table_state(l->sink, w->records[i].source_db,
+			w->records[i].source_name, w->records[i].state, w->records[i].inserted,
+			&w->records[i].schema, e);
 	return rc;
 }
 
@@ -123,7 +127,7 @@ next_part(struct apply_lane *l, struct work *w)
 		free(o);
 	}
 	w->nchanges = 0;
-	w->nmarks = 0;
+	w->nmarks = w->nrecords = 0;
 	w->tokens.count = 0;
 	w->unit.bytes = 0;
 	w->rows = &l->rows;
