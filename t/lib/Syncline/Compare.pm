@@ -23,10 +23,11 @@ sub columns {
             . "ORDER BY ordinal_position", $schema, $table);
 }
 
+sub quoted { my ($name) = @_; $name =~ s/`/``/g; return "`$name`" }
+
 sub expression {
     my ($name, $type) = @_;
-    (my $quoted = $name) =~ s/`/``/g;
-    $quoted = "`$quoted`";
+    my $quoted = quoted($name);
     return "IFNULL($quoted, '<NULL>')" if $as_text{$type};
     return "IFNULL(CAST($quoted AS UNSIGNED), '<NULL>')" if $type eq 'enum' || $type eq 'set' || $type eq 'bit';
     return "IFNULL(CAST($quoted AS CHAR), '<NULL>')" if $type eq 'double';
@@ -40,9 +41,8 @@ sub expression {
 sub content {
     my ($db, $schema, $table, $columns) = @_;
     my $list = join ', ', map { expression(@$_) } @$columns;
-    (my $name = $table) =~ s/`/``/g;
-    my $dbh = $db->dbh;
-    my $st = $dbh->prepare("SELECT CONCAT_WS('|', $list) FROM `$schema`.`$name`");
+    # The server finds the parameters: the driver would take a ? in a name for one.
+    my $st = $db->main_dbh->prepare("SELECT CONCAT_WS('|', $list) FROM " . quoted($schema) . '.' . quoted($table), {mariadb_server_prepare => 1});
     my %rows;
     $st->execute;
     while (my $r = $st->fetchrow_arrayref) { $rows{$r->[0]}++ }
@@ -58,6 +58,7 @@ sub tables {
 sub compare {
     my ($source, $target, $schema, %o) = @_;
     my $to = $o{to} || $schema;
+    $_->sql("SET time_zone = '+00:00'") for $source, $target;
     my %there = map { $_ => 1 } tables($target, $to);
     my @differences;
     for my $table (tables($source, $schema)) {

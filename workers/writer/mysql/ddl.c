@@ -25,7 +25,6 @@
 
 #include "common/log.h"
 #include "common/loop.h"
-#include "common/mysql/charset.h"
 #include "common/mysql/ddl.h"
 #include "common/mysql/quote.h"
 #include "ipc/proto.h"
@@ -91,32 +90,6 @@ parse(struct ddl *d, const struct event_ddl *ev)
 
 /* ---- sessions ---- */
 
-/* The names of collations that only the other family has, in its words. */
-static void
-translate(const struct mysql_lane *l, const char *sql, size_t len, bool ansi, bool no_backslash,
-	struct buf *out)
-{
-	const struct server *server = &l->c.server;
-	struct tokens t;
-	struct tok k;
-	char name[64];
-	size_t at = 0;
-
-	tokens_init(&t, sql, len, ansi, no_backslash);
-	while ((k = tokens_next(&t)).kind != TOK_END) {
-		size_t quote = k.kind == TOK_STRING;
-
-		if ((k.kind != TOK_WORD && !quote) ||
-			!collation_elsewhere(sql + k.start + quote, k.end - k.start - 2 * quote,
-				server->mariadb, server->version, name))
-			continue;
-		buf_add(out, sql + at, k.start + quote - at);
-		buf_puts(out, name);
-		at = k.end - quote;
-	}
-	buf_add(out, sql + at, len - at);
-}
-
 /* A word that only the source has is left out rather than the statement lost. */
 static enum rc
 set_each(struct mysql_lane *l, const char *settings, struct err *e)
@@ -142,7 +115,7 @@ enter_session(struct mysql_lane *l, const struct event_ddl *ev, struct err *e)
 	enum rc rc = RC_OK;
 
 	buf_init(&session);
-	translate(l, ev->session, strlen(ev->session), false, true, &session);
+	sink_translate(&l->c.server, ev->session, strlen(ev->session), NULL, &session);
 	if (*ev->session_charset != '\0')
 		rc = client_run(&l->c, e, "SET NAMES %s", ev->session_charset);
 	if (rc == RC_OK && session.len != 0 &&
@@ -226,8 +199,7 @@ run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl
 	if (rc == RC_OK) {
 		busy(l, true);
 		buf_init(&ours);
-		translate(l, buf_text(sql), sql->len, has_mode(ev->session, "ANSI_QUOTES"),
-			has_mode(ev->session, "NO_BACKSLASH_ESCAPES"), &ours);
+		sink_translate(&l->c.server, buf_text(sql), sql->len, d, &ours);
 		rc = client_exec(&l->c, buf_text(&ours), ours.len, e);
 		buf_release(&ours);
 		if (rc != RC_OK && e->code == NEEDS_SUPER && d->definer_end != 0)
@@ -502,30 +474,6 @@ make_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, 
 	return rc;
 }
 
-/* ENGINE=x of a table's options: what has no transactions here becomes InnoDB. */
-static void
-use_innodb(struct buf *sql)
-{
-	static const char *const engines[] = {
-		"ENGINE=MyISAM", "ENGINE=Aria", "ENGINE=MEMORY", "ENGINE=CSV", "ENGINE=ARCHIVE"};
-
-	for (size_t i = 0; i < COUNT_OF(engines); i++) {
-		unsigned char *p = memmem(sql->data, sql->len, engines[i], strlen(engines[i]));
-		struct buf b;
-
-		if (p == NULL)
-			continue;
-		buf_init(&b);
-		buf_add(&b, sql->data, (size_t)(p - sql->data));
-		buf_puts(&b, "ENGINE=InnoDB");
-		buf_add(&b, p + strlen(engines[i]),
-			sql->len - (size_t)(p - sql->data) - strlen(engines[i]));
-		buf_release(sql);
-		*sql = b;
-		return;
-	}
-}
-
 /* The state that our own row says this table has; it is ours then. TABLE_STATE_COUNT: it is not. */
 static enum rc
 our_state(struct mysql_lane *l, const struct event_object *o, enum table_state *out, struct err *e)
@@ -647,8 +595,6 @@ create_object(struct mysql_lane *l, const struct event_object *o, const char *db
 	parse(&d, &ev);
 	buf_init(&sql);
 	rc = rewrite(l, &d, false, &sql) == DDL_REWRITTEN ? RC_OK : cannot_rewrite(&d, e);
-	if (o->kind == OBJECT_TABLE)
-		use_innodb(&sql);
 	(void)db;
 	if (rc == RC_OK)
 		rc = run_statement(l, &ev, &d, &sql, e);

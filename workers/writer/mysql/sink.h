@@ -6,6 +6,7 @@
  * statement.c  prepared statements of row changes, their cache
  * rows.c       batches, single rows, loads
  * ddl.c        initial objects, DDL with its note
+ * dialect.c    the source's words in those of this server
  * check.c      the precheck
  */
 #ifndef WORKERS_WRITER_MYSQL_SINK_H
@@ -15,6 +16,7 @@
 
 #include "common/mem.h"
 #include "common/mysql/client.h"
+#include "common/mysql/ddl.h"
 #include "workers/writer/sink.h"
 
 struct mysql_sink {
@@ -101,6 +103,15 @@ enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct ta
 	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e) MUSTCHECK;
 enum rc sink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
 	bool intercept, struct err *e) MUSTCHECK;
+
+/*
+ * Appends the statement (d: what it was parsed from, its text may be another by
+ * now; NULL: settings of a session) as this server understands it: collations
+ * that only the other family has, and tables of engines without transactions,
+ * which become InnoDB.
+ */
+void sink_translate(const struct server *server, const char *sql, size_t len, const struct ddl *d,
+	struct buf *out);
 
 enum rc sink_check(struct sink *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 /* The statements that make our tables, one after the other in the buffer. */
