@@ -264,6 +264,7 @@ table_of(struct log_relations *lr, const struct relation *r, const struct table 
 			like != NULL && like->collation != NULL ? xstrdup(like->collation) : NULL;
 		pgsql_column_type(c, type->base, type->base_modifier);
 	}
+	now = now != NULL ? now : was;
 	for (uint32_t i = 0; now != NULL && i < now->nindexes; i++)
 		take_index(t, now, &now->indexes[i]);
 	*out = t;
