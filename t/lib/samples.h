@@ -26,42 +26,42 @@ sample_row(struct arena *a)
 	return (struct row){.col = arena_dup(a, values, sizeof values), .ncols = COUNT_OF(values)};
 }
 
-static const struct column_change sample_columns[] = {
-	{.from = "a", .to = "b"},
-	{.from = "", .to = "c", .fill = "0"},
-	{.from = "", .to = "d", .fill = NULL},
-};
-
-static const struct table_change sample_changes[] = {
-	{.effect = DDL_CHANGED,
-		.db = "shop",
-		.name = "t",
-		.to_db = "",
-		.to_name = "",
-		.before = (const unsigned char *)"be\0fore",
-		.before_len = 7,
-		.after = (const unsigned char *)"",
-		.columns = sample_columns,
-		.ncolumns = COUNT_OF(sample_columns)},
-	{.effect = DDL_RENAMED,
-		.db = "shop",
-		.name = "u",
-		.to_db = "shop",
-		.to_name = "v",
-		.before = (const unsigned char *)"",
-		.after = (const unsigned char *)"after",
-		.after_len = 5},
-};
-
 static inline struct event_ddl
 sample_ddl(void)
 {
+	static const struct column_change columns[] = {
+		{.from = "a", .to = "b"},
+		{.from = "", .to = "c", .fill = "0"},
+		{.from = "", .to = "d", .fill = NULL},
+	};
+
+	static const struct table_change changes[] = {
+		{.effect = DDL_CHANGED,
+			.db = "shop",
+			.name = "t",
+			.to_db = "",
+			.to_name = "",
+			.before = (const unsigned char *)"be\0fore",
+			.before_len = 7,
+			.after = (const unsigned char *)"",
+			.columns = columns,
+			.ncolumns = COUNT_OF(columns)},
+		{.effect = DDL_RENAMED,
+			.db = "shop",
+			.name = "u",
+			.to_db = "shop",
+			.to_name = "v",
+			.before = (const unsigned char *)"",
+			.after = (const unsigned char *)"after",
+			.after_len = 5},
+	};
+
 	return (struct event_ddl){.db = "shop",
 		.sql = "ALTER TABLE t ADD c INT",
 		.session = "sql_mode=''",
 		.session_charset = "utf8mb4",
-		.changes = sample_changes,
-		.nchanges = COUNT_OF(sample_changes)};
+		.changes = changes,
+		.nchanges = COUNT_OF(changes)};
 }
 
 static inline struct event_commit

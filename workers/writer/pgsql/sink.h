@@ -28,7 +28,7 @@ struct pgsql_sink {
 	char *state;   /* quoted name of the state schema */
 	uint32_t lock; /* first half of our advisory locks' keys; the second is the lane */
 	bool native;   /* the source is PostgreSQL, too: its definitions are taken as they are */
-	bool quiet;	    /* the source's log has what its foreign keys do: ours do nothing */
+	bool quiet;    /* the source's log has what its foreign keys do: ours do nothing */
 	struct table **made; /* tables whose foreign keys may still have to wait for a parent */
 	size_t nmade, made_cap;
 };
