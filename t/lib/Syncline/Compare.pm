@@ -11,6 +11,7 @@ package Syncline::Compare;
 # different kinds are compared by a text that says the same of a value at both.
 
 use strict;
+use warnings;
 use warnings FATAL => 'redefine';
 use Exporter 'import';
 our @EXPORT = qw(compare);
