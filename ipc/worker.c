@@ -19,12 +19,14 @@
 #include "ipc/msg.h"
 #include "ipc/worker.h"
 
-#define TICK_MS 20
+/* Hundreds of idle workers tick on one host. */
+#define TICK_MS 200
 #define REPORT_TICKS (1000 / TICK_MS)
 /* A worker that is asked to stop and does not is gone after this long. */
 #define STOP_BOUND_S 2
 /* A supervisor that does not read gets no last words. */
 #define FLUSH_BOUND_US 500000u
+#define FLUSH_WAIT_MS 20
 
 /* A message that another thread wants sent. */
 struct outgoing {
@@ -217,7 +219,7 @@ send_queue(struct worker *w)
 		struct outgoing *next = o->next;
 
 		/* What a person waits for comes with the figures that belong to it. */
-		if (o->type == MSG_OPENED || o->type == MSG_DRAINED)
+		if (o->type == MSG_OPENED || o->type == MSG_DRAINED || is_news(w))
 			send_report(w);
 		msg_send(&p->end, o->type, &o->body);
 		buf_release(&o->body);
@@ -281,7 +283,7 @@ on_tick(void *arg)
 
 	if (w->ops->tick != NULL && w->p->started)
 		w->ops->tick(w);
-	if (++w->p->ticks % REPORT_TICKS == 0 || is_news(w))
+	if (++w->p->ticks % REPORT_TICKS == 0)
 		send_report(w);
 }
 
@@ -515,7 +517,7 @@ flush_out(struct worker_private *p)
 	uint64_t deadline = mono_us() + FLUSH_BOUND_US;
 
 	while (msg_flush(&p->end, &ignored) == RC_AGAIN && mono_us() < deadline)
-		(void)poll(&writable, 1, TICK_MS);
+		(void)poll(&writable, 1, FLUSH_WAIT_MS);
 }
 
 /* Descriptor 3 is a stream socket of ours alone: programs that a worker starts do not get it. */

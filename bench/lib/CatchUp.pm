@@ -28,6 +28,7 @@ sub ours {
     my $c = Ends::Channel->new($s->{source}, $target)->start;
     wait_marker($target, $s->{marker}, sub { $c->watch->look });
     my $took = time - $start;
+    push @{$seen->{ours}}, (cpu_of($target->pid) - $cpu) / $s->{rows} * 1e6;
     my $w = $c->watch->look;
     note(sprintf '  us/row: reader %.1f, writer %.1f, source server %.1f, target server %.1f; reader %.0f MiB (%.0f shared), writer %.0f MiB (%.0f)',
         map({ $_ / $s->{rows} * 1e6 } $w->cpu('reader'), $w->cpu('writer'), cpu_of($s->{source}->pid) - $source_cpu, cpu_of($target->pid) - $cpu),
@@ -43,7 +44,7 @@ sub ours {
 }
 
 sub theirs {
-    my ($s, $threads) = @_;
+    my ($s, $threads, $seen) = @_;
     my $target = target($s->{template});
     warm($target);
     my $cpu = cpu_of($target->pid);
@@ -51,7 +52,8 @@ sub theirs {
     replica($target, $s->{source}, $s->{gtid}, $threads);
     wait_marker($target, $s->{marker});
     my $took = time - $start;
-    note(sprintf '  us/row: target server %.1f', (cpu_of($target->pid) - $cpu) / $s->{rows} * 1e6);
+    push @{$seen->{$threads ? 'parallel' : 'replica'}}, (cpu_of($target->pid) - $cpu) / $s->{rows} * 1e6;
+    note(sprintf '  us/row: target server %.1f', $seen->{$threads ? 'parallel' : 'replica'}[-1]);
     same($s->{source}, $target, 'bench.sbtest1');
     $target->kill9;
     return $took;
@@ -67,13 +69,16 @@ sub segment {
     my %t = turns(
         runs(),
         ours => sub { ours($s, \%seen) },
-        replica => sub { theirs($s, 0) },
-        parallel => sub { theirs($s, 4) });
+        replica => sub { theirs($s, 0, \%seen) },
+        parallel => sub { theirs($s, 4, \%seen) });
     my $best = $t{replica} < $t{parallel} ? 'replica' : 'parallel';
     my ($ours, $peer) = map { $s->{rows} / $_ } @t{'ours', $best};
     figure("catch-up-$per", ours => $ours, peer => $peer, unit => 'rows/s', ratio => $ours / $peer, goal => ">=$goal",
         beside => "MariaDB's replica, " . ($best eq 'replica' ? 'one thread' : '4 threads'));
     figure("catch-up-$per-cpu", ours => median(@{$seen{cpu}}), unit => 'us/row', goal => '<10', beside => 'reader + writer');
+    my ($cpu, $peer_cpu) = map { median(@{$seen{$_}}) } 'ours', $best;
+    figure("catch-up-$per-target-cpu", ours => $cpu, peer => $peer_cpu, unit => 'us/row', ratio => $peer_cpu / $cpu, goal => '-',
+        beside => 'CPU of the target server');
     figure("catch-up-$per-memory", ours => median(@{$seen{memory}}), unit => 'MiB', goal => '<=64', beside => 'reader + writer without rings');
 }
 

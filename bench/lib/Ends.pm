@@ -53,7 +53,7 @@ sub fill_wide {
     for (my $i = 1; $i <= $rows; $i += 10_000) {
         my $end = $i + 9_999 < $rows ? $i + 9_999 : $rows;
         $db->sql(<<"SQL");
-INSERT INTO bench.wide SELECT seq, seq % 100 - 50, seq % 60000, seq * 1.000001, RAND() * 1e9, '2020-01-01' + INTERVAL seq % 3000 DAY,
+INSERT INTO bench.wide SELECT seq, CAST(seq % 100 AS SIGNED) - 50, seq % 60000, seq * 1.000001, RAND() * 1e9, '2020-01-01' + INTERVAL seq % 3000 DAY,
     '2021-01-01 00:00:00.000001' + INTERVAL seq * 17 SECOND, '2022-01-01 00:00:00.5' + INTERVAL seq SECOND, CONCAT('n\xc3\xa4me ', seq, ' ', SHA1(seq)),
     SUBSTR(MD5(seq), 1, 20), 1 + seq % 3, seq % 4096, JSON_OBJECT('id', seq, 'tags', JSON_ARRAY('a', 'b', MD5(seq)), 'n', RAND()),
     REPEAT(CONCAT(SHA1(seq), ' t\xc3\xa9xt '), 8), REPEAT(UNHEX(SHA2(seq, 512)), 8), UNHEX(SHA1(seq)) FROM bench.seq_${i}_to_$end

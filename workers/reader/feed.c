@@ -10,6 +10,8 @@
 
 /* Positions of transactions that carry nothing move the checkpoint this often at most. */
 #define QUIET_CHECKPOINT_US 1000000u
+/* A log that stands still needs none; but a gateway that was fenced is to notice. */
+#define IDLE_CHECKPOINT_US 10000000u
 #define RING_WAIT_MS 50
 
 static bool
@@ -277,8 +279,8 @@ feed_report(struct feed *f, const struct feed_table *t)
 		.rows_expected = t->full->rows,
 		.reason = t->reason};
 
-	worker_report_table(f->worker, &r);
 	count_states(f);
+	worker_report_table(f->worker, &r);
 }
 
 /* ---- into the ring ---- */
@@ -436,7 +438,8 @@ changes_a_key(const struct table *t, const struct row *before, const struct row 
 		for (uint32_t p = 0; t->indexes[i].unique && p < t->indexes[i].nparts; p++) {
 			uint32_t c = t->indexes[i].parts[p].column;
 
-			if (c != UINT32_MAX && !value_equal(&before->col[c], &after->col[c]))
+			if (c != UINT32_MAX && after->col[c].kind != VALUE_UNCHANGED &&
+				!value_equal(&before->col[c], &after->col[c]))
 				return true;
 		}
 	return false;
@@ -461,6 +464,27 @@ cancel_cascaded(struct feed *f, const struct feed_table *t, enum event_kind op,
 			feed_cancel_chunk(f, c);
 		c = next;
 	}
+}
+
+static bool
+is_whole(const struct row *r)
+{
+	for (uint32_t i = 0; i < r->ncols; i++)
+		if (r->col[i].kind == VALUE_UNCHANGED)
+			return false;
+	return true;
+}
+
+/*
+ * A row that is not in the target yet has moved to another key, perhaps into a
+ * chunk that is there: it is missing at the target, and the image alone cannot
+ * make it.
+ */
+static bool
+cannot_be_made(const struct feed_table *t, enum event_kind op, const struct event_row *row)
+{
+	return op == EVENT_UPDATE && t->state == TABLE_LOADING && !is_whole(&row->after) &&
+	       changes_a_key(t->full, &row->before, &row->after);
 }
 
 enum rc
@@ -491,7 +515,7 @@ feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct 
 	ev.row.fk_off = row->fk_off;
 	rc = feed_emit(f, &ev);
 	FAILPOINT(READER_ROW);
-	return rc;
+	return rc == RC_OK && cannot_be_made(t, op, row) ? feed_start_over(f, t) : rc;
 }
 
 static void
@@ -567,6 +591,14 @@ feed_say_position(struct feed *f)
 	return emit_position(f, &f->last, EVENT_HEARTBEAT);
 }
 
+static bool
+is_position_due(const struct feed *f, const struct event_commit *c)
+{
+	bool moved = logpos_cmp(c->at, f->said) != 0;
+
+	return now_us() - f->checkpoint_us >= (moved ? QUIET_CHECKPOINT_US : IDLE_CHECKPOINT_US);
+}
+
 static enum rc
 say_quarantined(struct feed *f)
 {
@@ -603,8 +635,7 @@ finish(struct feed *f, const struct event_commit *c, struct err *e)
 		FAILPOINT(READER_COMMIT);
 		rc = emit_position(f, c, EVENT_COMMIT);
 		FAILPOINT(READER_COMMITTED);
-	} else if (f->initial_pending || f->chunks != NULL ||
-		   now_us() - f->checkpoint_us >= QUIET_CHECKPOINT_US) {
+	} else if (f->initial_pending || f->chunks != NULL || is_position_due(f, c)) {
 		rc = emit_position(f, c, EVENT_HEARTBEAT);
 	}
 	f->emitted = false;

@@ -10,8 +10,7 @@
 
 /* The oldest group waits this long for one statement while others are at the gate with their locks.
  */
-#define STALL_US 200000u
-#define FREE_WORKS 256
+#define STALL_US 500000u
 
 bool
 apply_ending(struct apply *a)
@@ -35,6 +34,7 @@ apply_fail(struct apply *a, const struct err *failure)
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
 	pthread_mutex_unlock(&a->lock);
+	ring_wake(a->ring);
 	worker_fail(a->worker, e);
 }
 
@@ -243,6 +243,8 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 		work_done(a, w);
 	}
 	set_stat(a, STAT_IN_FLIGHT, sched_in_flight(a->sched));
+	if (a->draining && sched_idle(a->sched))
+		ring_wake(a->ring);
 	pthread_cond_broadcast(&a->work_cond);
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
@@ -272,12 +274,13 @@ commit_group(struct apply_lane *l, struct group *g, struct err *e)
 
 /* Rolled back: waits until it may run again. False: ending. */
 static bool
-wait_to_run_again(struct apply *a, struct group *g)
+wait_to_run_again(struct apply *a, struct group *g, bool refused)
 {
 	bool may;
 
 	add_stat(a, STAT_RETRIES, 1);
 	pthread_mutex_lock(&a->lock);
+	((struct work *)g->first)->refused |= refused;
 	sched_rolled_back(a->sched, g);
 	while (!(may = sched_may_run(a->sched, g)) && !apply_ending(a))
 		pthread_cond_wait(&a->gate_cond, &a->lock);
@@ -294,7 +297,9 @@ enum gate { GATE_COMMIT, GATE_YIELD, GATE_END };
 static bool
 must_yield(const struct apply *a, const struct group *g)
 {
-	if (((const struct work *)g->first)->no_retry && sched_oldest(a->sched)->attempts < 2)
+	const struct work *oldest = (const struct work *)sched_oldest(a->sched)->first;
+
+	if (((const struct work *)g->first)->no_retry && !oldest->refused)
 		return false;
 	return sched_must_yield(a->sched, g);
 }
@@ -376,6 +381,7 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 
 	for (;;) {
 		enum rc rc = execute(l, g, &careful, e);
+		bool refused = rc != RC_OK;
 
 		if (rc == RC_OK) {
 			FAILPOINT(WRITER_GATE);
@@ -401,7 +407,7 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 		}
 		if ((rc = rollback(l, e)) != RC_OK)
 			return rc;
-		if (!wait_to_run_again(a, g))
+		if (!wait_to_run_again(a, g, refused))
 			return RC_AGAIN;
 	}
 }
@@ -527,6 +533,7 @@ apply_drain(struct apply *a)
 	pthread_mutex_lock(&a->lock);
 	a->draining = true;
 	pthread_mutex_unlock(&a->lock);
+	ring_wake(a->ring);
 }
 
 static bool
@@ -560,6 +567,7 @@ join_all(struct apply *a)
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
 	pthread_mutex_unlock(&a->lock);
+	ring_wake(a->ring);
 	pthread_join(a->scan_thread, NULL);
 	for (uint32_t i = 0; i < a->nlanes; i++) {
 		pthread_join(a->lanes[i].thread, NULL);

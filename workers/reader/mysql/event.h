@@ -100,6 +100,7 @@ struct binlog_query {
 	uint32_t flags2; /* 0x4000000 NO_FOREIGN_KEY_CHECKS, 0x8000000 RELAXED_UNIQUE_CHECKS */
 	uint64_t sql_mode;
 	uint16_t client_collation, connection_collation, server_collation;
+	uint16_t utf8mb4_collation; /* the session's default of that set; 0: the server's */
 	char time_zone[64];
 	uint32_t microseconds;
 	unsigned char *inflated; /* of a compressed one: the caller's to free */

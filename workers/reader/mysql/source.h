@@ -27,6 +27,7 @@ struct mysql_source {
 	pthread_mutex_t log_lock; /* of log's life, for wake */
 	bool use_gtid;		  /* the log is asked for by GTIDs */
 	bool gtid_snapshots;	  /* what has a GTID that is executed is visible */
+	char *utf8mb4;		  /* the server's default collation of that set */
 	atomic_bool woken;
 };
 
@@ -49,6 +50,9 @@ void position_print(const struct mysql_position *p, struct buf *b);
 struct logpos position_at(const char *file, uint64_t offset);
 /* The end of the server's log. */
 enum rc position_of_log_end(struct client *c, struct mysql_position *p, struct err *e) MUSTCHECK;
+
+/* Whether a word of a session's sql_mode means the same at any target. */
+bool mysql_mode_travels(const char *word, size_t len);
 
 enum rc mysql_stream(
 	struct source *s, const char *resume, const char *applied, struct err *e) MUSTCHECK;

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/mysql/charset.h"
 #include "common/mysql/ddl.h"
 #include "ipc/proto.h"
 #include "workers/reader/feed.h"
@@ -212,9 +213,12 @@ feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *
 
 		arena_reset(&st->arena);
 		if (r->kind != ROWS_WRITE)
-			rc = binlog_row(m->map, schema, r->before, &c, &st->arena, &row.before, e);
+			rc = binlog_row(m->map, schema, r->before, VALUE_ABSENT, &c, &st->arena,
+				&row.before, e);
 		if (rc == RC_OK && r->kind != ROWS_DELETE)
-			rc = binlog_row(m->map, schema, r->after, &c, &st->arena, &row.after, e);
+			rc = binlog_row(m->map, schema, r->after,
+				r->kind == ROWS_UPDATE ? VALUE_UNCHANGED : VALUE_ABSENT, &c,
+				&st->arena, &row.after, e);
 		if (rc == RC_OK)
 			rc = feed_row(st->feed, log_table_feed(m->table), kinds[r->kind], &row, e);
 		if (rc == RC_OK && c.p == at) /* images without columns would never end */
@@ -277,8 +281,64 @@ static const struct {
 	{0x40000000, "NO_ENGINE_SUBSTITUTION"},
 };
 
+bool
+mysql_mode_travels(const char *word, size_t len)
+{
+	for (size_t i = 0; i < COUNT_OF(modes); i++)
+		if (strlen(modes[i].name) == len && strncasecmp(modes[i].name, word, len) == 0)
+			return true;
+	return false;
+}
+
+/* A collation by its name, since numbers mean others elsewhere: MariaDB 10.10 has some that only
+ * the server can tell. The caller's to free; NULL: unknown. */
+static char *
+collation_of(struct stream *st, uint32_t id)
+{
+	const char *name = collation_name(id, st->s->main.server.mariadb);
+	struct err ignored;
+	char *asked = NULL;
+
+	if (name != NULL)
+		return xstrdup(name);
+	if (client_value(&st->s->main, &asked, &ignored,
+		    "SELECT FULL_COLLATION_NAME FROM "
+		    "information_schema.COLLATION_CHARACTER_SET_APPLICABILITY WHERE ID = %u",
+		    id) != RC_OK)
+		return NULL;
+	return asked;
+}
+
+/* What a character set without a collation means is the session's, too. */
 static void
-print_session(const struct binlog_query *q, struct buf *b)
+print_default_collation(struct stream *st, const struct binlog_query *q, struct buf *b)
+{
+	char *name = q->utf8mb4_collation != 0 ? collation_of(st, q->utf8mb4_collation) : NULL;
+
+	buf_printf(b, ", default_collation_for_utf8mb4=%s", name != NULL ? name : st->s->utf8mb4);
+	free(name);
+}
+
+static void
+print_collations(struct stream *st, const struct binlog_query *q, struct buf *b)
+{
+	char *client = collation_of(st, q->client_collation),
+	     *connection = collation_of(st, q->connection_collation),
+	     *server = collation_of(st, q->server_collation);
+
+	if (client != NULL)
+		buf_printf(b, ", character_set_client=%.*s", (int)strcspn(client, "_"), client);
+	if (connection != NULL)
+		buf_printf(b, ", collation_connection=%s", connection);
+	if (server != NULL)
+		buf_printf(b, ", collation_server=%s", server);
+	free(client);
+	free(connection);
+	free(server);
+}
+
+static void
+print_session(struct stream *st, const struct binlog_query *q, struct buf *b)
 {
 	const char *comma = "";
 
@@ -292,9 +352,8 @@ print_session(const struct binlog_query *q, struct buf *b)
 	buf_printf(b, ", foreign_key_checks=%d, unique_checks=%d",
 		(q->flags2 & NO_FOREIGN_KEY_CHECKS) == 0, (q->flags2 & RELAXED_UNIQUE_CHECKS) == 0);
 	if (q->client_collation != 0)
-		buf_printf(b,
-			", character_set_client=%u, collation_connection=%u, collation_server=%u",
-			q->client_collation, q->connection_collation, q->server_collation);
+		print_collations(st, q, b);
+	print_default_collation(st, q, b);
 	if (*q->time_zone != '\0' && strpbrk(q->time_zone, "'\\") == NULL &&
 		strcmp(q->time_zone, "SYSTEM") != 0)
 		buf_printf(b, ", time_zone='%s'", q->time_zone);
@@ -390,7 +449,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 	else
 		buf_add(&sql, q->sql, q->len);
 	buf_init(&session);
-	print_session(q, &session);
+	print_session(st, q, &session);
 	rc = log_tables_changes(&st->tables, d, changes, &n, e);
 	if (rc == RC_OK)
 		rc = begin_feeding(st);

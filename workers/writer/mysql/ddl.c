@@ -37,6 +37,8 @@
 #define NO_SUCH_TABLE 1146
 #define BAD_TABLE 1051
 #define TABLE_EXISTS 1050
+#define DATABASE_EXISTS 1007
+#define ROUTINE_EXISTS 1304
 
 /* ---- names ---- */
 
@@ -79,58 +81,14 @@ cannot_rewrite(const struct ddl *d, struct err *e)
 			     "the change at the source and reset the channel");
 }
 
-static bool
-has_mode(const char *session, const char *mode)
-{
-	return strstr(session, mode) != NULL;
-}
-
 static void
 parse(struct ddl *d, const struct event_ddl *ev)
 {
-	ddl_parse(d, ev->sql, strlen(ev->sql), has_mode(ev->session, "ANSI_QUOTES"),
-		has_mode(ev->session, "NO_BACKSLASH_ESCAPES"), ev->db);
+	ddl_parse(d, ev->sql, strlen(ev->sql), session_has_mode(ev, "ANSI_QUOTES"),
+		session_has_mode(ev, "NO_BACKSLASH_ESCAPES"), ev->db);
 }
 
 /* ---- sessions ---- */
-
-/*
- * The source's own session, as far as this target knows its words: a mode that
- * only the source has is left out rather than the statement lost.
- */
-static enum rc
-enter_session(struct mysql_lane *l, const struct event_ddl *ev, struct err *e)
-{
-	enum rc rc = RC_OK;
-
-	if (*ev->session != '\0' && client_run(&l->c, e, "SET %s", ev->session) != RC_OK) {
-		if (e->rc == RC_RETRY)
-			return RC_RETRY;
-		log_warn("the source's session cannot be set at the target: %s", e->text);
-	}
-	if (*ev->session_charset != '\0')
-		rc = client_run(&l->c, e, "SET NAMES %s", ev->session_charset);
-	/* Foreign keys between tables that do not exist yet, or not any more in this order, are the
-	 * source's business. */
-	if (rc == RC_OK)
-		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
-	l->fk_off = true;
-	return rc;
-}
-
-static enum rc
-leave_session(struct mysql_lane *l, struct err *e)
-{
-	enum rc rc = client_run(&l->c, e,
-		"SET time_zone = '+00:00', sql_mode = '%s', foreign_key_checks = 1, unique_checks "
-		"= 1, collation_server = DEFAULT, NAMES binary",
-		SINK_SQL_MODE);
-
-	l->fk_off = false;
-	l->lenient = false;
-	statements_drop(l);
-	return rc;
-}
 
 static enum rc
 use_db(struct mysql_lane *l, const char *db, struct err *e)
@@ -157,9 +115,28 @@ busy(struct mysql_lane *l, bool on)
 
 #define NEEDS_SUPER 1227
 
+/* The statement in this server's words. */
+static enum rc
+execute(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
+	const struct buf *sql, struct err *e)
+{
+	struct buf engines, said;
+	enum rc rc;
+
+	buf_init(&engines);
+	buf_init(&said);
+	sink_engines(d, sql, &engines);
+	rc = session_collations(l, ev, &engines, &said, e);
+	if (rc == RC_OK)
+		rc = client_exec(&l->c, buf_text(&said), said.len, e);
+	buf_release(&engines);
+	buf_release(&said);
+	return rc;
+}
+
 /* A view or routine of another account: ours may not be allowed to make it so. */
 static enum rc
-run_as_ours(struct mysql_lane *l, const struct ddl *d, struct err *e)
+run_as_ours(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d, struct err *e)
 {
 	struct buf sql;
 	enum rc rc;
@@ -171,7 +148,7 @@ run_as_ours(struct mysql_lane *l, const struct ddl *d, struct err *e)
 		ddl_class_name(d->class),
 		d->nnames != 0 && d->names[0].db != NULL ? d->names[0].db : "",
 		d->nnames != 0 && d->names[0].name != NULL ? d->names[0].name : "");
-	rc = client_exec(&l->c, buf_text(&sql), sql.len, e);
+	rc = execute(l, ev, d, &sql, e);
 	buf_release(&sql);
 	return rc;
 }
@@ -184,17 +161,17 @@ run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl
 	enum rc rc = use_db(l, ev->db, e), back;
 
 	if (rc == RC_OK)
-		rc = enter_session(l, ev, e);
+		rc = session_enter(l, ev, e);
 	if (rc == RC_OK) {
 		busy(l, true);
-		rc = client_exec(&l->c, buf_text(sql), sql->len, e);
+		rc = execute(l, ev, d, sql, e);
 		if (rc != RC_OK && e->code == NEEDS_SUPER && d->definer_end != 0)
-			rc = run_as_ours(l, d, e);
+			rc = run_as_ours(l, ev, d, e);
 		busy(l, false);
 	}
 	if (rc == RC_RETRY && e->code == 0)
 		return rc;
-	back = leave_session(l, &failure);
+	back = session_leave(l, &failure);
 	if (rc == RC_OK && back != RC_OK)
 		*e = failure;
 	return rc != RC_OK ? rc : back;
@@ -334,6 +311,20 @@ hash_objects(struct mysql_lane *l, const struct ddl *d, uint64_t *hash, struct e
 	}
 	*hash = tells ? *hash | HASH_TELLS : *hash & ~(uint64_t)HASH_TELLS;
 	return rc == RC_AGAIN ? RC_OK : rc;
+}
+
+#define UNKNOWN_CHARSET 1115
+#define UNKNOWN_COLLATION 1273
+
+/* What a person can do about a statement that the target refused. */
+static void
+add_remedy(struct err *e, const char *otherwise)
+{
+	if (e->code == UNKNOWN_CHARSET || e->code == UNKNOWN_COLLATION)
+		err_remedy(e, "this target has nothing like it: use a character set and collation "
+			      "at the source that both servers have, then reset the channel");
+	else
+		err_remedy(e, "%s", otherwise);
 }
 
 /* ---- the note ---- */
@@ -489,7 +480,7 @@ run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err
 		err_context(e, "cannot run `%.200s` at the target (source position %s)",
 			buf_text(s->sql), s->at->applied);
 		if (rc != RC_RETRY)
-			err_remedy(e, "make the target's object what the source's was before the "
+			add_remedy(e, "make the target's object what the source's was before the "
 				      "statement, then `syncline start`");
 		return rc;
 	}
@@ -533,12 +524,12 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_
 
 /* ---- initial objects ---- */
 
-/* SHOW CREATE names an object without its database: the session's is the mapped one. */
 static enum rc
-make_database(struct mysql_lane *l, const char *db, const struct event_ddl *ev, struct err *e)
+create_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, struct err *e)
 {
+	struct err failure;
 	struct buf b;
-	enum rc rc = enter_session(l, ev, e); /* the default of its character set */
+	enum rc rc = session_enter(l, ev, e), back;
 
 	if (rc != RC_OK)
 		return rc;
@@ -547,37 +538,36 @@ make_database(struct mysql_lane *l, const char *db, const struct event_ddl *ev, 
 	mysql_quote_name(&b, db);
 	rc = client_exec(&l->c, buf_text(&b), b.len, e);
 	buf_release(&b);
-	if (rc == RC_OK)
-		rc = leave_session(l, e);
-	if (rc != RC_OK && rc != RC_RETRY)
+	if (rc == RC_RETRY)
+		return rc;
+	if (rc != RC_OK)
 		err_remedy(e,
 			"create the database \"%s\" at the target by hand, or grant CREATE on it",
 			db);
-	return rc;
+	back = session_leave(l, &failure);
+	if (rc == RC_OK && back != RC_OK)
+		*e = failure;
+	return rc != RC_OK ? rc : back;
 }
 
-/* ENGINE=x of a table's options: what has no transactions here becomes InnoDB. */
-static void
-use_innodb(struct buf *sql)
+/* SHOW CREATE names an object without its database: the session's is the mapped one. What its
+ * tables get where they say nothing is as at the source. */
+static enum rc
+make_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, struct err *e)
 {
-	static const char *const engines[] = {
-		"ENGINE=MyISAM", "ENGINE=Aria", "ENGINE=MEMORY", "ENGINE=CSV", "ENGINE=ARCHIVE"};
+	char *there = NULL;
+	struct buf b;
+	enum rc rc;
 
-	for (size_t i = 0; i < COUNT_OF(engines); i++) {
-		unsigned char *p = memmem(sql->data, sql->len, engines[i], strlen(engines[i]));
-		struct buf b;
-
-		if (p == NULL)
-			continue;
-		buf_init(&b);
-		buf_add(&b, sql->data, (size_t)(p - sql->data));
-		buf_puts(&b, "ENGINE=InnoDB");
-		buf_add(&b, p + strlen(engines[i]),
-			sql->len - (size_t)(p - sql->data) - strlen(engines[i]));
-		buf_release(sql);
-		*sql = b;
-		return;
-	}
+	buf_init(&b);
+	add_text(l, &b, db);
+	rc = client_value(&l->c, &there, e,
+		"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s", buf_text(&b));
+	buf_release(&b);
+	if (rc == RC_OK && there == NULL)
+		rc = create_database(l, ev, db, e);
+	free(there);
+	return rc;
 }
 
 /* The state that our own row says this table has; it is ours then. TABLE_STATE_COUNT: it is not. */
@@ -693,7 +683,7 @@ make_table(struct mysql_lane *l, const struct event_object *o, const char *db, c
 }
 
 static enum rc
-create_object(struct mysql_lane *l, const struct event_object *o, const char *db, struct err *e)
+create_object(struct mysql_lane *l, const struct event_object *o, struct err *e)
 {
 	struct event_ddl ev = o->ddl;
 	struct buf sql;
@@ -703,19 +693,19 @@ create_object(struct mysql_lane *l, const struct event_object *o, const char *db
 	parse(&d, &ev);
 	buf_init(&sql);
 	rc = rewrite(l, &d, false, &sql) == DDL_REWRITTEN ? RC_OK : cannot_rewrite(&d, e);
-	if (o->kind == OBJECT_TABLE)
-		use_innodb(&sql);
-	(void)db;
 	if (rc == RC_OK)
 		rc = run_statement(l, &ev, &d, &sql, e);
 	ddl_release(&d);
-	if (rc == RC_DATA &&
-		(e->code == TABLE_EXISTS ||
-			e->code == 1304)) /* made before a crash, or kept by existing = "ignore" */
+	/* Made before a crash, or kept by existing = "ignore". */
+	if (rc == RC_DATA && (e->code == TABLE_EXISTS || e->code == ROUTINE_EXISTS ||
+				     e->code == DATABASE_EXISTS))
 		rc = RC_OK;
 	if (rc != RC_OK)
-		err_context(e, "cannot create %s %s.%s at the target", object_name(o->kind), o->db,
-			o->name);
+		err_context(e, "cannot create %s %s%s%s at the target", object_name(o->kind), o->db,
+			*o->name != '\0' ? "." : "", o->name);
+	if (rc == RC_DATA)
+		add_remedy(e, "make the object at the target by hand as this server can have it, "
+			      "set existing = \"ignore\", then `syncline start`");
 	buf_release(&sql);
 	return rc;
 }
@@ -732,12 +722,12 @@ sink_object(struct sink_lane *base, const struct event_object *o, const struct t
 	enum rc rc = FAILPOINT_LOST(WRITER_OBJECT, e);
 
 	(void)table;
-	if (rc == RC_OK)
-		rc = make_database(l, db, &o->ddl, e);
+	if (rc == RC_OK && o->kind != OBJECT_DATABASE)
+		rc = make_database(l, &o->ddl, db, e);
 	if (rc == RC_OK && o->kind == OBJECT_TABLE)
 		rc = make_table(
 			l, o, db, routes_target_table(routes, o->db, o->name), intercept, &make, e);
 	if (rc == RC_OK && make)
-		rc = create_object(l, o, db, e);
+		rc = create_object(l, o, e);
 	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_MADE, e) : rc;
 }

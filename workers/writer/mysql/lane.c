@@ -89,6 +89,7 @@ sink_lane_close(struct sink_lane *base)
 	struct mysql_lane *l = (struct mysql_lane *)base;
 
 	disconnect(l);
+	session_forget(l);
 	arena_release(&l->arena);
 	free(l);
 }

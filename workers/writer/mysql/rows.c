@@ -21,12 +21,13 @@ form_of(enum event_kind op)
 	return op == EVENT_INSERT ? FORM_INSERT : op == EVENT_UPDATE ? FORM_UPDATE : FORM_DELETE;
 }
 
+/* Array binding: not for LIMIT 1 by all columns, where each row needs its own look at what the ones
+ * before have left, and not where the text has many rows itself. */
 static bool
-one_by_one(const struct mysql_lane *l, enum form form, const struct target *t)
+takes_arrays(const struct mysql_lane *l, const struct statement *s)
 {
-	(void)l;
-	/* LIMIT 1 by all columns: each row needs its own look at what the ones before have left. */
-	return t->key == NULL && form != FORM_INSERT && form != FORM_INSERT_IGNORE;
+	return l->bulk && s->form != FORM_DELETE &&
+	       (s->target->key != NULL || s->form != FORM_UPDATE);
 }
 
 /*
@@ -79,7 +80,7 @@ run_all(struct mysql_lane *l, enum form form, const struct change *const *change
 		if (rc != RC_OK)
 			return rc;
 		n = s->rows;
-		if (l->bulk && !one_by_one(l, form, changes[at]->target))
+		if (takes_arrays(l, s))
 			n = left < BULK_ROWS ? left : BULK_ROWS;
 		for (uint32_t i = 0; i < n; i++)
 			expected += error_values(changes[at + i], form);

@@ -6,6 +6,8 @@
  * statement.c  prepared statements of row changes, their cache
  * rows.c       batches, single rows, loads
  * ddl.c        initial objects, DDL with its note
+ * session.c    a statement's session: the source's settings and collations in this server's words
+ * engine.c     tables of engines without transactions become InnoDB
  * check.c      the precheck
  */
 #ifndef WORKERS_WRITER_MYSQL_SINK_H
@@ -15,6 +17,7 @@
 
 #include "common/mem.h"
 #include "common/mysql/client.h"
+#include "common/mysql/ddl.h"
 #include "workers/writer/sink.h"
 
 struct mysql_sink {
@@ -54,8 +57,9 @@ struct mysql_lane {
 	struct arena arena; /* bindings of one execution */
 	bool bulk;	    /* the server takes array bindings */
 	bool in_txn;
-	bool fk_off;  /* the session's foreign_key_checks are */
-	bool lenient; /* the session is in SINK_LENIENT_MODE */
+	bool fk_off;		    /* the session's foreign_key_checks are */
+	bool lenient;		    /* the session is in SINK_LENIENT_MODE */
+	struct stand_in *stand_ins; /* session.c: for collations that this target does not know */
 };
 
 /* Names are binary bytes at the target, whatever its default character set. */
@@ -104,6 +108,18 @@ enum rc sink_object(struct sink_lane *l, const struct event_object *o, const str
 
 /* FENCED, in words. */
 enum rc sink_fenced(const struct mysql_sink *s, struct err *e);
+bool session_has_mode(const struct event_ddl *ev, const char *mode);
+/* The source's session for a statement, as far as this target has it; and back to ours. */
+enum rc session_enter(struct mysql_lane *l, const struct event_ddl *ev, struct err *e) MUSTCHECK;
+void session_forget(struct mysql_lane *l);
+enum rc session_leave(struct mysql_lane *l, struct err *e) MUSTCHECK;
+/* The statement with the target's names for collations. */
+enum rc session_collations(struct mysql_lane *l, const struct event_ddl *ev, const struct buf *sql,
+	struct buf *out, struct err *e) MUSTCHECK;
+/* Appends the statement (of d, its text may be another by now) with options of tables that are for
+ * InnoDB: engines without transactions cannot be carried whole. */
+void sink_engines(const struct ddl *d, const struct buf *sql, struct buf *out);
+
 enum rc sink_check(struct sink *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 /* The statements that make our tables, one after the other in the buffer. */
 void sink_state_sql(const struct mysql_sink *s, size_t i, struct buf *out);
