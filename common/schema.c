@@ -8,7 +8,7 @@
 #include "common/mem.h"
 #include "common/schema.h"
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
 #define MAX_COLUMNS 65536u
 
 struct table *
@@ -185,6 +185,7 @@ encode_column(const struct column *c, struct buf *b)
 {
 	buf_str(b, c->name);
 	buf_u8(b, (uint8_t)c->type);
+	buf_u32(b, c->number);
 	buf_str(b, c->native);
 	buf_u8(b,
 		(uint8_t)((c->is_unsigned ? FLAG_UNSIGNED : 0) | (c->nullable ? FLAG_NULLABLE : 0) |
@@ -294,6 +295,7 @@ decode_column(struct cursor *c, struct table *t)
 		c->bad = true;
 	col = table_add_column(t, name, c->bad ? TYPE_BINARY : (enum type)type);
 	free(name);
+	col->number = cursor_u32(c);
 	col->native = cursor_strdup(c);
 	flags = cursor_u8(c);
 	col->is_unsigned = flags & FLAG_UNSIGNED;

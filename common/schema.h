@@ -21,7 +21,8 @@
 struct column {
 	char *name; /* UTF-8 */
 	enum type type;
-	char *native; /* the engine's full type text, "int(10) unsigned", as DDL writes it */
+	uint32_t number; /* the engine's own, which stays when the column is renamed; 0: none */
+	char *native;	 /* the engine's full type text, "int(10) unsigned", as DDL writes it */
 	bool is_unsigned;
 	bool nullable;
 	bool generated; /* computed by the server: never written by us, not among row values */

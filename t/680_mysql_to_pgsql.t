@@ -49,7 +49,7 @@ is(join("\n", compare($source, $target, 'shop')), '', "equal after $transactions
 audit($source);
 $pair->start('caught-up');
 is($pair->wait(60), 0, 'audited') or diag $pair->output;
-audit_pg($target);
+audit_pg($target, 'shop', alone => 1);
 $load = Syncline::Load->start($source, writers => 8, seed => $seed + 1, pause => 0.004);
 my $poller = poller($target, 'SELECT (SELECT sum(balance) FROM shop.account) + (SELECT sum(balance) FROM shop.bank)', 4000);
 $kills = with_kills();

@@ -176,6 +176,7 @@ read_column(struct table *t, const PGresult *res, int i)
 	const char *typname = PQgetvalue(res, i, 4);
 	struct column *col = table_add_column(t, PQgetvalue(res, i, 2), TYPE_TEXT);
 
+	col->number = (uint32_t)strtoul(PQgetvalue(res, i, 11), NULL, 10);
 	col->native = xstrdup(PQgetvalue(res, i, 3));
 	col->nullable = *PQgetvalue(res, i, 6) == 'f';
 	col->auto_increment = *PQgetvalue(res, i, 7) != '\0' || *PQgetvalue(res, i, 10) == 't';
@@ -195,7 +196,8 @@ read_columns(struct pgsql *c, const char *filter, struct pgsql_tables *out, stru
 		"coalesce(b.typname, t.typname), "
 		"CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END, "
 		"a.attnotnull, %s, %s, %s, "
-		"coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%', false) " FROM_TABLES
+		"coalesce(pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%%', false), "
+		"a.attnum " FROM_TABLES
 		"JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
 		"JOIN pg_type t ON t.oid = a.atttypid "
 		"LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype "

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/failpoint.h"
+#include "common/kind.h"
 #include "common/log.h"
 #include "workers/reader/feed_private.h"
 
@@ -37,6 +38,7 @@ feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_cat
 	f->initial_data = wants(w->conf, "data");
 	f->read_catalog = read_catalog;
 	f->read_catalog_arg = arg;
+	f->logs_cascades = kind_logs_cascades(conf_str(w->conf, "source.kind"));
 	f->marks = xcalloc(MARKS, sizeof *f->marks);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
@@ -446,7 +448,7 @@ changes_a_key(const struct table *t, const struct row *before, const struct row 
 }
 
 /*
- * Cascades of foreign keys are not in the log: a chunk of the children whose
+ * Cascades of foreign keys that are not in the log: a chunk of the children whose
  * snapshot may or may not have seen one is let go, and taken again behind it.
  */
 static void
@@ -455,7 +457,8 @@ cancel_cascaded(struct feed *f, const struct feed_table *t, enum event_kind op,
 {
 	struct chunk *c = f->chunks;
 
-	if (op == EVENT_INSERT || (op == EVENT_UPDATE && !changes_a_key(t->full, before, after)))
+	if (f->logs_cascades || op == EVENT_INSERT ||
+		(op == EVENT_UPDATE && !changes_a_key(t->full, before, after)))
 		return;
 	while (c != NULL) {
 		struct chunk *next = c->next;

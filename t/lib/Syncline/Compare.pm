@@ -24,11 +24,12 @@ sub columns {
             . "ORDER BY ordinal_position", $schema, $table);
 }
 
-sub quoted { my ($name) = @_; $name =~ s/`/``/g; return "`$name`" }
+sub backticked { my ($name) = @_; return '`' . $name =~ s/`/``/gr . '`' }
+sub quoted { my ($name) = @_; return '"' . $name =~ s/"/""/gr . '"' }
 
 sub expression {
     my ($name, $type) = @_;
-    my $quoted = quoted($name);
+    my $quoted = backticked($name);
     return "IFNULL($quoted, '<NULL>')" if $as_text{$type};
     return "IFNULL(CAST($quoted AS UNSIGNED), '<NULL>')" if $type eq 'enum' || $type eq 'set' || $type eq 'bit';
     return "IFNULL(CAST($quoted AS CHAR), '<NULL>')" if $type eq 'double';
@@ -44,14 +45,12 @@ sub pg_expression {
     return "coalesce(encode(convert_to(" . quoted($name) . "::text, 'UTF8'), 'hex'), '<NULL>')";
 }
 
-sub quoted { my ($name) = @_; return '"' . $name =~ s/"/""/gr . '"' }
-
 # One text at both kinds for a column that is of this type at MySQL.
 my %numeric = map { $_ => 1 } qw(tinyint smallint mediumint int bigint decimal year);
 
 sub mysql_common {
     my ($name, $type) = @_;
-    my $c = "`$name`";
+    my $c = backticked($name);
     my $text
         = $numeric{$type} ? $c
         : $type eq 'float' || $type eq 'double' ? "CONCAT('float ', $c + 0e0)"
@@ -85,11 +84,11 @@ sub normal { my ($row) = @_; $row =~ s/float (\S+?)(?=\||$)/sprintf 'float %.15g
 sub content {
     my ($db, $schema, $table, $columns, $how) = @_;
     my $list = join ', ', map { $how->(@$_) } @$columns;
-    my $name = $db->kind eq 'mysql' ? "`$schema`.`" . $table =~ s/`/``/gr . '`' : quoted($schema) . '.' . quoted($table);
-    my $dbh = $db->dbh;
-    $dbh->do("SET TimeZone = 'UTC'") if $db->kind ne 'mysql';
+    my $mysql = $db->kind eq 'mysql';
+    my $name = join '.', map { $mysql ? backticked($_) : quoted($_) } $schema, $table;
+    $db->sql($mysql ? "SET time_zone = '+00:00'" : "SET TimeZone = 'UTC'");
     # The server finds the parameters: MySQL's driver would take a ? in a name for one.
-    my $st = $dbh->prepare("SELECT CONCAT_WS('|', $list) FROM $name", $db->kind eq 'mysql' ? {mariadb_server_prepare => 1} : {});
+    my $st = $db->main_dbh->prepare("SELECT CONCAT_WS('|', $list) FROM $name", $mysql ? {mariadb_server_prepare => 1} : {});
     my %rows;
     $st->execute;
     while (my $r = $st->fetchrow_arrayref) { $rows{normal($r->[0])}++ }
@@ -107,13 +106,15 @@ sub ways {
 sub tables {
     my ($db, $schema) = @_;
     return map { $_->[0] } @{$db->rows(
+            q{SELECT relname FROM pg_class WHERE relnamespace = ?::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1}, $schema)}
+        if $db->kind ne 'mysql';
+    return map { $_->[0] } @{$db->rows(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_type = 'BASE TABLE' ORDER BY 1", $schema)};
 }
 
 sub compare {
     my ($source, $target, $schema, %o) = @_;
     my $to = $o{to} || $schema;
-    $_->sql("SET time_zone = '+00:00'") for $source, $target;
     my %there = map { $_ => 1 } tables($target, $to);
     my @differences;
     for my $table (tables($source, $schema)) {

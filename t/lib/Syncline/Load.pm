@@ -7,6 +7,7 @@ package Syncline::Load;
 #                                   cascades, self-reference, text key, keyless, accounts, wide
 #   my $w = Syncline::Load->start($db, writers => 8, seed => 1);
 #   $w->stop                        ends them; number of transactions
+#                                   (work => [subs], commit => sub: another mix; see PgLoad.pm)
 #   audit($db), audit_counts($db)   triggers that count every row operation; audit_pg($db) at PostgreSQL
 #   my $p = poller($db, 'SELECT ...', expected)   polls an invariant; $p->stop: violations
 #
@@ -125,23 +126,24 @@ my @work = (
 );
 
 sub one_transaction {
-    my ($d) = @_;
+    my ($d, $work, $commit) = @_;
     $d->begin_work;
     for (1 .. 1 + rand 5) {
-        $work[rand @work]->($d);
-        if (rand() < 0.05) { $d->do('SAVEPOINT s'); $work[rand @work]->($d); $d->do('ROLLBACK TO SAVEPOINT s') }
+        $work->[rand @$work]->($d);
+        if (rand() < 0.05) { $d->do('SAVEPOINT s'); $work->[rand @$work]->($d); $d->do('ROLLBACK TO SAVEPOINT s') }
     }
-    rand() < 0.1 ? $d->rollback : $d->commit;
+    rand() < 0.1 ? $d->rollback : $commit->($d);
 }
 
 sub writer {
-    my ($db, $seed, $pause, $out) = @_;
+    my ($db, $seed, $o, $out) = @_;
+    my ($pause, $work, $commit) = ($o->{pause}, $o->{work} || \@work, $o->{commit} || sub { $_[0]->commit });
     my ($end, $n) = (0, 0);
     local $SIG{TERM} = sub { $end = 1 };
     srand $seed;
     my $d = $db->dbh;
     while (!$end) {
-        eval { one_transaction($d); $n++; 1 } or eval { $d->rollback if !$d->{AutoCommit}; 1 } or last;
+        eval { one_transaction($d, $work, $commit); $n++; 1 } or eval { $d->rollback if !$d->{AutoCommit}; 1 } or last;
         sleep $pause if $pause;
     }
     print $out "$n\n";
@@ -155,7 +157,7 @@ sub start {
     for my $i (1 .. $o{writers} || 4) {
         pipe my $in, my $out or die "pipe: $!";
         my $pid = fork() // die "fork: $!";
-        if ($pid == 0) { close $in; writer($db, ($o{seed} || 1) * 100 + $i, $o{pause}, $out) }
+        if ($pid == 0) { close $in; writer($db, ($o{seed} || 1) * 100 + $i, \%o, $out) }
         close $out;
         push @{$self->{children}}, [$pid, $in];
     }
@@ -191,18 +193,20 @@ sub audit {
     }
 }
 
-# Before the row, where a cascade is seen to be one: at MySQL it has no trigger.
+# What a cascade does has no trigger at MySQL; alone => 1 does not count it here either, which
+# can only be told before the row.
 sub audit_pg {
-    my ($db, $schema) = @_;
-    $schema ||= 'shop';
+    my ($db, $schema, %o) = @_;
+    my ($when, $if) = $o{alone} ? ('BEFORE', 'pg_trigger_depth() = 1') : ('AFTER', 'true');
     $db->sql('CREATE SCHEMA audit', 'CREATE TABLE audit.ops (tbl text, op text)',
-        q{CREATE FUNCTION audit.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
-            $$ BEGIN
-                IF pg_trigger_depth() = 1 THEN INSERT INTO audit.ops VALUES (TG_TABLE_NAME, left(TG_OP, 1)); END IF;
+        qq{CREATE FUNCTION audit.note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+            \$\$ BEGIN
+                IF $if THEN INSERT INTO audit.ops VALUES (TG_ARGV[0], left(TG_OP, 1)); END IF;
                 RETURN coalesce(NEW, OLD);
-            END $$});
-    for my $t (map { $_->[0] } @{$db->rows('SELECT tablename FROM pg_tables WHERE schemaname = ?', $schema)}) {
-        $db->sql("CREATE TRIGGER audit BEFORE INSERT OR UPDATE OR DELETE ON $schema.$t FOR EACH ROW EXECUTE PROCEDURE audit.note()",
+            END \$\$});
+    for my $t (map { $_->[0] } @{$db->rows(q{SELECT relname FROM pg_class WHERE relnamespace = ?::regnamespace AND relkind IN ('r', 'p')
+        AND NOT relispartition}, $schema)}) {
+        $db->sql("CREATE TRIGGER audit $when INSERT OR UPDATE OR DELETE ON $schema.$t FOR EACH ROW EXECUTE PROCEDURE audit.note('$t')",
             "ALTER TABLE $schema.$t ENABLE ALWAYS TRIGGER audit");
     }
 }

@@ -49,8 +49,9 @@ struct stream {
 	uint64_t received;
 	uint64_t durable;
 	enum framing framing;
-	bool feeding; /* feed_begin was called */
-	bool rows;    /* and rows went in */
+	bool feeding;  /* feed_begin was called */
+	bool rows;     /* and rows went in */
+	bool selected; /* the transaction in hand changes a table that is carried, now or later */
 	uint64_t commit_lsn;
 	uint64_t time_us;
 	uint32_t xid;
@@ -138,33 +139,42 @@ feed_change(struct stream *st, const char *sql, const struct ddl_change *changes
 	return rc == RC_OK ? begin_feeding(st) : rc;
 }
 
+static enum rc
+follow(struct stream *st, const struct relation *r, const struct table *now, struct err *e)
+{
+	struct ddl_change ch = {
+		.effect = DDL_CHANGED, .db = r->schema, .name = r->name, .table = now};
+	struct column_change *columns;
+	enum rc rc = log_relations_columns(&st->relations, now, &columns, &ch.ncolumns, e);
+
+	ch.columns = columns;
+	if (rc == RC_OK)
+		rc = feed_change(st, "", &ch, 1, e);
+	column_changes_free(columns, ch.ncolumns);
+	if (rc != RC_OK)
+		return rc;
+	log_info("source table %s.%s has other columns from %s on", r->schema, r->name,
+		buf_text(&st->text));
+	log_relations_follow(&st->relations, now);
+	return RC_OK;
+}
+
 /* A relation that is not as its table was: the feed hears of it before the row. */
 static enum rc
 check_relation(struct stream *st, struct relation *r, struct err *e)
 {
-	while (!r->checked) {
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && !r->checked) {
 		struct table *now;
 		bool changed;
-		enum rc rc = log_relations_check(&st->relations, r, &changed, &now, e);
 
-		if (rc == RC_OK && changed) {
-			struct ddl_change ch = {.effect = DDL_CHANGED,
-				.db = r->schema,
-				.name = r->name,
-				.table = now};
-
-			log_info("source table %s.%s has other columns from here on; "
-				 "position=%s",
-				r->schema, r->name, buf_text(&st->text));
-			rc = feed_change(st, "", &ch, 1, e);
-			if (rc == RC_OK)
-				log_relations_follow(&st->relations, now);
-			table_free(now);
-		}
-		if (rc != RC_OK)
-			return rc;
+		rc = log_relations_check(&st->relations, r, &changed, &now, e);
+		if (rc == RC_OK && changed)
+			rc = follow(st, r, now, e);
+		table_free(now);
 	}
-	return RC_OK;
+	return rc;
 }
 
 static enum rc
@@ -281,6 +291,7 @@ take_row(struct stream *st, const struct pgout_event *ev, struct err *e)
 			ev->oid);
 	if (!r->selected)
 		return RC_OK;
+	st->selected = true;
 	if ((rc = begin_feeding(st)) != RC_OK)
 		return rc;
 	/* A table that waits for its load is looked at when its rows count. */
@@ -300,6 +311,7 @@ take_begin(struct stream *st, const struct pgout_event *ev)
 	st->time_us = (uint64_t)(ev->time + EPOCH_2000_US);
 	st->xid = ev->xid;
 	st->seen = 0;
+	st->selected = false;
 	st->framing = ev->lsn < st->applied ? SKIPPING : IN_TRANSACTION;
 	snprintf(st->txid, sizeof st->txid, "%" PRIu32, ev->xid);
 	return RC_OK;
@@ -315,7 +327,7 @@ take_commit(struct stream *st, const struct pgout_event *ev, struct err *e)
 			return rc;
 		st->at = (struct pgsql_position){.lsn = ev->lsn};
 		st->skip = 0;
-		if (st->rows)
+		if (st->selected)
 			pgsource_note_emitted(st->s, st->xid, ev->lsn);
 		rc = commit_feeding(st, e);
 	}
@@ -413,22 +425,38 @@ measure_clock(struct stream *st)
 	free(text);
 }
 
+/* Where the log ends now, and which transactions every snapshot sees from now on. */
+static enum rc
+look_at_source(struct stream *st, struct err *e)
+{
+	struct pgsql_position end = {0};
+	PGresult *res;
+	enum rc rc = pgsql_query(&st->s->main, &res, e, "SELECT pg_current_wal_flush_lsn(), %s",
+		SNAPSHOT_FUNCTION(&st->s->main));
+
+	if (rc != RC_OK)
+		return rc;
+	rc = pgsource_parse_position(PQgetvalue(res, 0, 0), &end, e);
+	pgsource_sees(st->s, PQgetvalue(res, 0, 1), 0);
+	PQclear(res);
+	st->end = end.lsn;
+	return rc;
+}
+
 /* The end that the log had a while ago has been read: then it is as good as reached. */
 static enum rc
 measure(struct stream *st, struct err *e)
 {
-	uint64_t now = mono_us(), end;
+	uint64_t now = mono_us();
 	enum rc rc;
 
 	if (now < st->status_at + STATUS_US)
 		return RC_OK;
 	st->status_at = now;
 	set_stat(st, STAT_CAUGHT_UP, st->end != 0 && st->at.lsn >= st->end);
-	rc = pgsource_lsn(&st->s->main, "SELECT pg_current_wal_flush_lsn()", &end, e);
-	if (rc != RC_OK)
+	if ((rc = look_at_source(st, e)) != RC_OK)
 		return rc;
-	st->end = end;
-	set_stat(st, STAT_READ_LAG, end > st->at.lsn ? end - st->at.lsn : 0);
+	set_stat(st, STAT_READ_LAG, st->end > st->at.lsn ? st->end - st->at.lsn : 0);
 	if (st->clock_at == 0 || now > st->clock_at + CLOCK_US) {
 		st->clock_at = now;
 		measure_clock(st);
@@ -629,6 +657,27 @@ start_stream(struct stream *st, struct err *e)
 	return rc;
 }
 
+/*
+ * What an earlier process has emitted may still be invisible, where a standby
+ * withholds its word: then every transaction that runs now is taken for one of these.
+ */
+static enum rc
+note_unacknowledged(struct stream *st, struct err *e)
+{
+	PGresult *res;
+	enum rc rc = pgsql_query(&st->s->main, &res, e,
+		"SELECT txid_snapshot_xip(txid_current_snapshot()) WHERE EXISTS (SELECT FROM "
+		"pg_stat_activity WHERE wait_event = 'SyncRep')");
+
+	if (rc != RC_OK)
+		return rc;
+	for (int i = 0; i < PQntuples(res); i++)
+		pgsource_note_emitted(
+			st->s, (uint32_t)strtoull(PQgetvalue(res, i, 0), NULL, 10), st->at.lsn);
+	PQclear(res);
+	return RC_OK;
+}
+
 static enum rc
 begin_stream(struct stream *st, const char *resume, const char *applied, struct err *e)
 {
@@ -640,6 +689,8 @@ begin_stream(struct stream *st, const char *resume, const char *applied, struct 
 		rc = pgsource_parse_position(applied, &done, e);
 	if (rc == RC_OK)
 		rc = log_relations_restore(&st->relations, e);
+	if (rc == RC_OK)
+		rc = note_unacknowledged(st, e);
 	if (rc == RC_OK)
 		rc = free_slot(s, e);
 	if (rc == RC_OK)

@@ -257,6 +257,7 @@ table_of(struct log_relations *lr, const struct relation *r, const struct table 
 		else if (was != NULL && table_column(was, from->name) != UINT32_MAX)
 			like = &was->columns[table_column(was, from->name)];
 		c = table_add_column(t, from->name, TYPE_TEXT);
+		c->number = like != NULL ? like->number : 0;
 		c->native = xstrdup(type->native);
 		c->nullable = like != NULL ? like->nullable : !from->key;
 		c->auto_increment = like != NULL && like->auto_increment;
@@ -264,6 +265,7 @@ table_of(struct log_relations *lr, const struct relation *r, const struct table 
 			like != NULL && like->collation != NULL ? xstrdup(like->collation) : NULL;
 		pgsql_column_type(c, type->base, type->base_modifier);
 	}
+	now = now != NULL ? now : was;
 	for (uint32_t i = 0; now != NULL && i < now->nindexes; i++)
 		take_index(t, now, &now->indexes[i]);
 	*out = t;
@@ -334,6 +336,95 @@ log_relations_check(struct log_relations *lr, struct relation *r, bool *changed,
 	}
 	free(natives);
 	return rc;
+}
+
+/* ---- what became of the columns ---- */
+
+static const struct column *
+by_number(const struct table *t, const struct column *c)
+{
+	for (uint32_t i = 0; i < t->ncolumns && c->number != 0; i++)
+		if (t->columns[i].number == c->number)
+			return &t->columns[i];
+	return NULL;
+}
+
+/*
+ * What the rows that were there have in a new column: the constant that the
+ * server keeps for them. One that it computed for each row is nowhere in the log.
+ */
+static enum rc
+find_fill(struct log_relations *lr, const struct table *t, const struct column *c, char **fill,
+	struct err *e)
+{
+	PGresult *res;
+	struct buf b;
+	bool computed;
+	enum rc rc;
+
+	*fill = NULL;
+	buf_init(&b);
+	pgsql_quote_table(&b, t->db, t->name);
+	rc = pgsql_query(&lr->s->main, &res, e,
+		"SELECT %s, atthasdef %s FROM pg_attribute WHERE attrelid = to_regclass('%s') AND "
+		"attnum = %" PRIu32,
+		lr->s->main.version >= 110000
+			? "CASE WHEN atthasmissing THEN (attmissingval::text::text[])[1] END"
+			: "NULL::text",
+		lr->s->main.version >= 100000 ? "OR attidentity <> ''" : "", buf_text(&b),
+		c->number);
+	buf_release(&b);
+	if (rc != RC_OK)
+		return rc;
+	if (PQntuples(res) != 0 && !PQgetisnull(res, 0, 0))
+		*fill = xstrdup(PQgetvalue(res, 0, 0));
+	computed = PQntuples(res) != 0 && *fill == NULL && *PQgetvalue(res, 0, 1) == 't';
+	PQclear(res);
+	if (!computed)
+		return RC_OK;
+	err_set(e, RC_CONFIG,
+		"column \"%s\" was added to source table %s.%s with a default that was computed "
+		"for "
+		"each row: the log does not tell what its rows have",
+		c->name, t->db, t->name);
+	return err_remedy(e, "run `syncline reset` for this channel, which loads everything again");
+}
+
+enum rc
+log_relations_columns(struct log_relations *lr, const struct table *now, struct column_change **out,
+	uint32_t *n, struct err *e)
+{
+	struct table **known = find_table(lr, now->db, now->name);
+	struct column_change *changes = xcalloc(now->ncolumns, sizeof *changes);
+	enum rc rc = RC_OK;
+
+	*n = 0;
+	*out = changes;
+	for (uint32_t i = 0; known != NULL && i < now->ncolumns && rc == RC_OK; i++) {
+		const struct column *c = &now->columns[i], *was = by_number(*known, c);
+		char *fill = NULL;
+
+		if (was != NULL && strcmp(was->name, c->name) != 0) {
+			changes[(*n)++] =
+				(struct column_change){.from = xstrdup(was->name), .to = c->name};
+		} else if (was == NULL && !c->generated &&
+			   (c->number != 0 || table_column(*known, c->name) == UINT32_MAX)) {
+			rc = find_fill(lr, now, c, &fill, e);
+			changes[(*n)++] = (struct column_change){
+				.from = xstrdup(""), .to = c->name, .fill = fill};
+		}
+	}
+	return rc;
+}
+
+void
+column_changes_free(struct column_change *changes, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		free((char *)changes[i].from);
+		free((char *)changes[i].fill);
+	}
+	free(changes);
 }
 
 void

@@ -66,7 +66,9 @@ connect_lane(struct pgsql_lane *l, struct err *e)
 				     "SET session_replication_role = replica; "
 				     "SET session_replication_role = origin",
 				     &ignored) == RC_OK;
-	return take_lock(l, e);
+	if (l->may_skip_checks && l->sink->quiet)
+		rc = pgsql_exec(&l->c, "SET session_replication_role = replica", e);
+	return rc == RC_OK ? take_lock(l, e) : rc;
 }
 
 enum rc
@@ -144,7 +146,7 @@ pgsink_rollback(struct sink_lane *base, struct err *e)
 enum rc
 pgsink_set_checks(struct pgsql_lane *l, bool on, struct err *e)
 {
-	if (!l->may_skip_checks)
+	if (!l->may_skip_checks || l->sink->quiet)
 		return RC_OK;
 	return pgsink_exec(l,
 		on ? "SET LOCAL session_replication_role = origin"

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/kind.h"
 #include "common/log.h"
 #include "common/pgsql/describe.h"
 #include "ipc/proto.h"
@@ -57,6 +58,7 @@ pgsink_create(const struct sink_env *env, struct sink **out, struct err *e)
 	s->base.ops = sink_find("postgresql");
 	s->env = *env;
 	s->native = conf_is(env->conf, "source.kind", "postgresql");
+	s->quiet = kind_logs_cascades(conf_str(env->conf, "source.kind"));
 	buf_init(&b);
 	pgsql_quote_name(&b, conf_str(env->conf, "state_schema"));
 	s->state = (char *)b.data;

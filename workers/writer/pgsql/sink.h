@@ -6,6 +6,7 @@
  * type.c       canonical types: their columns and their values here
  * statement.c  prepared statements of row changes, their cache, pipelines
  * rows.c       batches, single rows, loads
+ * define.c     the statements that make tables, indexes, foreign keys
  * ddl.c        initial objects, DDL in its transaction
  * check.c      the precheck
  */
@@ -27,6 +28,7 @@ struct pgsql_sink {
 	char *state;   /* quoted name of the state schema */
 	uint32_t lock; /* first half of our advisory locks' keys; the second is the lane */
 	bool native;   /* the source is PostgreSQL, too: its definitions are taken as they are */
+	bool quiet;    /* the source's log has what its foreign keys do: ours do nothing */
 	struct table **made; /* tables whose foreign keys may still have to wait for a parent */
 	size_t nmade, made_cap;
 };
@@ -105,6 +107,28 @@ enum rc pgsink_fetch(
 	struct sink_lane *l, const struct change *c, char **text, struct err *e) MUSTCHECK;
 enum rc pgsink_load(struct sink_lane *l, struct target *t, struct change *const *rows,
 	uint32_t count, bool keep, uint64_t *kept, struct err *e) MUSTCHECK;
+
+/* The column's name here; NULL: it is not carried. */
+const char *pgsink_column(const struct pgsql_lane *l, const struct table *t, uint32_t i);
+void pgsink_column_type(const struct pgsql_sink *s, struct buf *b, const struct column *c);
+/* name, type, what else belongs to it */
+void pgsink_define_column(
+	const struct pgsql_sink *s, struct buf *b, const struct column *c, const char *name);
+void pgsink_create_table(const struct pgsql_lane *l, struct buf *b, const struct table *t,
+	const char *schema, const char *name);
+/* Whether an index like this can be made here. */
+bool pgsink_can_be_indexed(const struct table *t, const struct index *ix);
+void pgsink_index_name(
+	const struct pgsql_sink *s, struct buf *b, const char *table, const struct index *ix);
+void pgsink_create_index(const struct pgsql_lane *l, struct buf *b, const struct table *t,
+	const struct index *ix, const char *schema, const char *name);
+/* ADD PRIMARY KEY (..), of ALTER TABLE. */
+void pgsink_primary_key(
+	const struct pgsql_lane *l, struct buf *b, const struct table *t, const struct index *ix);
+bool pgsink_carries_fk(
+	const struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk);
+void pgsink_add_fk(const struct pgsql_lane *l, struct buf *b, const struct table *t,
+	const struct foreign_key *fk);
 
 enum rc pgsink_ddl(struct sink_lane *l, const struct event_ddl *d,
 	const struct table_record *records, uint32_t nrecords, const struct checkpoint *c,

@@ -1,0 +1,80 @@
+# PostgreSQL to PostgreSQL, what changes in tables: columns added with and without
+# constants, dropped, renamed, of other types, in transactions of their own and amid
+# rows; TRUNCATE; names mapped, columns left out; and what stops the channel, with its
+# remedy: a slot that is gone, a column whose values the log does not tell.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Syncline::Compare;
+use Syncline::Pair;
+use Syncline::PostgreSQL;
+use Test::More;
+
+my ($source, $target) = map { Syncline::PostgreSQL->new } 1 .. 2;
+
+sub clean {
+    $_->sql(map { "DROP SCHEMA IF EXISTS $_ CASCADE" } qw(shop store syncline)) for $source, $target;
+    $source->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots', 'DROP PUBLICATION IF EXISTS syncline_test');
+}
+
+sub pair { return Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }', @_) }
+
+sub carried {
+    my ($pair, $what) = @_;
+    $pair->start('caught-up');
+    is($pair->wait(60), 0, $what) or diag $pair->output;
+}
+
+clean();
+$source->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.a (id int PRIMARY KEY, v text, w int)', 'CREATE TABLE shop.b (id int PRIMARY KEY)',
+    q{INSERT INTO shop.a SELECT i, 'v' || i, i FROM generate_series(1, 100) i});
+my $pair = pair();
+carried($pair, 'loaded');
+for my $statement (
+    q{ALTER TABLE shop.a ADD COLUMN x int NOT NULL DEFAULT 7}, q{ALTER TABLE shop.a ADD COLUMN y text},
+    q{ALTER TABLE shop.a RENAME COLUMN v TO name}, q{ALTER TABLE shop.a DROP COLUMN w},
+    q{ALTER TABLE shop.a ALTER COLUMN x TYPE bigint}, q{ALTER TABLE shop.a ADD COLUMN z timestamptz DEFAULT '2020-01-01 12:00+00', ADD COLUMN u numeric(5,2) DEFAULT 1.5},
+    q{ALTER TABLE shop.a DROP COLUMN y, ADD COLUMN y int}, q{ALTER TABLE shop.a RENAME COLUMN y TO last}
+) {
+    $source->sql($statement, 'UPDATE shop.a SET id = id WHERE id = 5', 'INSERT INTO shop.a (id) SELECT max(id) + 1 FROM shop.a');
+    carried($pair, $statement);
+    is(join("\n", compare($source, $target, 'shop')), '', 'equal');
+}
+my $d = $source->dbh;
+$d->begin_work;
+$d->do($_) for 'INSERT INTO shop.b VALUES (1)', q{UPDATE shop.a SET name = 'before' WHERE id = 1}, 'ALTER TABLE shop.a ADD COLUMN amid int DEFAULT 3',
+    q{UPDATE shop.a SET name = 'after', amid = 4 WHERE id = 2}, 'INSERT INTO shop.b VALUES (2)', 'TRUNCATE shop.b', 'INSERT INTO shop.b VALUES (3)',
+    'ALTER TABLE shop.a DROP COLUMN amid', q{UPDATE shop.a SET name = 'last' WHERE id = 3};
+$d->commit;
+carried($pair, 'statements amid the rows of one transaction');
+is(join("\n", compare($source, $target, 'shop')), '', 'equal');
+carried($pair, 'and again from there');
+
+# What cannot go on.
+$source->sql('ALTER TABLE shop.a ADD COLUMN r float8 DEFAULT random()', 'UPDATE shop.a SET id = id WHERE id = 5');
+$pair->start('caught-up');
+is($pair->wait(60), 78, 'a default computed for each row stops the channel');
+like($pair->output, qr/column "r" was added to source table shop\.a with a default that was computed for each row/, 'and says so');
+
+clean();
+$source->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.a (id int PRIMARY KEY, v text, secret text)', q{INSERT INTO shop.a VALUES (1, 'x', 's')});
+$pair = pair(objects => '{ database = "shop"; table = "a"; to_database = "store"; to_table = "client"; columns = (("v", "name")); drop_columns = ("secret"); }');
+carried($pair, 'under other names');
+$source->sql('ALTER TABLE shop.a ADD COLUMN n int DEFAULT 1', q{INSERT INTO shop.a VALUES (2, 'y', 't', 5)}, q{UPDATE shop.a SET secret = 'u', v = 'z' WHERE id = 1});
+carried($pair, 'changes and columns too');
+is_deeply($target->rows('SELECT * FROM store.client ORDER BY id'), [[1, 'z', 1], [2, 'y', 5]], 'mapped and left out');
+$source->sql(q{SELECT pg_drop_replication_slot('syncline_test')});
+$pair->start('caught-up');
+is($pair->wait(60), 78, 'a slot that is gone stops the channel');
+like($pair->output, qr/the replication slot syncline_test is not there any more/, 'and says so');
+
+clean();
+$source->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.k (a int)');
+$pair = pair();
+$pair->start('caught-up');
+is($pair->wait(60), 78, 'a table that could not be changed any more is not published');
+like($pair->output, qr/source table "shop"\."k" has no replica identity/, 'and named');
+is($source->one('SELECT count(*) FROM pg_publication'), 0, 'nothing was published');
+
+done_testing;
