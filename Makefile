@@ -24,6 +24,10 @@ ALL_CFLAGS  := -std=c11 -I. -DSYNCLINE_VERSION='"$(VERSION)"' -DSYNCLINE_LIBEXEC
 # What a program does not call is not in it; t/007 finds what none calls.
 ALL_LDFLAGS := -pthread -Wl,--gc-sections $(SAN) $(LDFLAGS)
 
+# FAILPOINTS=1 with a B of its own: see `failpoints` below and common/failpoint.h.
+FAILPOINTS ?=
+ALL_CFLAGS += $(if $(FAILPOINTS),-DSYNCLINE_FAILPOINTS)
+
 # One short line a step; V=1 prints the commands.
 V   ?=
 say  = $(if $(V),,@printf '  %-5s %s\n' $(1) $@;)
@@ -57,7 +61,7 @@ FUZZ_SRC  := $(wildcard t/fuzz/*.c)
 TESTS     := $(UNIT_SRC:%.c=$(B)/%)
 TOOLS     := $(SIM_SRC:%.c=$(B)/%) $(TOOL_SRC:%.c=$(B)/%) $(BENCH_SRC:%.c=$(B)/%)
 
-.PHONY: all help deps tests run-tests check check-asan check-tsan run-fuzz fuzz bench demo install format lint clean
+.PHONY: all help deps tests failpoints run-tests check check-versions check-asan check-faults check-tsan run-fuzz fuzz bench bench-deps demo install format lint clean
 .SECONDARY:
 
 all: $(PROGRAMS)
@@ -92,10 +96,12 @@ $(B)/bench/%: $(B)/bench/%.o $(TEST_OBJ)
 #: make deps        install what building and testing needs (Debian 12; root or sudo)
 #: make all         the four programs, into build/
 #: make check       install, build, run every test
+#: make check-versions  the pair on every server version; FULL=1: types, DDL and kills on each
 #: make check-asan  unit tests, simulator and an end-to-end run under ASan and UBSan
+#: make check-faults SEED=n MINUTES=n   random faults for as long as wanted (10)
 #: make check-tsan  the ring under TSan
 #: make fuzz        every fuzzer for FUZZ_SECONDS (60)
-#: make bench       figures beside those of others
+#: make bench       figures beside those of others; ONLY=list names them
 #: make demo        a shop database, synchronized before your eyes
 #: make lint        formatting and the rules of the house
 #: make format      what clang-format makes of it
@@ -104,6 +110,8 @@ PACKAGES := build-essential pkg-config libmariadb-dev libconfig-dev libevent-dev
 	libpq-dev zlib1g-dev libzstd-dev libxxhash-dev libsystemd-dev libcmocka-dev clang libclang-rt-14-dev clang-format perl \
 	libdbd-mariadb-perl mariadb-server mariadb-client libdbd-pg-perl postgresql-15 maven default-jdk-headless unzip mandoc
 SUDO     := $(if $(filter 0,$(shell id -u)),,sudo)
+# npm comes with some packages of nodejs, and these refuse Debian's.
+PACKAGES += $(if $(shell command -v npm),,npm)
 MISSING   = $(shell dpkg-query -W -f '$${Package} $${db:Status-Status}\n' $(PACKAGES) 2>/dev/null | \
 	awk '$$2 == "installed" { have[$$1] } END { n = split("$(PACKAGES)", p, " "); for (i = 1; i <= n; i++) if (!(p[i] in have)) print p[i] }')
 
@@ -118,14 +126,21 @@ deps:
 
 tests: $(TESTS) $(TOOLS)
 
+# What t/70x run: the same programs with common/failpoint.h's places in them.
+failpoints:
+	+$(MAKE) B=build-failpoints FAILPOINTS=1 all
+
 # Servers listen on free ports in temporary directories: two tests at a time are fine.
 JOBS ?= 2
-run-tests: all tests
+run-tests: all tests failpoints
 	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(TESTS)
 	SYNCLINE_BUILD=$(abspath $(B)) prove -j$(JOBS) $(sort $(wildcard t/*.t))
 
 check: deps
 	$(MAKE) run-tests
+
+check-versions: deps all tests
+	SYNCLINE_BUILD=$(abspath $(B)) t/check-versions
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 check-asan: deps
@@ -133,6 +148,11 @@ check-asan: deps
 	CMOCKA_MESSAGE_OUTPUT=TAP prove -e '' $(UNIT_SRC:%.c=build-asan/%)
 	ASAN_OPTIONS=detect_leaks=0 SYNCLINE_BUILD=$(abspath build-asan) \
 		prove $(wildcard t/120_simulator.t) t/210_fake_kills.t t/610_mysql_pairs.t t/615_mysql_log_schema.t
+
+MINUTES ?= 10
+check-faults: deps
+	$(MAKE) failpoints
+	MINUTES=$(MINUTES) prove -v t/730_soak.t
 
 check-tsan: deps
 	$(MAKE) B=build-tsan SAN="-fsanitize=thread" OPT="-O1 -g" all tests
@@ -150,9 +170,13 @@ run-fuzz: $(FUZZERS)
 fuzz: deps
 	$(MAKE) run-fuzz
 
-bench: deps
-	$(MAKE) $(BENCH_SRC:%.c=$(B)/%)
-	@for b in $(BENCH_SRC:%.c=$(B)/%); do $$b || exit 1; done
+# What stands beside us is not needed to build or to test. ONLY=NAME (or list), SCALE=0.1, RUNS=5.
+PEERS := mydumper
+bench-deps: deps
+	@$(MAKE) --no-print-directory deps PACKAGES="$(PEERS)"
+bench: bench-deps
+	$(MAKE) all $(BENCH_SRC:%.c=$(B)/%)
+	SYNCLINE_BUILD=$(abspath $(B)) perl bench/bench.pl
 
 demo: deps
 	$(MAKE) all

@@ -51,6 +51,12 @@ table_state_by_name(const char *name)
 	return s;
 }
 
+bool
+table_state_has_chunks(enum table_state s)
+{
+	return s != TABLE_STREAMING && s != TABLE_RELOAD && s != TABLE_REMOVED;
+}
+
 int
 logpos_cmp(struct logpos a, struct logpos b)
 {

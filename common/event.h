@@ -69,6 +69,8 @@ struct event_row {
 	uint32_t table;	   /* number of a SCHEMA sent before on the same ring */
 	struct row before; /* of UPDATE and DELETE; else ncols 0 */
 	struct row after;  /* of INSERT and UPDATE */
+	bool fk_off; /* neither checks nor cascades of foreign keys: so it was done at the source,
+			or what they did is in the log */
 };
 
 /*
@@ -167,13 +169,18 @@ struct event_object {
 	struct event_ddl ddl; /* the source's own CREATE statement */
 };
 
-/* A table's own state within its channel; kept in the target beside its chunks. */
+/*
+ * A table's own state within its channel; kept in the target beside its chunks.
+ * QUARANTINED: its log cannot be followed, the target keeps what it has.
+ * RELOAD: what the target has goes, it is made anew and loads from the start.
+ */
 #define TABLE_STATE_LIST(X)           \
 	X(WAITING, "waiting")         \
 	X(SCHEMA, "schema")           \
 	X(LOADING, "loading")         \
 	X(STREAMING, "streaming")     \
 	X(QUARANTINED, "quarantined") \
+	X(RELOAD, "reload")           \
 	X(REMOVED, "removed")
 
 enum table_state {
@@ -186,6 +193,8 @@ enum table_state {
 const char *table_state_name(enum table_state s);
 /* TABLE_STATE_COUNT for an unknown name. */
 enum table_state table_state_by_name(const char *name);
+/* Whether what was loaded of the table is kept with this state; else its chunks go with it. */
+bool table_state_has_chunks(enum table_state s);
 
 /* schema: table_encode's bytes of all the source's columns, for the target to keep and hand back.
  */

@@ -73,7 +73,7 @@ frame_size(const struct event *ev)
 	case EVENT_INSERT:
 	case EVENT_UPDATE:
 	case EVENT_DELETE:
-		return n + 4 + size_row(&ev->row.before) + size_row(&ev->row.after);
+		return n + 4 + 1 + size_row(&ev->row.before) + size_row(&ev->row.after);
 	case EVENT_DDL:
 		return n + size_ddl(&ev->ddl);
 	case EVENT_COMMIT:
@@ -242,6 +242,7 @@ w_event(unsigned char **p, const struct event *ev)
 	case EVENT_UPDATE:
 	case EVENT_DELETE:
 		w_u32(p, ev->row.table);
+		w_u8(p, ev->row.fk_off);
 		w_row(p, &ev->row.before);
 		w_row(p, &ev->row.after);
 		break;
@@ -473,6 +474,7 @@ r_event(struct cursor *c, struct arena *a, struct event *ev)
 	case EVENT_UPDATE:
 	case EVENT_DELETE:
 		ev->row.table = cursor_u32(c);
+		ev->row.fk_off = cursor_u8(c) != 0;
 		r_row(c, a, &ev->row.before);
 		r_row(c, a, &ev->row.after);
 		break;

@@ -502,6 +502,12 @@ ring_wait_data(struct ring *r, int timeout_ms)
 	set_awake(r);
 }
 
+void
+ring_wake(struct ring *r)
+{
+	ring_bell(r->fds.fd[RING_FD_DATA_BELL]);
+}
+
 int
 ring_data_bell(const struct ring *r)
 {

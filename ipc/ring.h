@@ -102,6 +102,8 @@ void ring_release(struct ring *r, uint64_t end);
 uint64_t ring_released(const struct ring *r); /* up to where that has happened */
 /* Blocks until there is a frame to scan or timeout_ms has gone. */
 void ring_wait_data(struct ring *r, int timeout_ms);
+/* Ends the consumer's wait, or its next one; from any thread of its process. */
+void ring_wake(struct ring *r);
 /*
  * For an event loop: a descriptor that turns readable when data comes after
  * ring_arm returned true. ring_arm says false when there is data already.

@@ -19,12 +19,14 @@
 #include "ipc/msg.h"
 #include "ipc/worker.h"
 
-#define TICK_MS 20
+/* Hundreds of idle workers tick on one host. */
+#define TICK_MS 200
 #define REPORT_TICKS (1000 / TICK_MS)
 /* A worker that is asked to stop and does not is gone after this long. */
 #define STOP_BOUND_S 2
 /* A supervisor that does not read gets no last words. */
 #define FLUSH_BOUND_US 500000u
+#define FLUSH_WAIT_MS 20
 
 /* A message that another thread wants sent. */
 struct outgoing {
@@ -43,6 +45,7 @@ struct worker_private {
 	pthread_mutex_t lock;
 	struct outgoing *queue, **queue_end;
 	struct err failure;
+	uint64_t said_streaming; /* STAT_TABLES_STREAMING, as reported last */
 	bool failed;
 	struct buf position; /* the newest, to go with the next report */
 	bool started;
@@ -171,6 +174,7 @@ send_report(struct worker *w)
 	count_rings(w);
 	buf_init(&b);
 	buf_u32(&b, STAT_COUNT);
+	w->p->said_streaming = w->stats[STAT_TABLES_STREAMING];
 	for (int i = 0; i < STAT_COUNT; i++)
 		buf_u64(&b, atomic_load_explicit(&w->stats[i], memory_order_relaxed));
 	msg_send(&w->p->end, MSG_REPORT, &b);
@@ -183,6 +187,14 @@ send_report(struct worker *w)
 	buf_release(&position);
 	buf_release(&b);
 	set_interest(w->p);
+}
+
+/* The end of a load is said at once and not with the next report: somebody may be waiting for it.
+ */
+static bool
+is_news(const struct worker *w)
+{
+	return w->stats[STAT_TABLES_STREAMING] != w->p->said_streaming;
 }
 
 static void
@@ -200,7 +212,7 @@ send_queue(struct worker *w)
 		struct outgoing *next = o->next;
 
 		/* What a person waits for comes with the figures that belong to it. */
-		if (o->type == MSG_OPENED || o->type == MSG_DRAINED)
+		if (o->type == MSG_OPENED || o->type == MSG_DRAINED || is_news(w))
 			send_report(w);
 		msg_send(&p->end, o->type, &o->body);
 		buf_release(&o->body);
@@ -498,7 +510,7 @@ flush_out(struct worker_private *p)
 	uint64_t deadline = mono_us() + FLUSH_BOUND_US;
 
 	while (msg_flush(&p->end, &ignored) == RC_AGAIN && mono_us() < deadline)
-		(void)poll(&writable, 1, TICK_MS);
+		(void)poll(&writable, 1, FLUSH_WAIT_MS);
 }
 
 /* Descriptor 3 is a stream socket of ours alone: programs that a worker starts do not get it. */

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "ipc/proto.h"
@@ -207,6 +208,7 @@ child_start(struct loop *l, const struct child_spec *spec, child_cb cb, void *ar
 		return err_remedy(e, "install it there, or name its directory with libexec_dir, "
 				     "--libexec or SYNCLINE_LIBEXEC");
 	}
+	FAILPOINT(SUPERVISOR_SPAWN);
 	pid = spawn(spec);
 	if (pid < 0)
 		return err_errno(e, RC_RETRY, "cannot fork for %s", spec->program);
@@ -220,6 +222,7 @@ child_start(struct loop *l, const struct child_spec *spec, child_cb cb, void *ar
 	c = xcalloc(1, sizeof *c);
 	*c = (struct child){.pid = pid, .pidfd = pidfd, .cb = cb, .arg = arg};
 	c->watch = watch_new(l, pidfd, LOOP_READ, on_exit_of_child, c);
+	FAILPOINT(SUPERVISOR_SPAWNED);
 	*out = c;
 	return RC_OK;
 }

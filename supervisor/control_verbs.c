@@ -231,6 +231,25 @@ do_reset(struct session *s, json_t *request)
 }
 
 static void
+do_resync(struct session *s, json_t *request)
+{
+	const char *table = json_string_value(json_object_get(request, "table"));
+	struct runner *r = find(s, request);
+	json_t *reply;
+	struct err e;
+
+	if (r == NULL)
+		return;
+	if (runner_resync(r, table != NULL ? table : "", &e) != RC_OK) {
+		session_refuse(s, &e);
+		return;
+	}
+	reply = control_ok();
+	json_object_set_new(reply, "channel", view_channel(r, false));
+	session_reply(s, reply);
+}
+
+static void
 on_checked(void *arg, const struct checks *checks, const struct err *e)
 {
 	struct session *s = arg;
@@ -337,6 +356,7 @@ static const struct {
 	{"pause", do_pause},
 	{"stop", do_stop},
 	{"reset", do_reset},
+	{"resync", do_resync},
 	{"check", do_check},
 	{"reload", do_reload},
 };

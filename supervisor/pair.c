@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/mem.h"
 #include "ipc/ring.h"
 #include "supervisor/pair.h"
@@ -309,6 +310,7 @@ send_config(struct worker_end *w, const struct conf *c)
 	/* Credentials leave no copy behind; the socket's buffer is the other side's. */
 	memset(b.data, 0, b.len);
 	buf_release(&b);
+	FAILPOINT(SUPERVISOR_CONFIG);
 }
 
 static enum rc
@@ -389,6 +391,7 @@ pair_drain(struct pair *p)
 		return;
 	}
 	pair_enter(p, PHASE_DRAINING_SOURCE, p->spec.drain_ms * 1000);
+	FAILPOINT(SUPERVISOR_DRAIN);
 	end_send(&p->ends[END_READER], MSG_DRAIN, NULL);
 }
 

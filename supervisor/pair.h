@@ -60,7 +60,7 @@ struct pair_result {
 
 struct pair_ops {
 	/* The target is open. False: the pair is to end here. */
-	bool (*opened)(void *arg, const struct resume *r);
+	bool (*opened)(void *arg, struct resume *r);
 	void (*flowing)(void *arg);
 	void (*reported)(void *arg, enum end_role role, const uint64_t *stats);
 	void (*table)(void *arg, const struct report_table *t);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "common/failpoint.h"
 #include "common/mem.h"
 #include "supervisor/pair.h"
 #include "supervisor/pair_private.h"
@@ -36,6 +37,7 @@ take_ready(struct pair *p, struct worker_end *w, struct msg *m)
 	if (w->ready || !cursor_done(&m->body) || version != PROTO_VERSION)
 		return false;
 	w->ready = true;
+	FAILPOINT(SUPERVISOR_READY);
 	pair_relevel(p, p->spec.level);
 	if (!all_ready(p) || p->phase != PHASE_STARTING)
 		return true;
@@ -57,6 +59,7 @@ pair_send_wish(struct pair *p, const char *wish)
 {
 	struct buf b;
 
+	FAILPOINT(SUPERVISOR_WISH);
 	buf_init(&b);
 	buf_str(&b, wish);
 	end_send(&p->ends[END_WRITER], MSG_WISH, &b);
@@ -64,15 +67,21 @@ pair_send_wish(struct pair *p, const char *wish)
 }
 
 static void
-target_opened(struct pair *p, const struct resume *r, const struct buf *bytes)
+target_opened(struct pair *p, struct resume *r)
 {
+	FAILPOINT(SUPERVISOR_OPENED);
 	if (p->spec.kind == PAIR_TELL) {
 		pair_send_wish(p, p->wish);
 		p->result.answered = true; /* unless it fails: messages are taken in order */
 		pair_stop(p);
 	} else if (p->spec.ops->opened(p->spec.arg, r)) {
+		struct buf b;
+
 		p->phase = PHASE_OPENING_SOURCE;
-		end_send(&p->ends[END_READER], MSG_START, bytes);
+		buf_init(&b);
+		resume_encode(r, &b);
+		end_send(&p->ends[END_READER], MSG_START, &b);
+		buf_release(&b);
 	} else {
 		pair_stop(p);
 	}
@@ -83,19 +92,13 @@ take_opened_writer(struct pair *p, struct msg *m)
 {
 	struct resume r;
 	struct err e;
-	struct buf bytes;
 
 	if (p->phase != PHASE_OPENING_TARGET)
 		return p->phase == PHASE_ENDING;
-	buf_init(&bytes);
-	buf_add(&bytes, m->body.p, cursor_left(&m->body));
-	if (resume_decode(&m->body, &r, &e) != RC_OK) {
-		buf_release(&bytes);
+	if (resume_decode(&m->body, &r, &e) != RC_OK)
 		return false;
-	}
-	target_opened(p, &r, &bytes);
+	target_opened(p, &r);
 	resume_release(&r);
-	buf_release(&bytes);
 	return true;
 }
 
@@ -111,6 +114,7 @@ take_opened(struct pair *p, struct worker_end *w, struct msg *m)
 		p->flowing_us = mono_us();
 		pair_enter(p, PHASE_FLOWING, 0);
 		p->spec.ops->flowing(p->spec.arg);
+		FAILPOINT(SUPERVISOR_FLOWING);
 	}
 	return true;
 }
@@ -123,6 +127,7 @@ take_drained(struct pair *p, struct worker_end *w)
 		end_send(&p->ends[END_WRITER], MSG_DRAIN, NULL);
 	} else if (w->role == END_WRITER && p->phase == PHASE_DRAINING_TARGET) {
 		p->result.drained = true;
+		FAILPOINT(SUPERVISOR_DRAINED);
 		pair_stop(p);
 	}
 	return true;
@@ -160,6 +165,7 @@ take_table(struct pair *p, struct msg *m)
 
 	if (report_table_decode(&m->body, &t, &e) != RC_OK)
 		return false;
+	FAILPOINT(SUPERVISOR_TABLE);
 	p->spec.ops->table(p->spec.arg, &t);
 	report_table_release(&t);
 	return true;
@@ -234,5 +240,6 @@ pair_on_reported(void *arg, struct worker_end *w)
 {
 	struct pair *p = arg;
 
+	FAILPOINT(SUPERVISOR_REPORT);
 	p->spec.ops->reported(p->spec.arg, w->role, w->stats);
 }

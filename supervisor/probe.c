@@ -14,7 +14,7 @@ struct probe {
 
 /* A pair in check mode opens nothing and says little. */
 static bool
-on_opened(void *arg, const struct resume *r)
+on_opened(void *arg, struct resume *r)
 {
 	(void)arg;
 	(void)r;

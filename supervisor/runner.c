@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "supervisor/runner.h"
@@ -190,8 +191,22 @@ static const struct channel_hooks hooks = {.persist = persist, .act = act};
 /* ---- what the pair says ---- */
 
 /* The wish in the target counts only for a channel that our store knows nothing of. */
+/* The reader finds the tables that are to load again as if the target said so; then it does. */
+static void
+mark_reloads(const struct runner *r, struct resume *resume)
+{
+	for (size_t i = 0; i < r->tables.count; i++) {
+		const struct report_table *t = &r->tables.rows[i].report;
+		struct resume_table *known =
+			t->state == TABLE_RELOAD ? resume_find(resume, t->db, t->name) : NULL;
+
+		if (known != NULL)
+			known->state = TABLE_RELOAD;
+	}
+}
+
 static bool
-on_opened(void *arg, const struct resume *resume)
+on_opened(void *arg, struct resume *resume)
 {
 	struct runner *r = arg;
 	enum wish found = resume->wish != NULL ? wish_by_name(resume->wish) : WISH_UNKNOWN;
@@ -208,6 +223,7 @@ on_opened(void *arg, const struct resume *resume)
 		r->channel.record.wish = WISH_RUNNING;
 		touch(r);
 	}
+	mark_reloads(r, resume);
 	return r->goal == GOAL_RUN;
 }
 
@@ -370,6 +386,7 @@ on_checked(struct runner *r, const struct pair_result *result)
 static void
 on_told(struct runner *r)
 {
+	FAILPOINT(SUPERVISOR_TOLD);
 	r->channel.record.told = true;
 	touch(r);
 	log_info("channel \"%s\": the target knows it as %s", r->id,
@@ -420,6 +437,7 @@ on_ended(void *arg, const struct pair_result *result)
 	struct runner *r = arg;
 	bool good = result->err.rc == RC_OK;
 
+	FAILPOINT(SUPERVISOR_ENDED);
 	r->pair = NULL;
 	r->flowing = false;
 	r->drained = good && result->drained;
@@ -521,6 +539,34 @@ runner_order(struct runner *r, enum channel_event event, struct err *e)
 		return err_remedy(e, "wait for it, or mend the target and say reset again");
 	}
 	return channel_happen(&r->channel, event, NULL, e);
+}
+
+enum rc
+runner_resync(struct runner *r, const char *table, struct err *e)
+{
+	struct table_row *row = tables_find(&r->tables, table);
+
+	if (row == NULL || row->report.state == TABLE_REMOVED) {
+		err_set(e, RC_CONFIG, "channel \"%s\" has no table \"%s\"", r->id, table);
+		return err_remedy(e,
+			"name it as DATABASE.TABLE, as at the source; `syncline status %s` lists "
+			"them",
+			r->id);
+	}
+	if (row->report.state != TABLE_STREAMING && row->report.state != TABLE_QUARANTINED) {
+		err_set(e, RC_CONFIG, "table %s is on its way already: %s", table,
+			table_state_name(row->report.state));
+		return err_remedy(e, "see `syncline status %s`", r->id);
+	}
+	row->report.state = TABLE_RELOAD;
+	row->report.chunks_done = 0;
+	row->report.rows_done = row->report.bytes_done = 0;
+	row->dirty = true;
+	store_add_note(r->gateway->store, r->id, "resync", table);
+	log_info("channel \"%s\": table %s is to load again", r->id, table);
+	if (r->goal == GOAL_RUN)
+		happen(r, EVENT_OF_CHANNEL_CHANGED, NULL);
+	return RC_OK;
 }
 
 void

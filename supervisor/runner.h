@@ -64,6 +64,9 @@ void runner_begin(struct runner *r);
 
 /* The operator's verbs. */
 enum rc runner_order(struct runner *r, enum channel_event event, struct err *e) MUSTCHECK;
+/* Loads a table ("db.table" as at the source) again, and those whose foreign keys lead to it: now,
+ * or at the next start of a channel that rests. */
+enum rc runner_resync(struct runner *r, const char *table, struct err *e) MUSTCHECK;
 /* New settings of the same channel; takes conf over. objects: the selection has changed. */
 void runner_reconfigure(struct runner *r, struct conf *conf, bool objects, bool live_only);
 /* To rest, without a change of state: the supervisor ends, or the file is gone. now: at the last

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -378,13 +379,17 @@ store_save_channel(struct store *s, const char *id, const struct channel_record 
 	const char *event, const char *from, struct err *e)
 {
 	bool own = !s->gathering;
-	bool ok = !own || store_run(s, SQL_BEGIN, "");
+	bool ok;
+
+	FAILPOINT(STORE_MOVE);
+	ok = !own || store_run(s, SQL_BEGIN, "");
 
 	ok = ok && save_record(s, id, r) &&
 	     store_run(s, SQL_ADD_MOVE, "sissss", id, (int64_t)now_us(), event, from,
 		     channel_state_name(r->state), r->cause.rc != RC_OK ? r->cause.text : NULL);
 	if (ok && own)
 		ok = store_run(s, SQL_COMMIT, "");
+	FAILPOINT(STORE_MOVED);
 	if (ok)
 		return RC_OK;
 	sqlite_error(s, "write the state of a channel to", e);
@@ -426,10 +431,12 @@ store_commit(struct store *s)
 	if (!s->gathering)
 		return;
 	s->gathering = false;
+	FAILPOINT(STORE_MIRROR);
 	if (!store_run(s, SQL_COMMIT, "")) {
 		store_complain(s, "write to");
 		(void)store_run(s, SQL_ROLLBACK, "");
 	}
+	FAILPOINT(STORE_MIRRORED);
 }
 
 void

@@ -49,43 +49,65 @@ same(const struct report_table *a, const struct report_table *b)
 	       a->bytes_done == b->bytes_done;
 }
 
-/* A reader that found the table loaded knows no more how much that was. */
-static bool
-counts_anew(const struct report_table *old, const struct report_table *new)
+struct table_row *
+tables_find(struct tables *t, const char *name)
 {
-	return new->state == TABLE_STREAMING &&new->rows_done < old->rows_done;
+	for (size_t i = 0; i < t->count; i++) {
+		const struct report_table *r = &t->rows[i].report;
+		size_t n = strlen(r->db);
+
+		if (strncmp(name, r->db, n) == 0 && name[n] == '.' &&
+			strcmp(name + n + 1, r->name) == 0)
+			return &t->rows[i];
+	}
+	return NULL;
+}
+
+/* A reader that found the table loaded, or in quarantine, knows no more how much or why. */
+static struct report_table
+merge(const struct report_table *old, const struct report_table *now)
+{
+	struct report_table merged = *now;
+
+	if (now->state == TABLE_STREAMING && now->rows_done < old->rows_done) {
+		merged.chunks_done = old->chunks_done;
+		merged.rows_done = old->rows_done;
+		merged.bytes_done = old->bytes_done;
+	}
+	if (now->state == TABLE_QUARANTINED && old->state == now->state && now->reason == NULL &&
+		old->reason != NULL)
+		merged.reason = old->reason;
+	return merged;
 }
 
 void
 tables_put(struct tables *t, const struct report_table *r, bool dirty)
 {
+	struct report_table report, old = {0};
+	struct table_row *row;
 	bool found;
 	size_t i = place(t, r, &found);
-	struct report_table merged;
-	struct table_row *row;
 
-	if (found && counts_anew(&t->rows[i].report, r)) {
-		merged = *r;
-		merged.chunks_done = t->rows[i].report.chunks_done;
-		merged.rows_done = t->rows[i].report.rows_done;
-		merged.bytes_done = t->rows[i].report.bytes_done;
-		r = &merged;
-	}
-	if (found && same(&t->rows[i].report, r))
+	if (found && t->rows[i].report.state == TABLE_RELOAD &&
+		(r->state == TABLE_STREAMING || r->state == TABLE_QUARANTINED))
+		return;
+	report = found ? merge(&t->rows[i].report, r) : *r;
+	if (found && same(&t->rows[i].report, &report))
 		return;
 	if (!found) {
 		grow(&t->rows, &t->cap, t->count + 1, sizeof *t->rows);
 		memmove(t->rows + i + 1, t->rows + i, (t->count - i) * sizeof *t->rows);
 		t->count++;
-	} else {
-		report_table_release(&t->rows[i].report);
+		t->rows[i] = (struct table_row){0};
 	}
 	row = &t->rows[i];
-	row->report = *r;
-	row->report.db = xstrdup(r->db);
-	row->report.name = xstrdup(r->name);
-	row->report.reason = r->reason != NULL ? xstrdup(r->reason) : NULL;
+	old = row->report;
+	row->report = report;
+	row->report.db = xstrdup(report.db);
+	row->report.name = xstrdup(report.name);
+	row->report.reason = report.reason != NULL ? xstrdup(report.reason) : NULL;
 	row->dirty = dirty;
+	report_table_release(&old);
 }
 
 void
@@ -111,6 +133,7 @@ tables_sum(const struct tables *t)
 		s.streaming += r->state == TABLE_STREAMING;
 		s.loading += r->state == TABLE_LOADING;
 		s.quarantined += r->state == TABLE_QUARANTINED;
+		s.reload += r->state == TABLE_RELOAD;
 		s.rows_done += r->rows_done;
 		s.rows_expected += r->rows_expected;
 		s.bytes_done += r->bytes_done;

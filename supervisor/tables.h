@@ -21,13 +21,16 @@ struct tables {
 };
 
 struct tables_sum {
-	size_t total, streaming, loading, quarantined;
+	size_t total, streaming, loading, quarantined, reload;
 	uint64_t rows_done, rows_expected, bytes_done;
 };
 
-/* Copies; dirty unless it says nothing new. */
+/* Copies; dirty unless it says nothing new. A table that is to load again (RELOAD) is so until that
+ * begins: what a reader that does not know yet says of it is left out. */
 void tables_put(struct tables *t, const struct report_table *r, bool dirty);
 void tables_clear(struct tables *t);
+/* The row of "db.table"; NULL if there is none. */
+struct table_row *tables_find(struct tables *t, const char *name);
 /* Tables that were removed are not counted. */
 struct tables_sum tables_sum(const struct tables *t);
 

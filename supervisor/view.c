@@ -88,6 +88,7 @@ view_progress(const struct runner *r, const struct metrics_rates *rates)
 	json_object_set_new(j, "tables_streaming", number(s.streaming));
 	json_object_set_new(j, "tables_loading", number(s.loading));
 	json_object_set_new(j, "tables_quarantined", number(s.quarantined));
+	json_object_set_new(j, "tables_reload", number(s.reload));
 	json_object_set_new(j, "rows", number(s.rows_done));
 	json_object_set_new(j, "rows_expected", number(s.rows_expected));
 	json_object_set_new(j, "bytes", number(s.bytes_done));

@@ -3,6 +3,8 @@
 
 #include <errmsg.h>
 #include <mysqld_error.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +152,72 @@ set_options(struct client *c)
 	set_tls(c);
 }
 
+static int
+socket_of(const struct client *c)
+{
+#ifdef MARIADB_BASE_VERSION
+	return (int)mysql_get_socket(c->my);
+#else
+	return c->my->net.fd;
+#endif
+}
+
+/*
+ * A machine that is gone says nothing, and a connection that only listens would
+ * not notice: the kernel asks every so often, and gives up what is not
+ * acknowledged. A server that is merely slow is acknowledged by its kernel.
+ */
+static void
+watch_for_silence(struct client *c)
+{
+	static const struct {
+		int level, option, value;
+	} wanted[] = {
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, 3},
+		{IPPROTO_TCP, TCP_KEEPINTVL, 1},
+		{IPPROTO_TCP, TCP_KEEPCNT, 5},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT, 8000},
+	};
+
+	for (size_t i = 0; i < COUNT_OF(wanted); i++) /* fails on a Unix socket: no harm */
+		(void)setsockopt(socket_of(c), wanted[i].level, wanted[i].option, &wanted[i].value,
+			sizeof wanted[i].value);
+}
+
+#define TLS_ERROR 2026
+
+/*
+ * Nobody answers, or we are refused. A certificate that does not verify is not
+ * a lost connection, which is all that the library's number says: it will not
+ * get better by trying again.
+ */
+static enum rc
+cannot_connect(struct client *c, struct err *e)
+{
+	const char *host = setting(c, "host"), *socket = setting(c, "socket"),
+		   *user = setting(c, "user");
+	bool unverified = mysql_errno(c->my) == TLS_ERROR &&
+			  strcasestr(mysql_error(c->my), "certificate") != NULL;
+	char path[32];
+	enum rc rc = client_error(c, e, "cannot be reached");
+
+	if (unverified) {
+		rc = err_set(e, RC_CONFIG, "%s is not trusted: %s", c->end, mysql_error(c->my));
+		err_remedy(e,
+			"let %s.tls_ca name the certificate that signs the server's, and %s.host "
+			"be a name in the server's; or set %s.tls = \"require\", which encrypts "
+			"and does not verify",
+			c->end, c->end, c->end);
+	}
+	snprintf(path, sizeof path, "%s.port", c->end);
+	if (socket != NULL)
+		err_context(e, "%s as %s", socket, user);
+	else
+		err_context(e, "%s:%u as %s", host, (unsigned)conf_int(c->conf, path), user);
+	return rc;
+}
+
 static void
 identify(struct client *c)
 {
@@ -185,14 +253,11 @@ client_open(struct client *c, const struct conf *conf, const char *end, const ch
 	if (mysql_real_connect(c->my, socket != NULL ? NULL : host, user, setting(c, "password"),
 		    NULL, socket != NULL ? 0 : port, socket,
 		    CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS) == NULL) {
-		rc = client_error(c, e, "cannot be reached");
-		if (socket != NULL)
-			err_context(e, "%s as %s", socket, user);
-		else
-			err_context(e, "%s:%u as %s", host, port, user);
+		rc = cannot_connect(c, e);
 		client_close(c);
 		return rc;
 	}
+	watch_for_silence(c);
 	identify(c);
 	rc = client_run(c, e,
 		"SET time_zone = '+00:00', sql_mode = '%s', autocommit = 1, NAMES binary",
@@ -424,12 +489,6 @@ client_dump_next(struct client *c, const unsigned char **event, size_t *len, str
 void
 client_kick(struct client *c)
 {
-#ifdef MARIADB_BASE_VERSION
-	my_socket fd = c->my != NULL ? mysql_get_socket(c->my) : -1;
-#else
-	int fd = c->my != NULL ? c->my->net.fd : -1;
-#endif
-
-	if (fd >= 0)
-		shutdown(fd, SHUT_RDWR);
+	if (c->my != NULL && socket_of(c) >= 0)
+		shutdown(socket_of(c), SHUT_RDWR);
 }

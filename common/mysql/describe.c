@@ -58,6 +58,20 @@ type_of(const char *data_type, const char *charset)
 	return TYPE_BINARY;
 }
 
+uint32_t
+mysql_shown_bytes(const struct column *c)
+{
+	static const struct {
+		const char *native;
+		uint32_t bytes;
+	} shown[] = {{"inet4", 4}, {"inet6", 16}, {"uuid", 16}, {"uuid /* old */", 16}};
+
+	for (size_t i = 0; c->type == TYPE_BINARY && i < COUNT_OF(shown); i++)
+		if (strcasecmp(shown[i].native, c->native) == 0)
+			return shown[i].bytes;
+	return 0;
+}
+
 void
 table_list_release(struct table_list *l)
 {
@@ -83,19 +97,18 @@ find(struct table_list *l, size_t *hint, const char *db, const char *name)
 }
 
 static void
-add_filter(struct client *c, struct buf *b, const char *prefix, const char *db, const char *name)
+add_filter(struct client *c, struct buf *b, const char *schema, const char *table, const char *db,
+	const char *name)
 {
 	if (db == NULL) {
-		buf_printf(b,
-			"%sTABLE_SCHEMA NOT IN "
-			"('mysql','information_schema','performance_schema','sys')",
-			prefix);
+		buf_printf(b, "%s NOT IN ('mysql','information_schema','performance_schema','sys')",
+			schema);
 		return;
 	}
-	buf_printf(b, "%sTABLE_SCHEMA = ", prefix);
+	buf_printf(b, "%s = ", schema);
 	client_quote(c, b, db, strlen(db));
 	if (name != NULL) {
-		buf_printf(b, " AND %sTABLE_NAME = ", prefix);
+		buf_printf(b, " AND %s = ", table);
 		client_quote(c, b, name, strlen(name));
 	}
 }
@@ -177,6 +190,7 @@ read_column(struct table *t, MYSQL_ROW row)
 static enum rc
 read_columns(struct client *c, const char *filter, struct table_list *out, struct err *e)
 {
+	bool fractions = c->server.mariadb || c->server.version >= 50604;
 	size_t hint = 0;
 	MYSQL_RES *res;
 	MYSQL_ROW row;
@@ -184,10 +198,9 @@ read_columns(struct client *c, const char *filter, struct table_list *out, struc
 		"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, "
 		"IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, "
 		"NUMERIC_PRECISION, NUMERIC_SCALE, EXTRA, CHARACTER_SET_NAME, COLLATION_NAME, "
-		"DATETIME_PRECISION "
-		"FROM information_schema.COLUMNS t WHERE %s ORDER BY TABLE_SCHEMA, TABLE_NAME, "
+		"%s FROM information_schema.COLUMNS t WHERE %s ORDER BY TABLE_SCHEMA, TABLE_NAME, "
 		"ORDINAL_POSITION",
-		filter);
+		fractions ? "DATETIME_PRECISION" : "NULL", filter);
 
 	if (rc != RC_OK)
 		return rc;
@@ -242,8 +255,11 @@ action(const char *rule)
 	return strcmp(rule, "SET DEFAULT") == 0 ? FK_SET_DEFAULT : FK_NONE;
 }
 
+/* Both sides of the join have the filter, and their order is given: else the server opens every
+ * table that it has. */
 static enum rc
-read_fks(struct client *c, const char *filter, struct table_list *out, struct err *e)
+read_fks(struct client *c, const char *filter, const char *r_filter, struct table_list *out,
+	struct err *e)
 {
 	struct foreign_key *fk = NULL;
 	size_t hint = 0;
@@ -254,13 +270,14 @@ read_fks(struct client *c, const char *filter, struct table_list *out, struct er
 		"t.REFERENCED_TABLE_SCHEMA, "
 		"t.REFERENCED_TABLE_NAME, t.REFERENCED_COLUMN_NAME, t.ORDINAL_POSITION, "
 		"r.DELETE_RULE, r.UPDATE_RULE "
-		"FROM information_schema.KEY_COLUMN_USAGE t JOIN "
-		"information_schema.REFERENTIAL_CONSTRAINTS r "
+		"FROM information_schema.REFERENTIAL_CONSTRAINTS r STRAIGHT_JOIN "
+		"information_schema.KEY_COLUMN_USAGE t "
 		"ON r.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = "
 		"t.CONSTRAINT_NAME "
 		"AND r.TABLE_NAME = t.TABLE_NAME WHERE t.REFERENCED_TABLE_NAME IS NOT NULL AND %s "
+		"AND %s "
 		"ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME, t.CONSTRAINT_NAME, t.ORDINAL_POSITION",
-		filter);
+		filter, r_filter);
 
 	if (rc != RC_OK)
 		return rc;
@@ -291,11 +308,13 @@ enum rc
 mysql_describe(
 	struct client *c, const char *db, const char *name, struct table_list *out, struct err *e)
 {
-	struct buf filter;
+	struct buf filter, r_filter;
 	enum rc rc;
 
 	buf_init(&filter);
-	add_filter(c, &filter, "t.", db, name);
+	buf_init(&r_filter);
+	add_filter(c, &filter, "t.TABLE_SCHEMA", "t.TABLE_NAME", db, name);
+	add_filter(c, &r_filter, "r.CONSTRAINT_SCHEMA", "r.TABLE_NAME", db, name);
 	rc = client_run(c, e, "SET NAMES utf8mb4");
 	if (rc == RC_OK)
 		rc = read_tables(c, buf_text(&filter), out, e);
@@ -304,9 +323,10 @@ mysql_describe(
 	if (rc == RC_OK && out->count != 0)
 		rc = read_indexes(c, buf_text(&filter), out, e);
 	if (rc == RC_OK && out->count != 0)
-		rc = read_fks(c, buf_text(&filter), out, e);
+		rc = read_fks(c, buf_text(&filter), buf_text(&r_filter), out, e);
 	if (rc == RC_OK)
 		rc = client_run(c, e, "SET NAMES binary");
 	buf_release(&filter);
+	buf_release(&r_filter);
 	return rc;
 }

@@ -23,4 +23,11 @@ enum rc mysql_describe(struct client *c, const char *db, const char *name, struc
 	struct err *e) MUSTCHECK;
 void table_list_release(struct table_list *l);
 
+/*
+ * Bytes of a column that is shown as text but is bytes to us, as it is in the
+ * log: INET4, INET6, UUID. 0 for all others. The server's own order of bytes is
+ * that of CAST(column AS BINARY).
+ */
+uint32_t mysql_shown_bytes(const struct column *c);
+
 #endif

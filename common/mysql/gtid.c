@@ -242,10 +242,30 @@ hex(char c)
 	return (unsigned)(c <= '9' ? c - '0' : (c | 32) - 'a' + 10) & 15;
 }
 
+/* The tag of a uuid:tag; NULL: none. */
+static const char *
+tag_of(const struct gtid_source *g)
+{
+	return g->sid[0] != '\0' && g->sid[36] == ':' ? g->sid + 37 : NULL;
+}
+
+static bool
+has_tags(const struct gtid_set *s)
+{
+	for (uint32_t i = 0; i < s->count; i++)
+		if (tag_of(&s->sources[i]) != NULL)
+			return true;
+	return false;
+}
+
+/* With tags (MySQL 8.3) the first and the last byte of the count are 1, and a tag stands behind
+ * each uuid: twice its length in a byte, its letters. */
 void
 gtid_encode(const struct gtid_set *s, struct buf *b)
 {
-	buf_u64(b, s->count);
+	bool tagged = has_tags(s);
+
+	buf_u64(b, tagged ? (uint64_t)1 << 56 | (uint64_t)s->count << 8 | 1 : s->count);
 	for (uint32_t i = 0; i < s->count; i++) {
 		const struct gtid_source *g = &s->sources[i];
 		const char *p = g->sid;
@@ -259,6 +279,12 @@ gtid_encode(const struct gtid_set *s, struct buf *b)
 			}
 			buf_u8(b, (uint8_t)(hex(p[0]) << 4 | hex(p[1])));
 			p += 2;
+		}
+		if (tagged) {
+			const char *tag = tag_of(g) != NULL ? tag_of(g) : "";
+
+			buf_u8(b, (uint8_t)(strlen(tag) << 1));
+			buf_puts(b, tag);
 		}
 		buf_u64(b, g->count);
 		for (uint32_t k = 0; k < g->count; k++) {

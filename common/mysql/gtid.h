@@ -44,7 +44,7 @@ void gtid_add_mariadb(struct gtid_set *s, uint32_t domain, uint32_t server, uint
 bool gtid_has(const struct gtid_set *s, const char *sid, uint32_t domain, uint64_t number);
 /* Every id of a is in b. */
 bool gtid_within(const struct gtid_set *a, const struct gtid_set *b);
-/* The form that COM_BINLOG_DUMP_GTID takes (MySQL; without tags). */
+/* The form that COM_BINLOG_DUMP_GTID takes (MySQL). */
 void gtid_encode(const struct gtid_set *s, struct buf *b);
 /* 16 bytes -> "xxxxxxxx-xxxx-..." */
 void gtid_uuid_text(const unsigned char uuid[16], char text[37]);

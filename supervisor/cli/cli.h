@@ -74,6 +74,7 @@ int cli_start(const struct cli *c);
 int cli_pause(const struct cli *c);
 int cli_stop(const struct cli *c);
 int cli_reset(const struct cli *c);
+int cli_resync(const struct cli *c);
 int cli_check(const struct cli *c);
 int cli_reload(const struct cli *c);
 int cli_errors(const struct cli *c);

@@ -26,6 +26,8 @@ static const struct command commands[] = {
 	{"reset", "CHANNEL", 1, 1, WAITING | O(YES),
 		"Forget a channel's position and progress, here and at the target. Asks.",
 		cli_reset},
+	{"resync", "CHANNEL TABLE", 2, 2, WAITING,
+		"Load one table again: its rows at the target go and come anew.", cli_resync},
 	{"check", "FILE|CHANNEL", 1, 1, EVERY | O(SQL) | O(LIBEXEC),
 		"Precheck both ends; a file needs no daemon.", cli_check},
 	{"reload", "", 0, 0, EVERY | O(DRY_RUN), "Read the configuration again, all or nothing.",

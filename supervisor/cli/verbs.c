@@ -19,6 +19,8 @@ request(const char *verb, const struct cli *c)
 	json_object_set_new(j, "verb", json_string(verb));
 	if (c->narguments > 0)
 		json_object_set_new(j, "channel", json_string(c->arguments[0]));
+	if (c->narguments > 1)
+		json_object_set_new(j, "table", json_string(c->arguments[1]));
 	return j;
 }
 
@@ -150,11 +152,30 @@ settled_rest(json_t *ch, const char *state)
 	return json_is_object(json_object_get(ch, "cause")) ? FAILED : SETTLED;
 }
 
+/* Every table streams again, or cannot. */
+static enum settled
+settled_resync(json_t *ch)
+{
+	json_t *p = json_object_get(ch, "progress");
+
+	if (strstr(json_text(ch, "state"), "nchronizing") == NULL &&
+		!is_state(ch, "Performing Initial Synchronization"))
+		return FAILED;
+	return json_number(p, "tables_reload") == 0 &&
+			       json_number(p, "tables_streaming") +
+					       json_number(p, "tables_quarantined") ==
+				       json_number(p, "tables")
+		       ? SETTLED
+		       : NOT_YET;
+}
+
 static enum settled
 settled(const char *verb, json_t *ch)
 {
 	if (strcmp(verb, "start") == 0)
 		return settled_start(ch);
+	if (strcmp(verb, "resync") == 0)
+		return settled_resync(ch);
 	return settled_rest(ch, strcmp(verb, "pause") == 0  ? "Paused"
 				: strcmp(verb, "stop") == 0 ? "Completed"
 							    : "Not Configured");
@@ -268,6 +289,12 @@ int
 cli_stop(const struct cli *c)
 {
 	return order(c, "stop");
+}
+
+int
+cli_resync(const struct cli *c)
+{
+	return order(c, "resync");
 }
 
 /* The name is typed, so that a slip of the hand resets nothing. */

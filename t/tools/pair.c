@@ -46,7 +46,7 @@ end(int status)
 }
 
 static bool
-on_opened(void *arg, const struct resume *r)
+on_opened(void *arg, struct resume *r)
 {
 	(void)arg;
 	printf("opened fresh=%d position=%s tables=%u\n", r->fresh,

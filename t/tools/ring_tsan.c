@@ -29,6 +29,7 @@
 #define ring_reserve shared_ring_reserve
 #define ring_size shared_ring_size
 #define ring_wait_data shared_ring_wait_data
+#define ring_wake shared_ring_wake
 #define ring_wait_space shared_ring_wait_space
 
 #include "ipc/ring.c"

@@ -242,6 +242,31 @@ test_gtid(void **state)
 	buf_release(&b);
 }
 
+/* As a server of 9.7 writes it into its own log. */
+#define UUID_BYTES 0x45, 0x0e, 0xc9, 0x25, 0xe8, 0xe1, 0x11, 0xf1, 0x9e, 0xdc, 2, 0xfc, 0, 0, 0, 1
+#define U64_BYTES(n) n, 0, 0, 0, 0, 0, 0, 0
+
+static void
+test_gtid_tags(void **state)
+{
+	static const unsigned char tagged[] = {1, 2, 0, 0, 0, 0, 0, 1,	 /* two sources */
+		UUID_BYTES, 0, U64_BYTES(1), U64_BYTES(1), U64_BYTES(6), /**/
+		UUID_BYTES, 2, 'b', U64_BYTES(1), U64_BYTES(1), U64_BYTES(2)};
+	struct gtid_set s;
+	struct err e;
+	struct buf b;
+
+	(void)state;
+	buf_init(&b);
+	assert_int_equal(
+		gtid_parse(&s, false, "450ec925-e8e1-11f1-9edc-02fc00000001:1-5:b:1", &e), RC_OK);
+	gtid_encode(&s, &b);
+	assert_int_equal(b.len, sizeof tagged);
+	assert_memory_equal(b.data, tagged, sizeof tagged);
+	gtid_release(&s);
+	buf_release(&b);
+}
+
 int
 main(void)
 {
@@ -250,6 +275,7 @@ main(void)
 		cmocka_unit_test(test_decimal),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_gtid),
+		cmocka_unit_test(test_gtid_tags),
 	};
 
 	return cmocka_run_group_tests_name("mysql_event", tests, NULL, NULL);

@@ -4,16 +4,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/kind.h"
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/reader/feed_private.h"
 
 /* Positions of transactions that carry nothing move the checkpoint this often at most. */
 #define QUIET_CHECKPOINT_US 1000000u
+/* A log that stands still needs none; but a gateway that was fenced is to notice. */
+#define IDLE_CHECKPOINT_US 10000000u
 #define RING_WAIT_MS 50
 
+static bool
+wants(const struct conf *c, const char *part)
+{
+	for (size_t i = 0; i < conf_count(c, "initial"); i++)
+		if (strcmp(conf_list(c, "initial", i), part) == 0)
+			return true;
+	return false;
+}
+
 struct feed *
-feed_new(struct worker *w, const struct routes *routes)
+feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_catalog, void *arg)
 {
 	struct feed *f = xcalloc(1, sizeof *f);
 
@@ -21,7 +32,11 @@ feed_new(struct worker *w, const struct routes *routes)
 	f->ring = w->rings[0];
 	f->routes = routes;
 	f->next_number = 1;
-	f->logs_cascades = kind_logs_cascades(conf_str(w->conf, "source.kind"));
+	f->initial_whole = true;
+	f->initial_schema = wants(w->conf, "schema");
+	f->initial_data = wants(w->conf, "data");
+	f->read_catalog = read_catalog;
+	f->read_catalog_arg = arg;
 	f->marks = xcalloc(MARKS, sizeof *f->marks);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
@@ -149,8 +164,8 @@ carried_of(const struct feed *f, const struct table *full, uint32_t *pick)
 }
 
 /* Fills what follows from the full schema: the carried one, its key, how to pick. */
-static void
-set_schema(struct feed *f, struct feed_table *t, const struct table *full)
+void
+feed_set_schema(struct feed *f, struct feed_table *t, const struct table *full)
 {
 	table_free(t->full);
 	table_free(t->carried);
@@ -178,7 +193,7 @@ feed_add(struct feed *f, const struct table *table, enum table_state state)
 {
 	struct feed_table *t = xcalloc(1, sizeof *t);
 
-	set_schema(f, t, table);
+	feed_set_schema(f, t, table);
 	t->state = state;
 	t->next = f->tables;
 	f->tables = t;
@@ -201,6 +216,13 @@ same_schema(const struct table *a, const struct table *b)
 	return same;
 }
 
+/* The initial schema is still to come, with all that there is. */
+static bool
+is_initial(const struct feed *f)
+{
+	return f->initial_pending && f->initial_whole;
+}
+
 struct feed_table *
 feed_table(struct feed *f, const struct table *table)
 {
@@ -210,9 +232,9 @@ feed_table(struct feed *f, const struct table *table)
 		return NULL;
 	t = feed_find(f, table->db, table->name);
 	if (t == NULL)
-		return feed_add(f, table, f->initial_pending ? TABLE_WAITING : TABLE_STREAMING);
+		return feed_add(f, table, is_initial(f) ? TABLE_WAITING : TABLE_STREAMING);
 	if (!same_schema(t->full, table)) {
-		set_schema(f, t, table);
+		feed_set_schema(f, t, table);
 		feed_cancel_chunks(f, t);
 	}
 	return t;
@@ -228,7 +250,7 @@ feed_wants(struct feed *f, struct feed_table *t)
 bool
 feed_follows_new(const struct feed *f)
 {
-	return !f->initial_pending;
+	return !is_initial(f);
 }
 
 static void
@@ -244,7 +266,7 @@ count_states(struct feed *f)
 		rows += t->full->rows;
 	}
 	atomic_store(&f->worker->stats[STAT_TABLES_TOTAL], total);
-	atomic_store(&f->worker->stats[STAT_TABLES_STREAMING], f->initial_pending ? 0 : streaming);
+	atomic_store(&f->worker->stats[STAT_TABLES_STREAMING], is_initial(f) ? 0 : streaming);
 	atomic_store(&f->worker->stats[STAT_LOAD_ROWS_EXPECTED], rows);
 }
 
@@ -254,10 +276,11 @@ feed_report(struct feed *f, const struct feed_table *t)
 	struct report_table r = {.db = t->full->db,
 		.name = t->full->name,
 		.state = t->state,
-		.rows_expected = t->full->rows};
+		.rows_expected = t->full->rows,
+		.reason = t->reason};
 
-	worker_report_table(f->worker, &r);
 	count_states(f);
+	worker_report_table(f->worker, &r);
 }
 
 /* ---- into the ring ---- */
@@ -290,6 +313,7 @@ feed_emit_schema(struct feed *f, struct feed_table *t)
 	ev.schema =
 		(struct event_schema){.number = t->number, .table = b.data, .len = (uint32_t)b.len};
 	rc = feed_emit(f, &ev);
+	FAILPOINT(READER_SCHEMA);
 	buf_release(&b);
 	return rc;
 }
@@ -306,6 +330,10 @@ feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
 	if (rc != RC_OK)
 		return rc;
 	t->state = state;
+	if (state != TABLE_QUARANTINED) {
+		free(t->reason);
+		t->reason = NULL;
+	}
 	buf_init(&b);
 	table_encode(t->full, &b);
 	ev.table = (struct event_table){.table = t->number,
@@ -314,6 +342,7 @@ feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
 		.schema_len = (uint32_t)b.len};
 	feed_report(f, t);
 	rc = feed_emit(f, &ev);
+	FAILPOINT(READER_STATE);
 	buf_release(&b);
 	return rc;
 }
@@ -347,11 +376,14 @@ static enum rc
 emit_begin(struct feed *f)
 {
 	struct event ev = {.kind = EVENT_BEGIN};
+	enum rc rc;
 
 	if (f->emitted)
 		return RC_OK;
 	f->emitted = true;
-	return feed_emit(f, &ev);
+	rc = feed_emit(f, &ev);
+	FAILPOINT(READER_BEGIN);
+	return rc;
 }
 
 /* The carried columns of an image, in the feed's scratch from `from` on. */
@@ -360,7 +392,7 @@ pick_row(struct feed *f, const struct feed_table *t, const struct row *row, size
 {
 	struct row out = {.col = f->scratch + from, .ncols = t->carried->ncolumns};
 
-	if (row == NULL || row->ncols == 0)
+	if (row->ncols == 0)
 		return (struct row){0};
 	if (t->whole)
 		return *row;
@@ -422,8 +454,7 @@ cancel_cascaded(struct feed *f, const struct feed_table *t, enum event_kind op,
 {
 	struct chunk *c = f->chunks;
 
-	if (f->logs_cascades || op == EVENT_INSERT ||
-		(op == EVENT_UPDATE && !changes_a_key(t->full, before, after)))
+	if (op == EVENT_INSERT || (op == EVENT_UPDATE && !changes_a_key(t->full, before, after)))
 		return;
 	while (c != NULL) {
 		struct chunk *next = c->next;
@@ -435,30 +466,34 @@ cancel_cascaded(struct feed *f, const struct feed_table *t, enum event_kind op,
 }
 
 enum rc
-feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct row *before,
-	const struct row *after, struct err *e)
+feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct event_row *row,
+	struct err *e)
 {
+	const struct row *before = &row->before, *after = &row->after;
 	struct event ev = {.kind = op};
 	enum rc rc;
 
 	if (!feed_wants(f, t))
 		return RC_OK;
-	if ((before != NULL && before->ncols != 0 && before->ncols != t->full->ncolumns) ||
-		(after != NULL && after->ncols != 0 && after->ncols != t->full->ncolumns))
+	if ((before->ncols != 0 && before->ncols != t->full->ncolumns) ||
+		(after->ncols != 0 && after->ncols != t->full->ncolumns))
 		return err_set(e, RC_BUG, "a row of %s.%s has not the columns of its table",
 			t->full->db, t->full->name);
 	grow(&f->scratch, &f->scratch_cap, (size_t)t->carried->ncolumns * 2 + 1,
 		sizeof *f->scratch);
 	ev.row.before = pick_row(f, t, before, 0);
 	ev.row.after = pick_row(f, t, after, t->carried->ncolumns);
-	if (f->chunks != NULL)
+	if (f->chunks != NULL && !row->fk_off)
 		cancel_cascaded(f, t, op, before, after);
 	if (t->chunks_open != 0)
 		note_windows(f, t, op, &ev.row.before, &ev.row.after);
 	if ((rc = emit_begin(f)) != RC_OK || (rc = feed_emit_schema(f, t)) != RC_OK)
 		return rc;
 	ev.row.table = t->number;
-	return feed_emit(f, &ev);
+	ev.row.fk_off = row->fk_off;
+	rc = feed_emit(f, &ev);
+	FAILPOINT(READER_ROW);
+	return rc;
 }
 
 static void
@@ -517,6 +552,8 @@ emit_position(struct feed *f, const struct event_commit *c, enum event_kind kind
 		return rc;
 	ring_publish(f->ring);
 	mark_position(f, c->at);
+	if (kind == EVENT_HEARTBEAT)
+		FAILPOINT(READER_QUIET);
 	return RC_OK;
 }
 
@@ -527,9 +564,42 @@ emit_position(struct feed *f, const struct event_commit *c, enum event_kind kind
 enum rc
 feed_say_position(struct feed *f)
 {
-	if (f->in_txn || f->position == NULL || logpos_cmp(f->said, f->at) == 0)
+	if (f->emitted || f->position == NULL || logpos_cmp(f->said, f->at) == 0)
 		return RC_OK;
 	return emit_position(f, &f->last, EVENT_HEARTBEAT);
+}
+
+static bool
+is_position_due(const struct feed *f, const struct event_commit *c)
+{
+	bool moved = logpos_cmp(c->at, f->said) != 0;
+
+	return now_us() - f->checkpoint_us >= (moved ? QUIET_CHECKPOINT_US : IDLE_CHECKPOINT_US);
+}
+
+static enum rc
+say_quarantined(struct feed *f)
+{
+	enum rc rc = RC_OK;
+
+	f->news = false;
+	for (struct feed_table *t = f->tables; t != NULL && rc == RC_OK; t = t->next)
+		if (t->unsaid) {
+			t->unsaid = false;
+			rc = feed_emit_state(f, t, TABLE_QUARANTINED);
+		}
+	return rc;
+}
+
+void
+feed_quarantine(struct feed *f, struct feed_table *t, const char *why)
+{
+	feed_cancel_chunks(f, t);
+	t->round++;
+	t->state = TABLE_QUARANTINED;
+	t->unsaid = f->news = true;
+	free(t->reason);
+	t->reason = xstrdup(why);
 }
 
 static enum rc
@@ -539,16 +609,31 @@ finish(struct feed *f, const struct event_commit *c, struct err *e)
 
 	remember(f, c);
 	atomic_store(&f->worker->stats[STAT_SOURCE_TIME], c->time_us);
-	if (f->emitted)
+	if (f->emitted) {
+		FAILPOINT(READER_COMMIT);
 		rc = emit_position(f, c, EVENT_COMMIT);
-	else if (f->initial_pending || f->chunks != NULL ||
-		 now_us() - f->checkpoint_us >= QUIET_CHECKPOINT_US)
+		FAILPOINT(READER_COMMITTED);
+	} else if (f->initial_pending || f->chunks != NULL || is_position_due(f, c)) {
 		rc = emit_position(f, c, EVENT_HEARTBEAT);
+	}
 	f->emitted = false;
 	f->in_txn = false;
+	if (rc == RC_OK && f->news)
+		rc = say_quarantined(f);
 	if (rc == RC_OK)
 		rc = feed_boundary(f, e);
 	return rc;
+}
+
+/* Behind a transaction, the lock given back: tables that load again need the catalog. */
+static enum rc
+leave_whole(struct feed *f, struct err *e)
+{
+	bool due = f->reload_due && !f->initial_pending;
+
+	f->reload_due &= !due;
+	leave(f);
+	return due ? f->read_catalog(f->read_catalog_arg, e) : RC_OK;
 }
 
 enum rc
@@ -558,8 +643,11 @@ feed_commit(struct feed *f, const struct event_commit *c, struct err *e)
 
 	atomic_fetch_add(&f->worker->stats[STAT_READ_TXNS], 1);
 	rc = finish(f, c, e);
-	leave(f);
-	return rc;
+	if (rc != RC_OK) {
+		leave(f);
+		return rc;
+	}
+	return leave_whole(f, e);
 }
 
 void
@@ -580,11 +668,25 @@ feed_idle(struct feed *f, const struct event_commit *c, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	rc = finish(f, c, e);
-	leave(f);
-	return rc;
+	if (rc != RC_OK) {
+		leave(f);
+		return rc;
+	}
+	return leave_whole(f, e);
 }
 
 /* ---- DDL ---- */
+
+/* A table that will be made anew from the catalog has no use for statements before that; one in
+ * quarantine follows its name. */
+static bool
+follows_ddl(const struct feed *f, const struct feed_table *t, enum ddl_effect effect)
+{
+	if (effect == DDL_DROPPED || effect == DDL_RENAMED)
+		return t->state != TABLE_WAITING;
+	return t->state != TABLE_WAITING && t->state != TABLE_QUARANTINED &&
+	       (t->state != TABLE_RELOAD || !f->initial_schema);
+}
 
 /* Whether the target has any of the tables: else the statement is part of what the initial schema
  * will show. */
@@ -592,11 +694,11 @@ static bool
 concerns_target(struct feed *f, const struct ddl_change *changes, uint32_t n)
 {
 	if (n == 0)
-		return !f->initial_pending;
+		return !is_initial(f);
 	for (uint32_t i = 0; i < n; i++) {
 		struct feed_table *t = feed_find(f, changes[i].db, changes[i].name);
 
-		if (t == NULL ? !f->initial_pending : t->state != TABLE_WAITING)
+		if (t == NULL ? !is_initial(f) : follows_ddl(f, t, changes[i].effect))
 			return true;
 	}
 	return false;
@@ -618,31 +720,49 @@ same_key(const struct feed_table *t, const struct table *now)
 	return true;
 }
 
+static struct feed_table *
+add_renamed(struct feed *f, const struct feed_table *t, const struct ddl_change *ch)
+{
+	struct table *moved = table_copy(t->full);
+	struct feed_table *to;
+
+	free(moved->db);
+	free(moved->name);
+	moved->db = xstrdup(ch->to_db);
+	moved->name = xstrdup(ch->to_name);
+	to = feed_add(f, moved, t->state);
+	table_free(moved);
+	return to;
+}
+
+/*
+ * Before the statement. What a load was about to do under this name or along
+ * this key is void: the target must know that first, for behind the statement a
+ * restart would find a load that cannot go on.
+ */
 static enum rc
-change_table(struct feed *f, const struct ddl_change *ch, struct err *e)
+change_table(struct feed *f, const struct ddl_change *ch)
 {
 	struct feed_table *t = feed_find(f, ch->db, ch->name);
-	bool loading = t != NULL && (t->state == TABLE_SCHEMA || t->state == TABLE_LOADING);
+	enum rc rc = RC_OK;
+	bool begun;
 
 	if (t == NULL)
 		return RC_OK;
+	begun = t->state == TABLE_SCHEMA || t->state == TABLE_LOADING || t->state == TABLE_RELOAD;
 	feed_cancel_chunks(f, t);
-	if (ch->effect == DDL_RENAMED && loading) {
-		err_set(e, RC_DATA, "table %s.%s was renamed to %s.%s while it was being loaded",
-			ch->db, ch->name, ch->to_db, ch->to_name);
-		return err_remedy(e, "run `syncline reset` for this channel and start it again");
+	if (begun && ch->effect == DDL_RENAMED && routes_table(f->routes, ch->to_db, ch->to_name))
+		rc = feed_start_over(f, add_renamed(f, t, ch));
+	if (rc == RC_OK && begun && (ch->effect == DDL_RENAMED || ch->effect == DDL_DROPPED))
+		rc = feed_emit_state(f, t, TABLE_REMOVED);
+	if (rc == RC_OK && ch->effect == DDL_CHANGED && ch->table != NULL) {
+		bool again = t->state == TABLE_LOADING && !same_key(t, ch->table);
+
+		feed_set_schema(f, t, ch->table);
+		if (again)
+			rc = feed_start_over(f, t);
 	}
-	if (ch->effect == DDL_CHANGED && ch->table != NULL) {
-		if (t->state == TABLE_LOADING && !same_key(t, ch->table)) {
-			err_set(e, RC_DATA,
-				"the key of table %s.%s was changed while it was being loaded",
-				ch->db, ch->name);
-			return err_remedy(
-				e, "run `syncline reset` for this channel and start it again");
-		}
-		set_schema(f, t, ch->table);
-	}
-	return RC_OK;
+	return rc;
 }
 
 /* After the statement's own commit: states and columns as they are now, for the target to keep. */
@@ -664,17 +784,8 @@ follow_up(struct feed *f, const struct ddl_change *ch)
 		if (t == NULL)
 			return RC_OK;
 		if (routes_table(f->routes, ch->to_db, ch->to_name)) {
-			struct table *moved = table_copy(t->full);
-			struct feed_table *to;
-			enum rc rc;
+			enum rc rc = feed_emit_state(f, add_renamed(f, t, ch), t->state);
 
-			free(moved->db);
-			free(moved->name);
-			moved->db = xstrdup(ch->to_db);
-			moved->name = xstrdup(ch->to_name);
-			to = feed_add(f, moved, t->state);
-			table_free(moved);
-			rc = feed_emit_state(f, to, to->state);
 			if (rc != RC_OK)
 				return rc;
 		}
@@ -728,18 +839,20 @@ describe_changes(struct feed *f, const struct ddl_change *changes, uint32_t n,
 }
 
 static enum rc
-emit_ddl(struct feed *f, const struct event *ev, const struct ddl_change *changes,
-	uint32_t nchanges, struct err *e)
+emit_ddl(
+	struct feed *f, const struct event *ev, const struct ddl_change *changes, uint32_t nchanges)
 {
 	bool carried = concerns_target(f, changes, nchanges);
 	enum rc rc = RC_OK;
 
 	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
-		rc = change_table(f, &changes[i], e);
+		rc = change_table(f, &changes[i]);
 	if (rc != RC_OK || !carried)
 		return rc;
+	FAILPOINT(READER_DDL);
 	if ((rc = emit_begin(f)) != RC_OK || (rc = feed_emit(f, ev)) != RC_OK)
 		return rc;
+	FAILPOINT(READER_DDL_PUT);
 	/* TABLE events in a DDL's transaction take effect behind it. */
 	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
 		rc = follow_up(f, &changes[i]);
@@ -748,7 +861,7 @@ emit_ddl(struct feed *f, const struct event *ev, const struct ddl_change *change
 
 enum rc
 feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
-	uint32_t nchanges, struct err *e)
+	uint32_t nchanges)
 {
 	struct table_change *described = xcalloc(nchanges, sizeof *described);
 	struct buf *tables = xcalloc((size_t)nchanges * 2, sizeof *tables);
@@ -758,7 +871,7 @@ feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *c
 	describe_changes(f, changes, nchanges, described, tables);
 	ev.ddl.changes = described;
 	ev.ddl.nchanges = nchanges;
-	rc = emit_ddl(f, &ev, changes, nchanges, e);
+	rc = emit_ddl(f, &ev, changes, nchanges);
 	for (size_t i = 0; i < (size_t)nchanges * 2; i++)
 		buf_release(&tables[i]);
 	free(tables);

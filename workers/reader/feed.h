@@ -50,9 +50,17 @@ bool feed_wants(struct feed *f, struct feed_table *t);
  * and will have it). */
 bool feed_follows_new(const struct feed *f);
 
-/* A change; images have a value for each column of the table given to feed_table. */
-enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct row *before,
-	const struct row *after, struct err *e) MUSTCHECK;
+/* A change; images have a value for each column of the table given to feed_table. row->table is the
+ * feed's to say. */
+enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op,
+	const struct event_row *row, struct err *e) MUSTCHECK;
+
+/*
+ * What the log says of this table cannot be understood: its rows end here, the
+ * target keeps what it has, all else goes on. Within a transaction. `why` with
+ * what to do, for status.
+ */
+void feed_quarantine(struct feed *f, struct feed_table *t, const char *why);
 
 /* What a DDL statement does to one table. */
 struct ddl_change {
@@ -69,7 +77,7 @@ struct ddl_change {
 /* A statement that is carried, and what it does to tables; ddl's own changes are the feed's to fill
  * in. */
 enum rc feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
-	uint32_t nchanges, struct err *e) MUSTCHECK;
+	uint32_t nchanges) MUSTCHECK;
 
 /* The transaction is whole. Gives the lock back. An empty one moves the checkpoint at most once a
  * second. */

@@ -24,9 +24,12 @@ struct feed_table {
 	const struct index *key; /* of carried */
 	uint32_t number;	 /* SCHEMA of carried; 0: not in the stream yet */
 	enum table_state state;
+	uint32_t round;	      /* of its load: raised when it is to load again */
 	bool loading_taken;   /* a lane team works on it, or has */
 	uint32_t chunks_open; /* registered and not placed */
 	bool planned;	      /* no further chunk will be registered */
+	char *reason;	      /* of a quarantine */
+	bool unsaid; /* quarantined within a transaction: the target learns it behind that */
 	struct feed_table *next;
 };
 
@@ -49,7 +52,6 @@ struct feed {
 	unsigned armed; /* exact snapshots in the making: the log waits */
 	bool stopped;
 	bool draining;
-	bool logs_cascades;
 
 	struct feed_table *tables;
 	struct chunk *chunks; /* registered, not placed */
@@ -57,8 +59,14 @@ struct feed {
 
 	struct catalog initial; /* to be put into the stream at initial_high */
 	bool initial_pending;
+	bool initial_whole; /* all of the catalog; else tables that load again */
 	bool initial_schema, initial_data;
 	struct logpos initial_high;
+
+	bool reload_due; /* a table is to load again: the catalog must be read */
+	bool news;	 /* a table is unsaid */
+	feed_catalog_cb read_catalog;
+	void *read_catalog_arg;
 
 	bool in_txn;
 	bool emitted; /* BEGIN is in the ring */
@@ -84,6 +92,10 @@ enum rc feed_emit_state(struct feed *f, struct feed_table *t, enum table_state s
 enum rc feed_say_position(struct feed *f);
 struct feed_table *feed_find(struct feed *f, const char *db, const char *name);
 struct feed_table *feed_add(struct feed *f, const struct table *t, enum table_state state);
+void feed_set_schema(struct feed *f, struct feed_table *t, const struct table *full);
+/* The table, and what refers to it, loads again: state RELOAD goes into the stream. Not within a
+ * transaction that has put something there. Lock held. */
+enum rc feed_start_over(struct feed *f, struct feed_table *t);
 /* At a boundary: puts in what has become due there: initial objects, chunks. Lock held. */
 enum rc feed_boundary(struct feed *f, struct err *e);
 /* Its lane takes it again from the start. */

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "ipc/frame.h"
@@ -32,6 +33,7 @@ struct range {
 /* The plan of one table, shared by the lanes that work on it. */
 struct plan {
 	struct feed_table *table;
+	uint32_t round;
 	pthread_mutex_t lock;
 	struct range *gaps; /* left behind by a crash: first */
 	uint32_t ngaps;
@@ -138,8 +140,9 @@ plan_new(struct load *l, struct feed_table *t)
 	const struct resume_table *r = resume_find(l->resume, carried->db, carried->name);
 
 	p->table = t;
+	p->round = feed_round(l->feed, t);
 	pthread_mutex_init(&p->lock, NULL);
-	if (r != NULL)
+	if (r != NULL && p->round == 0) /* what was loaded before this reader began */
 		resume_plan(p, r);
 	table_free(carried);
 	return p;
@@ -203,6 +206,8 @@ next_range(struct lane *ln, struct plan *p, const struct table *t, bool *got, st
 			ln->source, t, &c->lo, rows_per_chunk(ln->load, t), &c->hi, &c->last, e);
 		if (c->last)
 			buf_clear(&c->hi);
+		if (rc == RC_OK)
+			rc = FAILPOINT_LOST(READER_BOUND, e);
 		if (rc == RC_OK) {
 			buf_clear(&p->at);
 			buf_add(&p->at, c->hi.data, c->hi.len);
@@ -265,6 +270,7 @@ send_row(void *arg, const struct row *row, struct err *e)
 	}
 	if ((rc = emit(ln, &ev)) != RC_OK)
 		return rc;
+	FAILPOINT(READER_CHUNK_ROW);
 	ln->rows++;
 	ln->bytes += row_bytes(&ev.row.after);
 	if (++ln->unpublished >= PUBLISH_ROWS) {
@@ -293,8 +299,11 @@ send_rows(struct lane *ln, struct err *e)
 		return rc;
 	ev.kind = EVENT_CHUNK_END;
 	ev.chunk.rows = ln->rows;
+	if ((rc = FAILPOINT_LOST(READER_CHUNK_END, e)) != RC_OK)
+		return rc;
 	if ((rc = emit(ln, &ev)) == RC_OK)
 		ring_publish(ln->ring);
+	FAILPOINT(READER_CHUNK_ENDED);
 	return rc;
 }
 
@@ -321,6 +330,8 @@ get_place(struct lane *ln, const struct table *t, struct err *e)
 	}
 	if (rc == RC_OK)
 		rc = ops->lane_snapshot(ln->source, &req, &high, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(READER_SNAPSHOT, e);
 	if (rc == RC_OK)
 		rc = chunk_ready(f, c, high, &arm, e);
 	if (rc == RC_OK)
@@ -352,11 +363,12 @@ report(struct lane *ln, struct plan *p)
 	worker_report_table(w, &r);
 }
 
-/* The table may be on its way out: the log will say so. */
+/* The table is gone, or loads again from the start. */
 static bool
-is_gone(struct lane *ln, struct plan *p, enum rc rc)
+is_void(struct lane *ln, struct plan *p)
 {
-	return rc == RC_CONFIG && feed_state(ln->load->feed, p->table) == TABLE_REMOVED;
+	return feed_state(ln->load->feed, p->table) == TABLE_REMOVED ||
+	       feed_round(ln->load->feed, p->table) != p->round;
 }
 
 static enum rc
@@ -368,7 +380,7 @@ load_chunk(struct lane *ln, struct plan *p, struct err *e)
 	for (unsigned tries = 0; rc == RC_AGAIN || rc == RC_CONFIG; tries++) {
 		struct table *t;
 
-		if (ending(ln->load) || feed_state(ln->load->feed, p->table) == TABLE_REMOVED)
+		if (ending(ln->load) || is_void(ln, p))
 			return RC_AGAIN;
 		if (tries > SNAPSHOT_TRIES)
 			return rc == RC_CONFIG
@@ -380,7 +392,7 @@ load_chunk(struct lane *ln, struct plan *p, struct err *e)
 		t = feed_carried(ln->load->feed, p->table);
 		rc = get_place(ln, t, e);
 		table_free(t);
-		if (is_gone(ln, p, rc))
+		if (rc == RC_CONFIG && is_void(ln, p)) /* the log has said so meanwhile */
 			return RC_AGAIN;
 	}
 	if (rc != RC_OK)
@@ -394,6 +406,16 @@ load_chunk(struct lane *ln, struct plan *p, struct err *e)
 
 /* ---- lanes ---- */
 
+/* The server need not keep a connection for one that has nothing to do. */
+static void
+rest(struct lane *ln)
+{
+	if (ln->source != NULL)
+		ln->load->source->ops->lane_close(ln->source);
+	ln->source = NULL;
+	feed_await_load(ln->load->feed);
+}
+
 static enum rc
 load_exact(struct lane *ln, struct plan *p, struct err *e)
 {
@@ -402,14 +424,37 @@ load_exact(struct lane *ln, struct plan *p, struct err *e)
 	pthread_mutex_lock(&p->lock);
 	if (!p->exhausted) {
 		p->exhausted = true;
-		ln->chunk = (struct chunk){
-			.table = p->table, .ring = ln->number, .last = true, .exact = true};
+		ln->chunk = (struct chunk){.table = p->table,
+			.round = p->round,
+			.ring = ln->number,
+			.last = true,
+			.exact = true};
 		pthread_mutex_unlock(&p->lock);
 		rc = load_chunk(ln, p, e);
 		chunk_release(&ln->chunk);
 		return rc;
 	}
 	pthread_mutex_unlock(&p->lock);
+	return rc;
+}
+
+/* The log may be about to say that the table is gone, or another: until then CONFIG is a question.
+ */
+static enum rc
+find_range(struct lane *ln, struct plan *p, const struct table *t, bool *got, struct err *e)
+{
+	enum rc rc = RC_CONFIG;
+
+	for (unsigned tries = 0; rc == RC_CONFIG && tries <= SNAPSHOT_TRIES; tries++) {
+		if (tries != 0)
+			pause_ms(RETRY_MS);
+		if (ending(ln->load) || is_void(ln, p))
+			return RC_AGAIN;
+		chunk_release(&ln->chunk);
+		ln->chunk =
+			(struct chunk){.table = p->table, .round = p->round, .ring = ln->number};
+		rc = next_range(ln, p, t, got, e);
+	}
 	return rc;
 }
 
@@ -420,8 +465,7 @@ load_keyed(struct lane *ln, struct plan *p, const struct table *t, struct err *e
 	enum rc rc = RC_OK;
 
 	while (rc == RC_OK && got && !ending(ln->load)) {
-		ln->chunk = (struct chunk){.table = p->table, .ring = ln->number};
-		rc = next_range(ln, p, t, &got, e);
+		rc = find_range(ln, p, t, &got, e);
 		if (rc == RC_OK && got)
 			rc = load_chunk(ln, p, e);
 		chunk_release(&ln->chunk);
@@ -431,7 +475,7 @@ load_keyed(struct lane *ln, struct plan *p, const struct table *t, struct err *e
 
 /* Leaves the table; the last one out says that its plan is complete. */
 static enum rc
-leave_plan(struct lane *ln, struct plan *p, struct err *e)
+leave_plan(struct lane *ln, struct plan *p)
 {
 	struct load *l = ln->load;
 	bool last;
@@ -439,7 +483,7 @@ leave_plan(struct lane *ln, struct plan *p, struct err *e)
 	pthread_mutex_lock(&l->lock);
 	last = --p->lanes == 0 && p->exhausted && p->ngaps == 0;
 	pthread_mutex_unlock(&l->lock);
-	return last ? chunk_plan_complete(l->feed, p->table, e) : RC_OK;
+	return last ? chunk_plan_complete(l->feed, p->table, p->round) : RC_OK;
 }
 
 static enum rc
@@ -456,7 +500,7 @@ load_table(struct lane *ln, struct plan *p, struct err *e)
 		rc = RC_OK;
 	}
 	if (rc == RC_OK && !ending(ln->load))
-		rc = leave_plan(ln, p, e);
+		rc = leave_plan(ln, p);
 	if (rc != RC_OK)
 		err_context(e, "loading %s.%s", t->db, t->name);
 	table_free(t);
@@ -472,11 +516,13 @@ run_lane(void *arg)
 	bool done = false;
 	enum rc rc = RC_OK;
 
-	while (rc == RC_OK && !done && !ending(l)) {
+	while (rc == RC_OK && !ending(l)) {
 		struct plan *p = join_plan(l, &done);
 
 		if (p == NULL) {
-			if (!done)
+			if (done)
+				rest(ln);
+			else
 				pause_ms(RETRY_MS);
 			continue;
 		}

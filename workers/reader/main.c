@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "ipc/frame.h"
@@ -51,15 +52,6 @@ create_source(struct worker *w, struct reader *r, struct err *e)
 	return ops->create(&env, &r->source, e);
 }
 
-static bool
-wants(const struct conf *c, const char *part)
-{
-	for (size_t i = 0; i < conf_count(c, "initial"); i++)
-		if (strcmp(conf_list(c, "initial", i), part) == 0)
-			return true;
-	return false;
-}
-
 /* A new channel: its first position goes to the target before anything else. */
 static enum rc
 begin_channel(struct reader *r, const char *id, struct err *e)
@@ -71,6 +63,7 @@ begin_channel(struct reader *r, const char *id, struct err *e)
 
 	if (rc != RC_OK)
 		return rc;
+	FAILPOINT(READER_TIP);
 	free(r->resume.applied);
 	free(r->resume.resume);
 	r->resume.applied = position;
@@ -87,6 +80,7 @@ begin_channel(struct reader *r, const char *id, struct err *e)
 	if (frame_put(r->worker->rings[0], &ev, &r->worker->stopping) != RC_OK)
 		return err_set(e, RC_BUG, "cannot put the first position into an empty ring");
 	ring_publish(r->worker->rings[0]);
+	FAILPOINT(READER_FIRST);
 	feed_set_position(r->feed, at, position);
 	log_info("a new channel starts at %s", position);
 	return RC_OK;
@@ -106,23 +100,31 @@ check_identity(struct reader *r, const char *id, struct err *e)
 			     "another id, or reset the channel");
 }
 
-/* The catalog is read when the target does not have all of the initial schema yet. */
 static enum rc
-open_catalog(struct reader *r, struct err *e)
+read_catalog(void *arg, struct err *e)
 {
-	bool schema = wants(r->worker->conf, "schema"), data = wants(r->worker->conf, "data");
+	struct reader *r = arg;
 	struct catalog c;
 	struct logpos high;
 	enum rc rc;
 
-	if (resume_find(&r->resume, INITIAL_MARK, INITIAL_MARK) != NULL)
-		return RC_OK;
 	catalog_init(&c);
 	rc = r->source->ops->catalog(r->source, &c, &high, e);
 	if (rc == RC_OK)
-		feed_set_initial(r->feed, &c, high, schema, data);
+		rc = FAILPOINT_LOST(READER_CATALOG, e);
+	if (rc == RC_OK)
+		feed_set_initial(r->feed, &c, high);
 	catalog_release(&c);
 	return rc;
+}
+
+/* The catalog is read when the target does not have all of the initial schema yet. */
+static enum rc
+open_catalog(struct reader *r, struct err *e)
+{
+	if (resume_find(&r->resume, INITIAL_MARK, INITIAL_MARK) == NULL)
+		return read_catalog(r, e);
+	return feed_initial_done(r->feed);
 }
 
 static enum rc
@@ -153,8 +155,10 @@ static enum rc
 open_source(struct reader *r, struct err *e)
 {
 	char *id = NULL;
-	enum rc rc = r->source->ops->identify(r->source, &id, e);
+	enum rc rc = FAILPOINT_LOST(READER_OPEN, e);
 
+	if (rc == RC_OK)
+		rc = r->source->ops->identify(r->source, &id, e);
 	if (rc == RC_OK)
 		rc = r->resume.fresh ? begin_channel(r, id, e) : check_identity(r, id, e);
 	if (rc == RC_OK && !r->resume.fresh)
@@ -208,7 +212,7 @@ start(struct worker *w, const struct resume *resume, struct err *e)
 		rc = routes_new(w->conf, &r->routes, e);
 	if (rc != RC_OK)
 		return rc;
-	r->feed = feed_new(w, r->routes);
+	r->feed = feed_new(w, r->routes, read_catalog, r);
 	/* Here and not in its thread: whoever ends us wakes it, also while it is being opened. */
 	if ((rc = create_source(w, r, e)) != RC_OK)
 		return rc;
@@ -240,6 +244,7 @@ run_drain(void *arg)
 	struct reader *r = arg;
 
 	join(r);
+	FAILPOINT(READER_DRAIN);
 	ring_publish(r->worker->rings[0]);
 	worker_drained(r->worker);
 	return NULL;

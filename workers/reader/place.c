@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/reader/feed_private.h"
 
@@ -44,16 +45,14 @@ wait_lane(struct feed *f)
 /* ---- initial schema ---- */
 
 void
-feed_set_initial(struct feed *f, struct catalog *c, struct logpos high, bool schema, bool data)
+feed_set_initial(struct feed *f, struct catalog *c, struct logpos high)
 {
 	lock_lane(f);
 	f->initial = *c;
 	catalog_init(c);
 	f->initial_high = high;
-	f->initial_schema = schema;
-	f->initial_data = data;
 	f->initial_pending = true;
-	for (uint32_t i = 0; i < f->initial.count; i++) {
+	for (uint32_t i = 0; f->initial_whole && i < f->initial.count; i++) {
 		const struct catalog_object *o = &f->initial.objects[i];
 
 		if (o->kind == OBJECT_TABLE && feed_find(f, o->db, o->name) == NULL)
@@ -77,6 +76,7 @@ emit_object(struct feed *f, const struct catalog_object *o, uint32_t number)
 			.session = o->session != NULL ? o->session : "",
 			.session_charset = "utf8mb4"},
 	};
+	FAILPOINT(READER_OBJECT);
 	return feed_emit(f, &ev);
 }
 
@@ -84,15 +84,19 @@ static enum rc
 emit_table_object(struct feed *f, const struct catalog_object *o)
 {
 	struct feed_table *t = feed_find(f, o->db, o->name);
+	bool again;
 	enum rc rc;
 
-	if (t == NULL || t->state != TABLE_WAITING)
+	if (t == NULL || (t->state != TABLE_WAITING && t->state != TABLE_RELOAD))
 		return RC_OK;
+	again = t->state == TABLE_RELOAD;
+	if (again)
+		feed_set_schema(f, t, o->table);
 	if ((rc = feed_emit_schema(f, t)) != RC_OK)
 		return rc;
-	if (f->initial_schema && (rc = emit_object(f, o, t->number)) != RC_OK)
+	if ((f->initial_schema || again) && (rc = emit_object(f, o, t->number)) != RC_OK)
 		return rc;
-	return feed_emit_state(f, t, f->initial_data ? TABLE_SCHEMA : TABLE_STREAMING);
+	return feed_emit_state(f, t, f->initial_data || again ? TABLE_SCHEMA : TABLE_STREAMING);
 }
 
 /* The state row without a name says that the initial schema is complete. */
@@ -130,13 +134,14 @@ emit_initial(struct feed *f)
 
 		if (o->kind == OBJECT_TABLE)
 			rc = emit_table_object(f, o);
-		else if (f->initial_schema)
+		else if (f->initial_schema && f->initial_whole)
 			rc = emit_object(f, o, 0);
 	}
-	if (rc == RC_OK)
+	FAILPOINT(READER_MARK);
+	if (rc == RC_OK && f->initial_whole)
 		rc = emit_mark(f);
 	catalog_release(&f->initial);
-	f->initial_pending = false;
+	f->initial_pending = f->initial_whole = false;
 	pthread_cond_broadcast(&f->changed);
 	return rc;
 }
@@ -181,25 +186,57 @@ waits_for_parent(struct feed *f, const struct feed_table *t)
 	return false;
 }
 
+/* NULL: none may load now; *left: one will. */
+static struct feed_table *
+find_load(struct feed *f, bool *left)
+{
+	*left = f->initial_pending;
+	for (struct feed_table *t = f->tables; t != NULL; t = t->next) {
+		if (is_loaded(t))
+			continue;
+		*left = true;
+		if ((t->state == TABLE_SCHEMA || t->state == TABLE_LOADING) && !t->loading_taken &&
+			!waits_for_parent(f, t))
+			return t;
+	}
+	return NULL;
+}
+
 struct feed_table *
 feed_next_load(struct feed *f, bool *done)
 {
-	struct feed_table *found = NULL;
-	bool left = false;
+	struct feed_table *found;
+	bool left;
 
 	lock_lane(f);
-	for (struct feed_table *t = f->tables; t != NULL && found == NULL; t = t->next) {
-		if (is_loaded(t))
-			continue;
-		left = true;
-		if (t->state != TABLE_WAITING && !t->loading_taken && !waits_for_parent(f, t))
-			found = t;
-	}
+	found = find_load(f, &left);
 	if (found != NULL)
 		found->loading_taken = true;
-	*done = !left && !f->initial_pending;
+	*done = !left;
 	unlock_lane(f);
 	return found;
+}
+
+void
+feed_await_load(struct feed *f)
+{
+	bool left;
+
+	lock_lane(f);
+	while (!f->stopped && !f->draining && (find_load(f, &left), !left))
+		wait_lane(f);
+	unlock_lane(f);
+}
+
+uint32_t
+feed_round(struct feed *f, struct feed_table *t)
+{
+	uint32_t round;
+
+	lock_lane(f);
+	round = t->round;
+	unlock_lane(f);
+	return round;
 }
 
 struct table *
@@ -222,6 +259,46 @@ feed_state(struct feed *f, struct feed_table *t)
 	s = t->state;
 	unlock_lane(f);
 	return s;
+}
+
+/* ---- loading again ---- */
+
+static enum rc
+start_over(struct feed *f, struct feed_table *t)
+{
+	feed_cancel_chunks(f, t);
+	t->round++;
+	t->loading_taken = t->planned = false;
+	f->reload_due = true;
+	pthread_cond_broadcast(&f->changed);
+	return feed_emit_state(f, t, TABLE_RELOAD);
+}
+
+enum rc
+feed_start_over(struct feed *f, struct feed_table *t)
+{
+	enum rc rc = RC_OK;
+
+	for (struct feed_table *x = f->tables; x != NULL && rc == RC_OK; x = x->next)
+		if ((x->state == TABLE_LOADING || x->state == TABLE_STREAMING) && x != t &&
+			depends_on(f, x, t, 0))
+			rc = start_over(f, x);
+	return rc == RC_OK ? start_over(f, t) : rc;
+}
+
+enum rc
+feed_initial_done(struct feed *f)
+{
+	enum rc rc = RC_OK;
+
+	lock_lane(f);
+	f->initial_whole = false;
+	for (struct feed_table *t = f->tables; t != NULL && rc == RC_OK; t = t->next)
+		if (t->state == TABLE_RELOAD)
+			rc = feed_start_over(f, t);
+	ring_publish(f->ring);
+	unlock_lane(f);
+	return rc;
 }
 
 /* ---- chunks ---- */
@@ -277,7 +354,8 @@ chunk_register(struct feed *f, struct chunk *c, char **seen, struct logpos *seen
 	enum rc rc = RC_OK;
 
 	lock_lane(f);
-	if (f->stopped || f->draining || c->table->state == TABLE_REMOVED)
+	if (f->stopped || f->draining || c->table->state == TABLE_REMOVED ||
+		c->table->round != c->round)
 		rc = RC_AGAIN;
 	else if (c->table->state == TABLE_SCHEMA)
 		rc = feed_emit_state(f, c->table, TABLE_LOADING);
@@ -286,6 +364,7 @@ chunk_register(struct feed *f, struct chunk *c, char **seen, struct logpos *seen
 		enlist(f, c);
 		*seen = xstrdup(f->position);
 		*seen_at = f->at;
+		FAILPOINT(READER_WINDOW);
 	}
 	unlock_lane(f);
 	return rc;
@@ -300,6 +379,8 @@ chunk_armed(void *arg)
 	arm->feed->armed++;
 	arm->armed = true;
 	enlist(arm->feed, arm->chunk);
+	if (arm->chunk->round != arm->chunk->table->round)
+		feed_cancel_chunk(arm->feed, arm->chunk);
 	unlock_lane(arm->feed);
 }
 
@@ -333,8 +414,10 @@ place(struct feed *f, struct chunk *c)
 		.hi = c->hi.data,
 		.hi_len = (uint32_t)c->hi.len,
 	};
+	FAILPOINT(READER_PLACE);
 	if ((rc = feed_emit(f, &ev)) != RC_OK)
 		return rc;
+	FAILPOINT(READER_PLACED);
 	c->schema = table_copy(c->table->carried);
 	c->schema_number = c->table->number;
 	c->state = CHUNK_PLACED;
@@ -438,14 +521,16 @@ chunk_await(struct feed *f, struct chunk *c)
 }
 
 enum rc
-chunk_plan_complete(struct feed *f, struct feed_table *t, struct err *e)
+chunk_plan_complete(struct feed *f, struct feed_table *t, uint32_t round)
 {
-	enum rc rc;
+	enum rc rc = RC_OK;
 
-	(void)e;
 	lock_lane(f);
-	t->planned = true;
-	rc = settle_table(f, t);
+	FAILPOINT(READER_PLANNED);
+	if (t->round == round) {
+		t->planned = true;
+		rc = settle_table(f, t);
+	}
 	ring_publish(f->ring);
 	unlock_lane(f);
 	return rc;

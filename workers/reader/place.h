@@ -27,7 +27,11 @@
 #include "workers/reader/seam.h"
 #include "workers/reader/source.h"
 
-struct feed *feed_new(struct worker *w, const struct routes *routes);
+/* Reads the catalog again and calls feed_set_initial. The log thread calls it, without the lock. */
+typedef enum rc (*feed_catalog_cb)(void *arg, struct err *e);
+
+struct feed *feed_new(
+	struct worker *w, const struct routes *routes, feed_catalog_cb read_catalog, void *arg);
 /* Wakes everybody who waits in here; they return RC_AGAIN. */
 void feed_stop(struct feed *f);
 /* No further transaction begins (feed_begin says AGAIN) and no further chunk gets a place; what has
@@ -40,10 +44,16 @@ void feed_set_position(struct feed *f, struct logpos at, const char *text);
 /*
  * Initial schema: once the log has passed `high`, the objects are put into the
  * stream and their tables may load. Takes the catalog's content over.
- * Without this call the initial schema counts as done.
+ * Without this call the initial schema counts as done. The first call is for
+ * all objects, later ones for the tables in state RELOAD.
  */
-void feed_set_initial(
-	struct feed *f, struct catalog *c, struct logpos high, bool schema, bool data);
+void feed_set_initial(struct feed *f, struct catalog *c, struct logpos high);
+/*
+ * The initial schema is in the target. Tables registered as RELOAD, and those
+ * whose foreign keys lead to them, load again (what cascades took along at the
+ * source would stay); the target learns it first.
+ */
+enum rc feed_initial_done(struct feed *f) MUSTCHECK;
 /* The mark that ends the initial schema: the state row of a table without a name. */
 #define INITIAL_MARK ""
 
@@ -53,6 +63,10 @@ struct feed_table *feed_register(struct feed *f, const struct table *t, enum tab
 /* The next table that may load (state schema or loading, no parent before it), NULL: none now.
  * *done: never again. */
 struct feed_table *feed_next_load(struct feed *f, bool *done);
+/* Lanes that have nothing to do: until a table may load again, or the feed ends. */
+void feed_await_load(struct feed *f);
+/* Which load of the table this is; a plan of another round is void. */
+uint32_t feed_round(struct feed *f, struct feed_table *t);
 /* What of the table is carried, as of now: a copy. */
 struct table *feed_carried(struct feed *f, struct feed_table *t);
 enum table_state feed_state(struct feed *f, struct feed_table *t);
@@ -61,6 +75,7 @@ enum chunk_state { CHUNK_OPEN, CHUNK_READY, CHUNK_PLACED, CHUNK_CANCELLED };
 
 struct chunk {
 	struct feed_table *table;
+	uint32_t round;
 	struct table *schema; /* what is carried as of the place: owned */
 	uint32_t number;
 	uint32_t ring;
@@ -91,9 +106,8 @@ void chunk_cancel(struct feed *f, struct chunk *c, struct chunk_arm *arm);
 /* OK: placed; AGAIN: cancelled (DDL on the table, or the window grew too large) or asked to stop.
  */
 enum rc chunk_await(struct feed *f, struct chunk *c) MUSTCHECK;
-/* All chunks of the table that are not placed yet: the plan is complete once this is 0 and
- * `complete` was said. */
-enum rc chunk_plan_complete(struct feed *f, struct feed_table *t, struct err *e) MUSTCHECK;
+/* No further chunk of this round will be registered: the table streams once all have places. */
+enum rc chunk_plan_complete(struct feed *f, struct feed_table *t, uint32_t round) MUSTCHECK;
 void chunk_release(struct chunk *c);
 
 #endif

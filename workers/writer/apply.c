@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/apply_private.h"
 
-/* The oldest group has stood still this long while others wait at the gate with their locks. */
+/* The oldest group waits this long for one statement while others are at the gate with their locks.
+ */
 #define STALL_US 200000u
 #define FREE_WORKS 256
 
@@ -18,14 +20,22 @@ apply_ending(struct apply *a)
 }
 
 void
-apply_fail(struct apply *a, const struct err *e)
+apply_fail(struct apply *a, const struct err *failure)
 {
+	struct err why = {0};
+	const struct err *e = failure;
+
+	/* What was lost may have been taken: then we must not come back. */
+	if (failure->rc == RC_RETRY && failure->code == 0 && !apply_ending(a) &&
+		a->sink->ops->confirm(a->sink, &why) == RC_FENCED)
+		e = &why;
 	pthread_mutex_lock(&a->lock);
 	a->failed = true;
 	pthread_cond_broadcast(&a->work_cond);
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
 	pthread_mutex_unlock(&a->lock);
+	ring_wake(a->ring);
 	worker_fail(a->worker, e);
 }
 
@@ -67,6 +77,7 @@ work_new(struct apply *a, enum work_kind kind)
 		w = xcalloc(1, sizeof *w);
 		arena_init(&w->arena);
 	}
+	w->rows = &w->arena;
 	w->kind = kind;
 	return w;
 }
@@ -216,7 +227,6 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 	if (moved_turn)
 		a->turn++;
 	count_group(l, g);
-	a->moved_us = mono_us();
 	u = sched_committed(a->sched, g);
 	while (u != NULL) {
 		struct work *w = (struct work *)u;
@@ -231,6 +241,8 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 		work_done(a, w);
 	}
 	set_stat(a, STAT_IN_FLIGHT, sched_in_flight(a->sched));
+	if (a->draining && sched_idle(a->sched))
+		ring_wake(a->ring);
 	pthread_cond_broadcast(&a->work_cond);
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
@@ -252,6 +264,7 @@ commit_group(struct apply_lane *l, struct group *g, struct err *e)
 		return rc;
 	worker_report_position(a->worker, c.applied != NULL ? c.applied : "", c.time_us);
 	finish_group(l, g, !object);
+	FAILPOINT(WRITER_RELEASED);
 	return RC_OK;
 }
 
@@ -274,6 +287,18 @@ wait_to_run_again(struct apply *a, struct group *g)
 
 enum gate { GATE_COMMIT, GATE_YIELD, GATE_END };
 
+/*
+ * Who cannot run again would end the worker: it gives way only when the oldest
+ * has been refused a lock before, so that somebody at the gate must hold it.
+ */
+static bool
+must_yield(const struct apply *a, const struct group *g)
+{
+	if (((const struct work *)g->first)->no_retry && sched_oldest(a->sched)->attempts < 2)
+		return false;
+	return sched_must_yield(a->sched, g);
+}
+
 static enum gate
 wait_at_gate(struct apply *a, struct group *g)
 {
@@ -282,9 +307,9 @@ wait_at_gate(struct apply *a, struct group *g)
 
 	pthread_mutex_lock(&a->lock);
 	mine = sched_executed(a->sched, g);
-	while (!mine && !apply_ending(a) && !sched_must_yield(a->sched, g)) {
+	while (!mine && !apply_ending(a) && !must_yield(a, g)) {
 		pthread_cond_wait(&a->gate_cond, &a->lock);
-		mine = !sched_must_yield(a->sched, g) && sched_my_turn(a->sched, g);
+		mine = !must_yield(a, g) && sched_my_turn(a->sched, g);
 	}
 	if (mine)
 		gate = GATE_COMMIT;
@@ -295,6 +320,12 @@ wait_at_gate(struct apply *a, struct group *g)
 }
 
 /* ---- lanes ---- */
+
+void
+lane_heard(struct apply_lane *l)
+{
+	atomic_store_explicit(&l->heard_us, mono_us(), memory_order_relaxed);
+}
 
 static enum rc
 rollback(struct apply_lane *l, struct err *e)
@@ -309,9 +340,12 @@ execute(struct apply_lane *l, struct group *g, bool *careful, struct err *e)
 	bool mismatch = false;
 	enum rc rc = RC_OK;
 
+	lane_heard(l);
 	if (execute_is_self_committing(g))
 		return RC_OK;
 	rc = ops->begin(l->sink, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_BEGIN, e);
 	if (rc == RC_OK)
 		rc = execute_group(l, g, *careful, &mismatch, e);
 	if (rc == RC_OK && mismatch) {
@@ -344,6 +378,7 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 		enum rc rc = execute(l, g, &careful, e);
 
 		if (rc == RC_OK) {
+			FAILPOINT(WRITER_GATE);
 			switch (wait_at_gate(a, g)) {
 			case GATE_COMMIT:
 				rc = commit_group(l, g, e);
@@ -372,15 +407,19 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 }
 
 static struct group *
-take_group(struct apply *a)
+take_group(struct apply_lane *l)
 {
+	struct apply *a = l->apply;
 	struct group *g = NULL;
 
 	pthread_mutex_lock(&a->lock);
 	while (!apply_ending(a) && (g = sched_take(a->sched)) == NULL)
 		pthread_cond_wait(&a->work_cond, &a->lock);
-	if (g != NULL)
+	if (g != NULL) {
+		lane_heard(l);
+		g->arg = l;
 		pthread_cond_broadcast(&a->room_cond);
+	}
 	pthread_mutex_unlock(&a->lock);
 	return g;
 }
@@ -394,8 +433,12 @@ run_lane(void *arg)
 	struct group *g;
 	enum rc rc = a->sink->ops->lane_open(a->sink, l->number, &l->sink, &e);
 
-	while (rc == RC_OK && (g = take_group(a)) != NULL)
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_LANE, &e);
+	while (rc == RC_OK && (g = take_group(l)) != NULL) {
+		FAILPOINT(WRITER_TAKE);
 		rc = run_group(l, g, &e);
+	}
 	if (rc != RC_OK && rc != RC_AGAIN)
 		apply_fail(a, &e);
 	if (l->sink != NULL)
@@ -483,6 +526,15 @@ apply_drain(struct apply *a)
 	pthread_mutex_lock(&a->lock);
 	a->draining = true;
 	pthread_mutex_unlock(&a->lock);
+	ring_wake(a->ring);
+}
+
+static bool
+is_stalled(const struct group *g)
+{
+	const struct apply_lane *l = g->arg;
+
+	return g->state == GROUP_RUNNING && mono_us() - l->heard_us > STALL_US;
 }
 
 void
@@ -492,9 +544,10 @@ apply_tick(struct apply *a)
 
 	pthread_mutex_lock(&a->lock);
 	oldest = sched_oldest(a->sched);
-	if (oldest != NULL && oldest->state == GROUP_RUNNING &&
-		mono_us() - a->moved_us > STALL_US && sched_stalled(a->sched) != 0)
+	if (oldest != NULL && is_stalled(oldest)) {
+		sched_stalled(a->sched);
 		pthread_cond_broadcast(&a->gate_cond);
+	}
 	set_stat(a, STAT_RING_FILL, ring_fill(a->ring));
 	pthread_mutex_unlock(&a->lock);
 }
@@ -507,10 +560,12 @@ join_all(struct apply *a)
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
 	pthread_mutex_unlock(&a->lock);
+	ring_wake(a->ring);
 	pthread_join(a->scan_thread, NULL);
 	for (uint32_t i = 0; i < a->nlanes; i++) {
 		pthread_join(a->lanes[i].thread, NULL);
 		arena_release(&a->lanes[i].arena);
+		arena_release(&a->lanes[i].rows);
 	}
 }
 

@@ -53,7 +53,9 @@ struct work {
 	struct unit unit; /* first: the scheduler's view */
 	enum work_kind kind;
 	struct arena arena;
-	struct change **changes; /* in the arena's lifetime; the array itself is malloc'ed */
+	struct arena *rows; /* where its changes are: `arena`, or the lane's `rows`, which gives
+			       them back part by part */
+	struct change **changes; /* the array itself is malloc'ed */
 	uint32_t nchanges;
 	size_t changes_cap;
 	struct token_list tokens;
@@ -67,13 +69,15 @@ struct work {
 	struct target_slot *
 		*marks; /* entries that this work is the first to insert into, while loading */
 	uint32_t nmarks;
+	struct table_record *records; /* DDL: what it makes of tables' rows; in the arena */
+	uint32_t nrecords;
 	uint64_t ring_end; /* stream ring: released once committed */
 	struct owned *owned;
 	bool complete;	   /* LARGE: the COMMIT is here; CHUNK: so is its end */
 	bool no_retry;	   /* frames were released before the commit */
 	uint64_t load_end; /* load ring: released once committed */
 	uint64_t rows_loaded, rows_kept;
-	struct work *next; /* free list, deferred list */
+	struct work *next; /* free list */
 };
 
 struct apply_lane {
@@ -82,8 +86,13 @@ struct apply_lane {
 	pthread_t thread;
 	struct sink_lane *sink;
 	struct arena arena;		    /* plans of batches */
+	struct arena rows;		    /* of a work that is run part by part */
+	_Atomic uint64_t heard_us;	    /* the server owes no answer, or owes it since then */
 	uint64_t inserts, updates, deletes; /* of the group that is being run */
 };
+
+/* A statement has been answered, or nothing is asked: no lock of another group holds this up. */
+void lane_heard(struct apply_lane *l);
 
 struct apply {
 	struct worker *worker;
@@ -103,7 +112,6 @@ struct apply {
 	uint32_t nlanes;
 	bool draining;
 	bool failed;
-	uint64_t moved_us; /* when the gate moved last */
 
 	/* the scan thread's */
 	struct target_slot **slots; /* by number */
@@ -111,10 +119,9 @@ struct apply {
 	struct table_entry *entries;
 	struct fk_world *world;
 	uint64_t world_version;
-	struct work *current;  /* between BEGIN and COMMIT */
-	struct work *deferred; /* TABLE events of a DDL's transaction, newest first */
-	size_t queued_bytes;   /* lock */
-	unsigned loading;      /* tables in that state */
+	struct work *current; /* between BEGIN and COMMIT */
+	size_t queued_bytes;  /* lock */
+	unsigned loading;     /* tables in that state */
 	uint64_t scan_end;
 	bool large_running; /* a large transaction reads on by itself: nothing else is in flight */
 

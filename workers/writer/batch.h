@@ -33,10 +33,12 @@ struct change {
 	struct target *target;
 	struct row before;
 	struct row after;
+	bool fk_off;		    /* as in struct event_row */
 	const struct token *tokens; /* of this change alone, not packed */
 	uint32_t ntokens;
 	uint64_t component; /* token_component; 0: none */
-	uint64_t shape; /* equal for changes that fit one statement: table, op, columns present */
+	uint64_t shape;	    /* equal for changes that fit one statement: table, op, columns present,
+			       fk_off */
 };
 
 struct batch {

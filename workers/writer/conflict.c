@@ -145,7 +145,8 @@ report(struct apply_lane *l, const struct work *w, const struct change *c, const
 }
 
 static enum rc
-fail(const struct work *w, const struct change *c, const struct outcome *o, struct err *e)
+fail(const struct apply_lane *l, const struct work *w, const struct change *c,
+	const struct outcome *o, struct err *e)
 {
 	const struct target *t = c->target;
 	char *key = row_text(t, c->before.ncols != 0 ? &c->before : &c->after, true);
@@ -154,9 +155,13 @@ fail(const struct work *w, const struct change *c, const struct outcome *o, stru
 		event_name(c->op), t->db, t->name, key != NULL ? key : "?",
 		w->has_position ? w->commit.applied : "?", kind_name(o),
 		*o->detail != '\0' ? ": " : "", o->detail);
-	err_remedy(e, "look at the row with `syncline errors`, make the target's row as the source "
-		      "expects it, then `syncline start`; "
-		      "or set conflict = \"Ignore\" or \"Overwrite\"");
+	err_remedy(e,
+		"look at the row with `syncline errors`; make the target's row as the source "
+		"expects "
+		"it, or let `syncline resync %s %s.%s` load the table again, then `syncline "
+		"start`; or "
+		"set conflict = \"Ignore\" or \"Overwrite\"",
+		l->apply->worker->channel, t->source_db, t->source_name);
 	free(key);
 	return RC_CONFLICT;
 }
@@ -194,7 +199,7 @@ by_policy(struct apply_lane *l, const struct work *w, const struct change *c, st
 		break;
 	}
 	report(l, w, c, o, "failed");
-	return fail(w, c, o, e);
+	return fail(l, w, c, o, e);
 }
 
 /* While a table loads. *settled: nothing more is to be done. */

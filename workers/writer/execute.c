@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/apply_private.h"
 
@@ -65,7 +66,12 @@ run_batches(struct apply_lane *l, struct change *const *changes, uint32_t n, boo
 		const struct batch *b = &list.batches[i];
 		uint64_t matched = 0;
 
-		rc = ops_of(l)->batch(l->sink, b, &matched, e);
+		rc = FAILPOINT_LOST(WRITER_BATCH_BEFORE, e);
+		if (rc == RC_OK)
+			rc = ops_of(l)->batch(l->sink, b, &matched, e);
+		lane_heard(l);
+		if (rc == RC_OK)
+			rc = FAILPOINT_LOST(WRITER_BATCH, e);
 		if (worth_a_look(rc) || (rc == RC_OK && !as_expected(b, matched))) {
 			*mismatch = true;
 			return RC_OK;
@@ -82,6 +88,7 @@ run_carefully(struct apply_lane *l, const struct work *w, struct err *e)
 
 	for (uint32_t i = 0; i < w->nchanges && rc == RC_OK; i++) {
 		rc = conflict_row(l, w, w->changes[i], e);
+		lane_heard(l);
 		count(l, w->changes[i]->op, 1);
 	}
 	return rc;
@@ -97,14 +104,16 @@ mark(struct apply_lane *l, const struct work *w, struct err *e)
 
 		rc = ops_of(l)->table_state(
 			l->sink, t->source_db, t->source_name, TABLE_LOADING, true, NULL, e);
+		if (rc == RC_OK)
+			rc = FAILPOINT_LOST(WRITER_MARK, e);
 	}
 	return rc;
 }
 
-/* ---- a transaction larger than the window ---- */
+/* ---- works that give back what they have done while they run ---- */
 
 static void
-next_part(struct work *w)
+next_part(struct apply_lane *l, struct work *w)
 {
 	while (w->owned != NULL) {
 		struct owned *o = w->owned;
@@ -117,8 +126,11 @@ next_part(struct work *w)
 	w->nmarks = 0;
 	w->tokens.count = 0;
 	w->unit.bytes = 0;
-	arena_reset(&w->arena);
+	w->rows = &l->rows;
+	arena_reset(w->rows);
 }
+
+/* ---- a transaction larger than the window ---- */
 
 /* A part that does not go as a batch is run row by row behind a savepoint: it cannot be read again.
  */
@@ -152,12 +164,14 @@ run_large(struct apply_lane *l, struct work *w, struct err *e)
 
 	for (;;) {
 		rc = run_part(l, w, e);
+		if (rc == RC_OK)
+			rc = FAILPOINT_LOST(WRITER_LARGE, e);
 		if (rc != RC_OK || w->complete)
 			return rc;
 		pthread_mutex_lock(&a->lock);
 		ring_release(a->ring, w->ring_end);
 		pthread_mutex_unlock(&a->lock);
-		next_part(w);
+		next_part(l, w);
 		if ((rc = scan_more(a, w, e)) != RC_OK)
 			return rc;
 	}
@@ -179,6 +193,7 @@ next_load_frame(struct apply_lane *l, struct work *w, struct frame_raw *raw, str
 		if (a->worker->stopping || a->failed || frame_stalled(&a->load_readers[ring]))
 			return RC_AGAIN;
 		ring_wait_data(a->worker->rings[1 + ring], WAIT_MS);
+		lane_heard(l);
 	}
 }
 
@@ -192,6 +207,9 @@ load_rows(struct apply_lane *l, struct work *w, uint32_t from, struct err *e)
 		return RC_OK;
 	rc = ops_of(l)->load(l->sink, &w->slot->target, w->changes + from, w->nchanges - from,
 		w->keep, &kept, e);
+	lane_heard(l);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_CHUNK_ROWS, e);
 	w->rows_loaded += w->nchanges - from;
 	w->rows_kept += kept;
 	return rc;
@@ -201,7 +219,7 @@ load_rows(struct apply_lane *l, struct work *w, uint32_t from, struct err *e)
 static void
 give_back(struct apply_lane *l, struct work *w, uint32_t *done)
 {
-	next_part(w);
+	next_part(l, w);
 	*done = 0;
 	w->no_retry = true;
 	ring_release(l->apply->worker->rings[1 + w->event.chunk.ring], w->load_end);
@@ -250,6 +268,8 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 	enum rc rc = RC_OK;
 
 	w->rows_loaded = w->rows_kept = 0;
+	if (w->nchanges == 0)
+		next_part(l, w);
 	while (rc == RC_OK && !w->complete) {
 		rc = next_load_frame(l, w, &raw, e);
 		if (rc == RC_AGAIN && apply_ending(l->apply))
@@ -274,6 +294,8 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 		rc = load_rows(l, w, done, e);
 	if (rc == RC_OK)
 		rc = ops_of(l)->chunk_done(l->sink, &w->slot->target, &w->event.chunk, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_CHUNK_RECORD, e);
 	return rc;
 }
 
@@ -282,9 +304,11 @@ run_table(struct apply_lane *l, const struct work *w, struct err *e)
 {
 	const struct event_table *t = &w->event.table;
 	struct buf schema = {.data = (unsigned char *)t->schema, .len = t->schema_len};
+	enum rc rc;
 
-	return ops_of(l)->table_state(l->sink, w->slot->target.source_db,
-		w->slot->target.source_name, t->state, w->inserted, &schema, e);
+	rc = ops_of(l)->table_state(l->sink, w->slot->target.source_db, w->slot->target.source_name,
+		t->state, w->inserted, &schema, e);
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_STATE, e) : rc;
 }
 
 /* ---- groups ---- */
@@ -382,7 +406,7 @@ execute_self_committing(
 	if (w->kind == WORK_OBJECT)
 		return ops_of(l)->object(l->sink, &w->event.object,
 			w->slot != NULL ? w->slot->target.source : NULL, l->apply->intercept, e);
-	rc = ops_of(l)->ddl(l->sink, &w->event.ddl, c, &skipped, e);
+	rc = ops_of(l)->ddl(l->sink, &w->event.ddl, w->records, w->nrecords, c, &skipped, e);
 	if (rc == RC_OK && skipped != NULL)
 		log_warn("a DDL statement was skipped: %s; position=%s", skipped, c->applied);
 	if (rc == RC_OK)

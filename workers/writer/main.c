@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "workers/writer/apply.h"
@@ -57,7 +58,11 @@ open_target(void *arg)
 	resume_init(&wr->resume);
 	rc = create_sink(w, wr, &e);
 	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_OPEN, &e);
+	if (rc == RC_OK)
 		rc = wr->sink->ops->open(wr->sink, &wr->resume, &turn, &e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_RESUME, &e);
 	if (rc != RC_OK) {
 		worker_fail(w, &e);
 		return NULL;
@@ -140,7 +145,9 @@ wish(struct worker *w, const char *text, struct err *e)
 	if (wr == NULL || wr->apply == NULL)
 		return RC_OK;
 	apply_lock_sink(wr->apply);
+	FAILPOINT(WRITER_WISH);
 	rc = wr->sink->ops->wish(wr->sink, text, e);
+	FAILPOINT(WRITER_WISHED);
 	apply_unlock_sink(wr->apply);
 	return rc;
 }

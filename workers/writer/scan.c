@@ -4,12 +4,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/apply_private.h"
 
 #define WAIT_MS 50
+/* With nothing to do: whoever ends this wakes the ring. */
+#define IDLE_MS 1000
 /* The queue holds this many groups' worth for each lane: enough to gather, not more. */
 #define QUEUE_GROUPS 2
+
+/*
+ * What one work holds at most, of the ring and of our own memory: a row of few
+ * bytes takes many times as much when it lies there with its values, tokens
+ * and bindings.
+ */
+#define LARGE_ROWS 8192
+
+static bool
+is_full(const struct apply *a, const struct work *w)
+{
+	return w->unit.bytes >= a->large_bytes || w->nchanges >= LARGE_ROWS;
+}
 
 /* ---- changes ---- */
 
@@ -45,6 +61,7 @@ shape_of(const struct change *c, const struct target_slot *s)
 
 	shape = (shape ^ c->target->number) * 0x100000001b3u;
 	shape = (shape ^ (uint64_t)c->op) * 0x100000001b3u;
+	shape = (shape ^ (uint64_t)c->fk_off) * 0x100000001b3u;
 	presence(&c->before, &shape);
 	shape *= 31;
 	presence(&c->after, &shape);
@@ -75,12 +92,13 @@ check_row(const struct event *ev, const struct target *t, struct err *e)
 static struct change *
 add_change(struct work *w, const struct event *ev, struct target_slot *s)
 {
-	struct change *c = arena_calloc(&w->arena, 1, sizeof *c);
+	struct change *c = arena_calloc(w->rows, 1, sizeof *c);
 
 	c->op = ev->kind;
 	c->target = &s->target;
 	c->before = ev->row.before;
 	c->after = ev->row.after;
+	c->fk_off = ev->row.fk_off;
 	grow(&w->changes, &w->changes_cap, (size_t)w->nchanges + 1, sizeof *w->changes);
 	w->changes[w->nchanges++] = c;
 	return c;
@@ -98,7 +116,7 @@ mark_inserted(struct work *w, struct target_slot *s, const struct change *c)
 	if (c->op != EVENT_INSERT && (c->shape & SHAPE_KEY_MOVES) == 0)
 		return;
 	s->entry->inserted = true;
-	marks = arena_alloc(&w->arena, (w->nmarks + 1) * sizeof(struct target_slot *));
+	marks = arena_alloc(w->rows, (w->nmarks + 1) * sizeof(struct target_slot *));
 	if (w->nmarks != 0)
 		memcpy(marks, w->marks, w->nmarks * sizeof(struct target_slot *));
 	marks[w->nmarks++] = s;
@@ -114,8 +132,7 @@ add_tokens(struct work *w, struct change *c)
 	c->component = token_component(plan);
 	token_row(plan, c->op, &c->before, &c->after, &w->tokens);
 	c->ntokens = (uint32_t)(w->tokens.count - first);
-	c->tokens =
-		arena_dup(&w->arena, w->tokens.tokens + first, c->ntokens * sizeof(struct token));
+	c->tokens = arena_dup(w->rows, w->tokens.tokens + first, c->ntokens * sizeof(struct token));
 }
 
 /* Foreign keys became known in the midst of a transaction: what it has so far speaks of the old
@@ -146,7 +163,7 @@ take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct er
 	struct event ev;
 	enum rc rc;
 
-	if ((rc = frame_decode(raw->data, raw->len, &w->arena, &ev, e)) != RC_OK ||
+	if ((rc = frame_decode(raw->data, raw->len, w->rows, &ev, e)) != RC_OK ||
 		(rc = targets_get(a, ev.row.table, &s, e)) != RC_OK ||
 		(rc = targets_resolve(a, s, e)) != RC_OK ||
 		(rc = check_row(&ev, &s->target, e)) != RC_OK)
@@ -166,7 +183,7 @@ enum rc
 scan_load_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct err *e)
 {
 	struct event ev;
-	enum rc rc = frame_decode(raw->data, raw->len, &w->arena, &ev, e);
+	enum rc rc = frame_decode(raw->data, raw->len, w->rows, &ev, e);
 
 	(void)a;
 	if (rc != RC_OK)
@@ -273,23 +290,6 @@ push_barrier(struct apply *a, struct work *w)
 }
 
 static enum rc
-push_deferred(struct apply *a)
-{
-	enum rc rc = RC_OK;
-
-	while (a->deferred != NULL && rc == RC_OK) {
-		struct work **last = &a->deferred, *w;
-
-		while ((*last)->next != NULL)
-			last = &(*last)->next;
-		w = *last;
-		*last = NULL;
-		rc = push_barrier(a, w);
-	}
-	return rc;
-}
-
-static enum rc
 take_commit(struct apply *a, const struct event *ev)
 {
 	struct work *w = a->current;
@@ -302,26 +302,49 @@ take_commit(struct apply *a, const struct event *ev)
 	rc = push_barrier(a, w);
 	if (rc == RC_OK)
 		targets_forget(a);
-	return rc == RC_OK ? push_deferred(a) : rc;
+	return rc;
+}
+
+/* A TABLE event of a DDL's transaction: it is the statement's doing, and takes effect with it. */
+static void
+add_record(struct work *w, const struct target_slot *s, const struct event_table *t)
+{
+	struct table_record *all =
+		arena_alloc(&w->arena, (w->nrecords + 1) * sizeof(struct table_record));
+
+	if (w->nrecords != 0)
+		memcpy(all, w->records, w->nrecords * sizeof(struct table_record));
+	all[w->nrecords++] = (struct table_record){
+		.source_db = keep_text(w, s->target.source_db),
+		.source_name = keep_text(w, s->target.source_name),
+		.state = t->state,
+		.inserted = s->entry->inserted,
+		.schema = {.data = arena_dup(&w->arena, t->schema, t->schema_len),
+			.len = t->schema_len},
+	};
+	w->records = all;
 }
 
 static enum rc
 take_table(struct apply *a, const struct event *ev, struct err *e)
 {
-	struct work *w = work_new(a, WORK_TABLE);
-	enum rc rc = targets_get(a, ev->table.table, &w->slot, e);
+	struct target_slot *slot;
+	struct work *w;
+	enum rc rc = targets_get(a, ev->table.table, &slot, e);
 
 	if (rc != RC_OK)
 		return rc;
+	targets_set_state(a, slot->entry, ev->table.state);
+	if (a->current != NULL) {
+		add_record(a->current, slot, &ev->table);
+		return RC_OK;
+	}
+	w = work_new(a, WORK_TABLE);
+	w->slot = slot;
 	w->event = *ev;
 	w->event.table.schema = arena_dup(&w->arena, ev->table.schema, ev->table.schema_len);
-	targets_set_state(a, w->slot->entry, ev->table.state);
-	w->inserted = w->slot->entry->inserted;
-	if (a->current == NULL)
-		return push_barrier(a, w);
-	w->next = a->deferred;
-	a->deferred = w;
-	return RC_OK;
+	w->inserted = slot->entry->inserted;
+	return push_barrier(a, w);
 }
 
 static enum rc
@@ -448,6 +471,8 @@ next_frame(struct apply *a, struct frame_raw *raw, struct err *e)
 	pthread_mutex_unlock(&a->lock);
 	if (rc == RC_OK)
 		a->scan_end = raw->end;
+	if (rc == RC_OK)
+		FAILPOINT(WRITER_FRAME);
 	return rc;
 }
 
@@ -483,7 +508,7 @@ take_frame(struct apply *a, struct frame_raw *raw, struct err *e)
 				e, RC_BUG, "the stream carries a row outside of a transaction");
 		rc = take_row(a, a->current, raw, e);
 		work_own(a->current, raw);
-		if (rc == RC_OK && a->current->unit.bytes > a->large_bytes)
+		if (rc == RC_OK && is_full(a, a->current))
 			rc = run_large(a);
 		return rc;
 	}
@@ -532,7 +557,7 @@ scan_more(struct apply *a, struct work *w, struct err *e)
 	struct event ev;
 	enum rc rc;
 
-	while (w->unit.bytes < a->large_bytes && !w->complete) {
+	while (!is_full(a, w) && !w->complete) {
 		rc = next_frame(a, &raw, e);
 		if (rc == RC_AGAIN) {
 			if (apply_ending(a))
@@ -598,13 +623,14 @@ apply_scan(void *arg)
 		} else if (rc == RC_AGAIN) {
 			rc = RC_OK;
 			if (drained(a)) {
+				FAILPOINT(WRITER_DRAINED);
 				worker_drained(a->worker);
 				break;
 			}
 			if (frame_stalled(&a->reader))
 				rc = unstall(a);
 			if (rc == RC_OK)
-				ring_wait_data(a->ring, WAIT_MS);
+				ring_wait_data(a->ring, a->current == NULL ? IDLE_MS : WAIT_MS);
 		}
 	}
 	if (rc != RC_OK && rc != RC_AGAIN)

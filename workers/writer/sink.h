@@ -85,6 +85,14 @@ struct checkpoint {
 	const char *source_id; /* set with START */
 };
 
+/* A table's row of ours, as table_state writes it. */
+struct table_record {
+	const char *source_db, *source_name;
+	enum table_state state;
+	bool inserted;
+	struct buf schema;
+};
+
 /* What single-row execution found. */
 enum outcome_kind {
 	OUTCOME_DONE,
@@ -121,6 +129,12 @@ struct sink_ops {
 	 */
 	enum rc (*open)(struct sink *s, struct resume *out, uint64_t *turn, struct err *e);
 	enum rc (*wish)(struct sink *s, const char *wish, struct err *e);
+	/*
+	 * After a connection was lost, from any thread: whether the channel is
+	 * still ours. FENCED: another gateway has it, and has ended our sessions.
+	 * Anything else says nothing against it.
+	 */
+	enum rc (*confirm)(struct sink *s, struct err *e);
 	/* Removes everything that is kept of this channel (reset). */
 	enum rc (*clear)(struct sink *s, struct err *e);
 
@@ -157,8 +171,8 @@ struct sink_ops {
 		uint32_t count, bool keep, uint64_t *kept, struct err *e);
 	enum rc (*chunk_done)(struct sink_lane *l, const struct target *t,
 		const struct event_chunk *c, struct err *e);
-	/* The table's row of ours: state, inserted, and (not NULL) its schema as of now. STREAMING
-	 * removes its chunks. */
+	/* The table's row of ours: state, inserted, and (not NULL) its schema as of now; see
+	 * table_state_has_chunks. */
 	enum rc (*table_state)(struct sink_lane *l, const char *source_db, const char *source_name,
 		enum table_state state, bool inserted, const struct buf *schema, struct err *e);
 
@@ -168,16 +182,20 @@ struct sink_ops {
 
 	/*
 	 * A DDL statement (already mapped names are the engine's work, by routes),
-	 * by the note protocol: note committed, statement run, position moved and
-	 * note cleared. Also finishes a DDL whose note a crash left behind: the
-	 * same call again decides by the note. *skipped says why it was not run, else NULL.
+	 * by the note protocol: note committed, statement run; then in one
+	 * transaction position moved, note cleared, and `records` written: what the
+	 * statement makes of our tables' rows. Also finishes a DDL whose note a crash
+	 * left behind: the same call again decides by the note. *skipped says why it
+	 * was not run, else NULL.
 	 */
-	enum rc (*ddl)(struct sink_lane *l, const struct event_ddl *d, const struct checkpoint *c,
+	enum rc (*ddl)(struct sink_lane *l, const struct event_ddl *d,
+		const struct table_record *records, uint32_t nrecords, const struct checkpoint *c,
 		char **skipped, struct err *e);
 	/*
 	 * Initial schema. fresh_only (existing = "intercept"): an existing table is
 	 * CONFIG, unless the table's state row says that we made it. Records state
-	 * `schema` for tables; in no transaction of the caller's.
+	 * `schema` for tables; in no transaction of the caller's. A table in state
+	 * `reload` is emptied, or made anew where the channel makes schemas.
 	 */
 	enum rc (*object)(struct sink_lane *l, const struct event_object *o,
 		const struct table *table, bool intercept, struct err *e);

@@ -26,15 +26,20 @@ targets_entry(struct apply *a, const char *db, const char *name)
 	return en;
 }
 
+/* Rows may be missing that others refer to. */
+static bool
+is_partial(enum table_state state)
+{
+	return state == TABLE_LOADING || state == TABLE_QUARANTINED || state == TABLE_RELOAD;
+}
+
 void
 targets_set_state(struct apply *a, struct table_entry *en, enum table_state state)
 {
-	if (en->state == TABLE_LOADING)
-		a->loading--;
-	if (state == TABLE_LOADING)
-		a->loading++;
+	a->loading -= is_partial(en->state);
+	a->loading += is_partial(state);
 	en->state = state;
-	if (state == TABLE_STREAMING || state == TABLE_REMOVED)
+	if (state != TABLE_LOADING)
 		en->inserted = false;
 }
 

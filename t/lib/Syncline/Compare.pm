@@ -29,8 +29,10 @@ sub expression {
     (my $quoted = $name) =~ s/`/``/g;
     $quoted = "`$quoted`";
     return "IFNULL($quoted, '<NULL>')" if $as_text{$type};
-    return "IFNULL($quoted + 0, '<NULL>')" if $type eq 'enum' || $type eq 'set' || $type eq 'bit';
-    return "IFNULL($quoted + 0e0, '<NULL>')" if $type eq 'float' || $type eq 'double';
+    return "IFNULL(CAST($quoted AS UNSIGNED), '<NULL>')" if $type eq 'enum' || $type eq 'set' || $type eq 'bit';
+    return "IFNULL(CAST($quoted AS CHAR), '<NULL>')" if $type eq 'double';
+    # Servers print a float's digits differently: as a decimal, the small ones as large ones too.
+    return "IFNULL(CONCAT(CAST($quoted + 0e0 AS DECIMAL(65,25)), '~', CAST($quoted * 1e25 AS DECIMAL(65,25))), '<NULL>')" if $type eq 'float';
     return "IFNULL(CAST($quoted AS CHAR), '<NULL>')" if $type eq 'json';
     return "IFNULL(HEX($quoted), '<NULL>')";
 }

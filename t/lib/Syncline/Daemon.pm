@@ -1,5 +1,6 @@
 # A synclined in a directory of its own, with the tool to speak to it. Workers
-# are t/tools/fake_worker, or the real ones with real_workers => 1. With KEEP=DIR
+# are t/tools/fake_worker, or the real ones with real_workers => 1; programs are
+# those of build => DIR, or SYNCLINE_BUILD. With KEEP=DIR
 # in the environment what is left of it is copied there.
 package Syncline::Daemon;
 use strict;
@@ -23,9 +24,10 @@ sub free_port {
 
 sub new {
     my ($class, %o) = @_;
+    my $build = $o{build} // $build;
     -x "$build/synclined" or die "no $build/synclined: make it, or name its directory with SYNCLINE_BUILD\n";
     my $dir = File::Temp->newdir('syncline-test-XXXXXX', TMPDIR => 1);
-    my $self = bless {dir => "$dir", temporary => $dir, port => free_port(), settings => $o{settings} // {}, env => $o{env} // {}},
+    my $self = bless {dir => "$dir", temporary => $dir, port => free_port(), settings => $o{settings} // {}, env => $o{env} // {}, build => $build},
         $class;
     make_path("$dir/conf.d", "$dir/libexec", "$dir/fake");
     my $fake = "$build/t/tools/fake_worker";
@@ -98,7 +100,7 @@ sub start {
         $ENV{$_} = $self->{env}{$_} for keys %{$self->{env}};
         open STDERR, '>>', "$dir/log" or die $!;
         open STDOUT, '>&', \*STDERR or die $!;
-        exec "$build/synclined", '-c', "$dir/syncline.conf", @arguments or die $!;
+        exec "$self->{build}/synclined", '-c', "$dir/syncline.conf", @arguments or die $!;
     }
     $self->{pid} = $pid;
     $self->{status} = undef;
@@ -148,7 +150,7 @@ sub tool {
         open STDIN, '<', '/dev/null' or die $!;
         open STDOUT, '>', "$dir/tool.out" or die $!;
         open STDERR, '>', "$dir/tool.err" or die $!;
-        exec "$build/syncline", @words or die $!;
+        exec "$self->{build}/syncline", @words or die $!;
     }
     waitpid $pid, 0;
     my $status = $? & 127 ? 'signal ' . ($? & 127) : $? >> 8;

@@ -2,6 +2,7 @@ package Syncline::Load;
 
 # Writers that hammer a source while it is carried.
 #
+#   limit('fraction', 'json')       does without what an end does not know
 #   schema($db)                     database `shop`: keyed, several unique keys, foreign keys with
 #                                   cascades, self-reference, text key, keyless, accounts, wide
 #   my $w = Syncline::Load->start($db, writers => 8, seed => 1);
@@ -19,15 +20,15 @@ use warnings;
 use Exporter 'import';
 use POSIX ();
 use Time::HiRes qw(sleep time);
-our @EXPORT = qw(schema fill audit audit_pg audit_counts poller);
+our @EXPORT = qw(limit schema fill audit audit_pg audit_counts poller);
 
 my @tables = (
     'customer (id INT UNSIGNED AUTO_INCREMENT PRIMARY KEY, name VARCHAR(60) NOT NULL, note TEXT, n INT NOT NULL DEFAULT 0)',
     'seat (id INT PRIMARY KEY, code VARCHAR(20) NOT NULL, place INT NULL, UNIQUE KEY code (code), UNIQUE KEY place (place))',
     'orders (id INT AUTO_INCREMENT PRIMARY KEY, customer INT UNSIGNED, total DECIMAL(12,2), '
-        . 'FOREIGN KEY (customer) REFERENCES customer (id) ON DELETE CASCADE ON UPDATE CASCADE)',
+        . 'FOREIGN KEY (customer) REFERENCES SCHEMA.customer (id) ON DELETE CASCADE ON UPDATE CASCADE)',
     'item (orders INT NOT NULL, line INT NOT NULL, what VARCHAR(30), PRIMARY KEY (orders, line), '
-        . 'FOREIGN KEY (orders) REFERENCES orders (id) ON DELETE CASCADE)',
+        . 'FOREIGN KEY (orders) REFERENCES SCHEMA.orders (id) ON DELETE CASCADE)',
     'word (w VARCHAR(40) NOT NULL, lang CHAR(2) NOT NULL, hits INT NOT NULL, PRIMARY KEY (w, lang))',
     'events (at DATETIME(6), kind INT, what VARCHAR(40))',
     'account (id INT PRIMARY KEY, balance INT NOT NULL)',
@@ -37,11 +38,26 @@ my @tables = (
         . "n VARBINARY(80), o BINARY(8), p BIT(12), q ENUM('x','y','z'), r SET('a','b','c'), s BLOB, t JSON)",
 );
 my $accounts = 20;
+my %without;
+my $now = 'NOW(6)';
+
+sub limit {
+    %without = map { $_ => 1 } @_;
+    $now = $without{fraction} ? 'NOW()' : 'NOW(6)';
+}
+
+sub definition {
+    my ($schema, $text) = @_;
+    $text =~ s/\bSCHEMA\b/$schema/g;
+    $text =~ s/\b(DATETIME|TIMESTAMP|TIME)\(\d\)/$1/g if $without{fraction};
+    $text =~ s/\bJSON\b/TEXT/g if $without{json};
+    return $text;
+}
 
 sub schema {
     my ($db, $schema) = @_;
     $schema ||= 'shop';
-    $db->sql("CREATE DATABASE $schema CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", map { "CREATE TABLE $schema.$_ ENGINE=InnoDB" } @tables);
+    $db->sql("CREATE DATABASE $schema CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci", map { "CREATE TABLE $schema." . definition($schema, $_) . ' ENGINE=InnoDB' } @tables);
     $db->sql("INSERT INTO $schema.account VALUES " . join(',', map { "($_, 100)" } 1 .. $accounts),
         "INSERT INTO $schema.bank VALUES " . join(',', map { "($_, 100)" } 1 .. $accounts));
 }
@@ -57,7 +73,7 @@ sub fill {
         $dbh->do('INSERT INTO shop.item VALUES (?, 1, ?)', undef, $i, "thing $i");
         $dbh->do('INSERT INTO shop.seat VALUES (?, ?, ?)', undef, $i, "c$i", $i % 3 ? $i : undef);
         $dbh->do('INSERT INTO shop.word VALUES (?, ?, ?)', undef, "Word$i", ('en', 'de')[$i % 2], $i);
-        $dbh->do('INSERT INTO shop.events VALUES (NOW(6), ?, ?)', undef, $i % 7, 'e' . $i % 50) if $i % 2;
+        $dbh->do("INSERT INTO shop.events VALUES ($now, ?, ?)", undef, $i % 7, 'e' . $i % 50) if $i % 2;
         wide($dbh, $i) if $i % 5 == 0;
         if ($i % 500 == 0) { $dbh->commit; $dbh->begin_work }
     }
@@ -67,7 +83,7 @@ sub fill {
 sub wide {
     my ($dbh, $id) = @_;
     $dbh->do(
-        'REPLACE INTO shop.wide VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NOW(6), ?, ?, ?, ?, ? + 0, ? + 0, ? + 0, ?, ?)',
+        "REPLACE INTO shop.wide VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, $now, ?, ?, ?, ?, ? + 0, ? + 0, ? + 0, ?, ?)",
         undef, $id, int(rand 256) - 128, int rand 65536, int(rand 1000) - 500, '18446744073709551615', rand(1e9) - 5e8, rand, rand() * 1e100,
         sprintf('20%02d-0%d-1%d', rand 100, 1 + rand 9, rand 10), '2020-08-01 12:34:56.' . int(rand 1e6), '-' . int(rand 800) . ':59:59.123',
         1901 + int rand 200, "caf\xe9 " . int(rand 1e6), join('', map { chr rand 128 } 1 .. rand 40), "ab\0" . int(rand 10), int(rand 4096),
@@ -96,7 +112,7 @@ my @work = (
     sub { my ($d) = @_; $d->do('REPLACE INTO shop.seat VALUES (?, ?, NULL)', undef, 1 + int rand 300, 'r' . int rand 400) },
     sub { my ($d) = @_; $d->do('INSERT INTO shop.word VALUES (?, "en", 1) ON DUPLICATE KEY UPDATE hits = hits + 1', undef, ('Word', 'word')[rand 2] . int rand 500) },
     sub { my ($d) = @_; $d->do('DELETE FROM shop.word WHERE w = ? AND lang = "de"', undef, 'Word' . int rand 500) },
-    sub { my ($d) = @_; $d->do('INSERT INTO shop.events VALUES (NOW(6), ?, ?), ("2020-01-01", 1, "same"), ("2020-01-01", 1, "same")', undef, int rand 7, 'e' . int rand 50) },
+    sub { my ($d) = @_; $d->do("INSERT INTO shop.events VALUES ($now, ?, ?), ('2020-01-01', 1, 'same'), ('2020-01-01', 1, 'same')", undef, int rand 7, 'e' . int rand 50) },
     sub { my ($d) = @_; $d->do('UPDATE shop.events SET kind = kind + 1 WHERE what = ? LIMIT 2', undef, 'e' . int rand 50) },
     sub { my ($d) = @_; $d->do('DELETE FROM shop.events WHERE what = "same" LIMIT 1') },
     sub {    # money moves between two tables: the sum of both never changes

@@ -1,50 +1,52 @@
 package Syncline::MySQL;
 
-# Oracle's MySQL 8.0, fetched by t/fetch-servers into the cache; see Server.pm.
+# Oracle's MySQL, fetched by t/fetch-servers into the cache; see Server.pm.
+#
+#   Syncline::MySQL->new(version => '5.7', ...)    5.5, 5.6, 5.7, 8.0 (the default), 9.7
 
 use strict;
 use warnings;
 use parent -norequire, 'Syncline::Server';
 use Syncline::Server;
-use File::Basename qw(dirname);
 
-my $fetch = dirname(__FILE__) . '/../../fetch-servers';
+sub release { $_[0]{version} || '8.0' }
+sub at_least { $_[0]->release >= $_[1] }
+sub name { 'mysql-' . $_[0]->release }
 
-sub home {
-    my $home = Syncline::Server::cache_dir() . '/mysql-8.0';
-    if (!-x "$home/bin/mysqld") {
-        system($fetch, 'mysql-8.0') == 0 or die "cannot fetch MySQL 8.0 ($fetch mysql-8.0 says why)";
-    }
-    return $home;
+# What every run of the program is told.
+sub base {
+    my ($self) = @_;
+    my $home = $self->fetched($self->name);
+    return ("$home/bin/server", '--no-defaults', $self->user, "--basedir=$home", "--lc-messages-dir=$home/share",
+        "--character-sets-dir=$home/share/charsets", "--plugin-dir=$home/plugin");
 }
-
-sub user { $> == 0 ? ('--user=root') : () }
-sub libraries { home() . '/lib' }
 
 sub prepare {
     my ($self) = @_;
-    my $home = home();
     $self->copy_template(
-        'mysql-8.0',
+        $self->name,
         sub {
             my ($dir) = @_;
-            local $ENV{LD_LIBRARY_PATH} = $self->libraries;
-            my $out = `$home/bin/mysqld --no-defaults ${\ join ' ', user()} --initialize-insecure --basedir=$home --datadir=$dir 2>&1`;
+            return $self->bootstrap($dir, qw(mysql_system_tables mysql_system_tables_data)) if !$self->at_least(5.7);
+            my $out = `@{[$self->base]} --initialize-insecure --secure-file-priv= --datadir=$dir 2>&1`;
             die "mysqld --initialize-insecure failed: $out" if $?;
         });
 }
 
 sub command {
     my ($self) = @_;
-    my ($dir, $home) = ($self->dir, home());
+    my $dir = $self->dir;
+    my @options;
+    push @options, '--gtid-mode=ON', '--enforce-gtid-consistency=ON' if $self->at_least(5.6);
+    push @options, '--log-slave-updates' if $self->release == 5.6;
+    push @options, '--secure-file-priv=' if $self->at_least(5.7);
+    push @options, '--binlog-row-metadata=FULL', '--mysqlx=0' if $self->at_least(8.0);
+    push @options, '--default-authentication-plugin=mysql_native_password' if $self->release == 8.0;
     return (
-        "$home/bin/mysqld", '--no-defaults', user(), "--basedir=$home", "--datadir=$dir/data", "--socket=" . $self->socket,
-        "--port=" . $self->port, '--bind-address=127.0.0.1', "--pid-file=$dir/pid", '--mysqlx=0', '--secure-file-priv=',
-        '--log-bin=' . "$dir/data/binlog", '--binlog-format=ROW', '--binlog-row-metadata=FULL', '--gtid-mode=ON',
-        '--enforce-gtid-consistency=ON', '--server-id=' . $self->{server_id}, '--innodb-flush-log-at-trx-commit=2',
-        '--sync-binlog=0', '--innodb-buffer-pool-size=64M', '--performance-schema=OFF', '--skip-name-resolve',
-        '--max-allowed-packet=256M', '--innodb-lock-wait-timeout=10', '--default-authentication-plugin=mysql_native_password',
-        @{$self->{options}},
+        $self->base, @options, "--datadir=$dir/data", '--socket=' . $self->socket, '--port=' . $self->port, '--bind-address=127.0.0.1',
+        "--pid-file=$dir/pid", "--tmpdir=$dir/tmp", "--log-bin=$dir/data/binlog", '--binlog-format=ROW', '--server-id=' . $self->{server_id},
+        '--innodb-flush-log-at-trx-commit=2', '--sync-binlog=0', '--innodb-buffer-pool-size=64M', '--performance-schema=OFF',
+        '--skip-name-resolve', '--max-allowed-packet=256M', '--innodb-lock-wait-timeout=10', @{$self->{options}},
     );
 }
 

@@ -7,6 +7,10 @@ package Syncline::Pair;
 #   $p->start('caught-up');     or 'loaded', or nothing: until stop
 #   $p->wait(60)                exit status; dies after so many seconds
 #   $p->stop                    drains; exit status
+#   $p->follow($db1, $db2, 60)  starts, waits until all that the source has now is at
+#                               the target, stops; exit status (not 0 also if it took longer).
+#                               Wants `marker` (n INT PRIMARY KEY) in a database `marker`,
+#                               which $p->mark($db1) makes and the objects select
 #   $p->kill_worker('reader')   kill -9 of 'reader', 'writer' or either
 #   $p->kill_all                kill -9 of the parent: the workers must go too
 #   $p->output                  what it printed, log lines included
@@ -74,6 +78,31 @@ sub wait {
 }
 
 sub stop { my ($self, $seconds) = @_; kill 'TERM', $self->{pid}; return $self->wait($seconds || 60) }
+
+sub mark {
+    my ($self, $source) = @_;
+    $source->sql('CREATE DATABASE IF NOT EXISTS marker', 'CREATE TABLE IF NOT EXISTS marker.marker (n INT PRIMARY KEY) ENGINE=InnoDB',
+        'REPLACE INTO marker.marker VALUES (' . ++$self->{marks} . ')');
+    return $self;
+}
+
+# (caught-up is content with the last second of the log still to come)
+sub follow {
+    my ($self, $source, $target, $seconds) = @_;
+    $self->mark($source)->start;
+    my $end = time + ($seconds || 60);
+    while (time < $end) {
+        my $mark = eval { $target->one("SELECT n FROM marker.marker WHERE n = $self->{marks}") };
+        return $self->stop if defined $mark;
+        if (waitpid($self->{pid}, POSIX::WNOHANG()) == $self->{pid}) {
+            delete $running{$self->{pid}};
+            return ($? & 127 ? 128 + ($? & 127) : $? >> 8) || 'ended too early';
+        }
+        sleep 0.02;
+    }
+    $self->stop;
+    return 'too late';
+}
 
 sub workers {
     my ($self, $role) = @_;

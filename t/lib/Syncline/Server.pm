@@ -2,8 +2,10 @@ package Syncline::Server;
 
 # A throwaway database server: the common part of MariaDB.pm, MySQL.pm and PostgreSQL.pm.
 #
-#   my $db = Syncline::MariaDB->new(server_id => 2, options => ['--x=y']);
+#   my $db = Syncline::MariaDB->new(server_id => 2, options => ['--x=y'], version => '10.5');
+#   ... ->new(data => $dir)                       with a copy of a stopped server's data
 #   $db->sql('CREATE DATABASE shop', ...);        run statements
+#   (session => 'SET ...' runs in each connection)
 #   my $rows = $db->rows('SELECT 1, 2');          [[1, 2]]
 #   my $one = $db->one('SELECT COUNT(*) ...');    first column of the first row
 #   $db->port, $db->socket, $db->dir, $db->dbh    (a new connection as root)
@@ -17,6 +19,7 @@ package Syncline::Server;
 use strict;
 use warnings;
 use DBI;
+use File::Basename qw(dirname);
 use File::Path qw(make_path remove_tree);
 use File::Temp ();
 use IO::Socket::INET;
@@ -47,13 +50,15 @@ sub new {
         port => free_port(),
         server_id => $o{server_id} || 1 + int(rand(1_000_000)) + 2,
         options => $o{options} || [],
+        version => $o{version},
+        session => $o{session},
         owner => $$,
     }, $class;
     # Of its own: a server that starts deletes what others have in theirs.
     make_path("$dir/tmp");
-    $self->prepare;
+    $o{data} ? $self->copy_data($o{data}) : $self->prepare;
     $self->start;
-    $self->users;
+    $self->users if !$o{data};
     return $self;
 }
 
@@ -62,6 +67,33 @@ sub port { $_[0]{port} }
 sub pid { $_[0]{pid} }
 sub socket { "$_[0]{dir}/s" }
 sub log_file { "$_[0]{dir}/log" }
+
+sub user { $> == 0 ? ('--user=root') : () }
+
+# The home of a server that Debian does not have.
+sub fetched {
+    my ($self, $name) = @_;
+    my ($home, $fetch) = (cache_dir() . "/$name", dirname(__FILE__) . '/../../fetch-servers');
+    -x "$home/bin/server" or system($fetch, $name) == 0 or die "cannot fetch $name ($fetch $name says why)";
+    return $home;
+}
+
+# The system's tables by the server's own scripts: root without a password, nobody else.
+sub bootstrap {
+    my ($self, $dir, @scripts) = @_;
+    my $share = ($self->base)[0] =~ s{/bin/server$}{/share}r;
+    my @options = ("--datadir=$dir", '--innodb-buffer-pool-size=64M', '--bootstrap');
+    make_path("$dir/mysql");
+    open my $out, '|-', "@{[$self->base]} @options >$dir.log 2>&1" or die "cannot bootstrap: $!";
+    print $out "SET \@auth_root_socket = NULL, \@skip_auth_anonymous = 1;\nUSE mysql;\n";
+    for my $script (@scripts) {
+        open my $in, '<', "$share/$script.sql" or die "$share/$script.sql: $!";
+        print $out $_ while <$in>;
+    }
+    print $out "DELETE FROM mysql.user WHERE User = '';\n" if !grep { /performance/ } @scripts;
+    close $out or die "the bootstrap failed; see $dir.log";
+    unlink "$dir.log";
+}
 
 # The data directory: from the cache, made there once.
 sub copy_template {
@@ -74,8 +106,14 @@ sub copy_template {
         $make->($tmp);
         rename $tmp, $template or remove_tree($tmp);
     }
-    system('cp', '-a', '--reflink=auto', $template, "$self->{dir}/data") == 0
-        or die "cannot copy $template";
+    $self->copy_data($template);
+}
+
+# Without a log, whose index names files where they were.
+sub copy_data {
+    my ($self, $from) = @_;
+    system('cp', '-a', '--reflink=auto', $from, "$self->{dir}/data") == 0 or die "cannot copy $from";
+    unlink glob "$self->{dir}/data/binlog.*";
 }
 
 sub start {
@@ -88,7 +126,6 @@ sub start {
         open STDERR, '>&', \*STDOUT;
         POSIX::setsid();
         $self->enter;
-        $ENV{LD_LIBRARY_PATH} = $self->libraries if $self->libraries;
         exec @command or POSIX::_exit(127);
     }
     $self->{pid} = $pid;
@@ -112,7 +149,6 @@ sub tail {
 }
 
 # What a kind of server may say otherwise.
-sub libraries { '' }
 sub enter { }
 sub kind { 'mysql' }
 sub is_retried { my ($self, $dbh) = @_; return grep { ($dbh->err // 0) == $_ } 1205, 1213 }
@@ -126,8 +162,10 @@ sub endpoint {
 sub dbh {
     my ($self, %o) = @_;
     my $socket = $self->socket;
-    return DBI->connect("DBI:MariaDB:;mariadb_socket=$socket", 'root', '',
+    my $dbh = DBI->connect("DBI:MariaDB:;mariadb_socket=$socket", 'root', '',
         {RaiseError => 1, PrintError => 0, AutoCommit => 1, mariadb_auto_reconnect => 0, %o});
+    $dbh->do($self->{session}) if $self->{session};
+    return $dbh;
 }
 
 # The connection of this process; after a fork, or a restart, a new one.
@@ -161,10 +199,7 @@ sub version { $_[0]->one('SELECT VERSION()') }
 
 sub users {
     my ($self) = @_;
-    $self->sql(
-        "CREATE USER IF NOT EXISTS 'syncline'\@'%' IDENTIFIED BY 'secret'",
-        "GRANT ALL PRIVILEGES ON *.* TO 'syncline'\@'%' WITH GRANT OPTION",
-    );
+    $self->sql("CREATE USER 'syncline'\@'%' IDENTIFIED BY 'secret'", "GRANT ALL PRIVILEGES ON *.* TO 'syncline'\@'%' WITH GRANT OPTION");
 }
 
 sub signal { my ($self, $name) = @_; kill $name, $self->{pid} if $self->{pid}; return $self }

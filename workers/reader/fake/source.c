@@ -170,12 +170,12 @@ feed_op(struct fake_source *s, const struct fake_op *op, struct err *e)
 	unsigned char id[2][8];
 	char text[2][24];
 	struct value v[2][2];
-	struct row before = {0}, after = {0};
+	struct event_row row = {0};
 
 	if (op->op != EVENT_INSERT)
-		row_of(&op->before, id[0], text[0], v[0], &before);
+		row_of(&op->before, id[0], text[0], v[0], &row.before);
 	if (op->op != EVENT_DELETE)
-		row_of(&op->after, id[1], text[1], v[1], &after);
+		row_of(&op->after, id[1], text[1], v[1], &row.after);
 	if (s->tables[op->table] == NULL) {
 		struct table *t = model_schema(s->model, op->table);
 
@@ -184,7 +184,7 @@ feed_op(struct fake_source *s, const struct fake_op *op, struct err *e)
 	}
 	if (!feed_wants(s->env.feed, s->tables[op->table]))
 		return RC_OK;
-	return feed_row(s->env.feed, s->tables[op->table], op->op, &before, &after, e);
+	return feed_row(s->env.feed, s->tables[op->table], op->op, &row, e);
 }
 
 static enum rc

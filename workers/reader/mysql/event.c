@@ -162,6 +162,15 @@ inflate_block(const struct binlog_event *ev, const unsigned char *p, size_t n, u
 	return RC_OK;
 }
 
+#define UTF8MB4_GENERAL_CI 45
+
+static void
+take_terminated(struct cursor *c)
+{
+	while (!c->bad && cursor_u8(c) != '\0')
+		;
+}
+
 static void
 read_status(struct cursor *c, struct binlog_query *q)
 {
@@ -214,9 +223,34 @@ read_status(struct cursor *c, struct binlog_query *q)
 			n = cursor_u8(c);
 			cursor_take(c, n);
 			break;
+		case 12: /* databases; 254: too many to be named */
+			n = cursor_u8(c);
+			while (n != 254 && n-- != 0 && !c->bad)
+				take_terminated(c);
+			break;
 		case 13:
 		case 128:
 			q->microseconds = cursor_u24(c);
+			break;
+		case 16:
+		case 19:
+		case 20:
+			cursor_u8(c);
+			break;
+		case 17:
+		case 129:
+			cursor_u64(c);
+			break;
+		case 18:
+			q->utf8mb4_collation = cursor_u16(c);
+			break;
+		case 131: /* what stands for character sets' defaults */
+			for (n = cursor_u8(c); n-- != 0 && !c->bad;) {
+				uint16_t of = cursor_u16(c), now = cursor_u16(c);
+
+				if (of == UTF8MB4_GENERAL_CI)
+					q->utf8mb4_collation = now;
+			}
 			break;
 		default:
 			return; /* the rest is not needed, and its lengths are not known */

@@ -100,6 +100,7 @@ struct binlog_query {
 	uint32_t flags2; /* 0x4000000 NO_FOREIGN_KEY_CHECKS, 0x8000000 RELAXED_UNIQUE_CHECKS */
 	uint64_t sql_mode;
 	uint16_t client_collation, connection_collation, server_collation;
+	uint16_t utf8mb4_collation; /* the session's default of that set; 0: the server's */
 	char time_zone[64];
 	uint32_t microseconds;
 	unsigned char *inflated; /* of a compressed one: the caller's to free */
@@ -144,6 +145,11 @@ struct binlog_table {
 enum rc binlog_table_map(const struct binlog_format *f, const struct binlog_event *ev,
 	struct binlog_table **out, struct err *e) MUSTCHECK;
 void binlog_table_free(struct binlog_table *t);
+
+/* Flags of rows: the session had foreign_key_checks off; cascades are done above the engine, and so
+ * in the log (MySQL 9.6). */
+#define ROWS_NO_FOREIGN_KEY_CHECKS 0x2u
+#define ROWS_SQL_FOREIGN_KEY 0x10u
 
 struct binlog_rows {
 	uint64_t table_id;

@@ -6,6 +6,7 @@
  */
 #include "common/compat.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <openssl/evp.h>
@@ -65,20 +66,56 @@ add_string(struct buf *b, const unsigned char *p, size_t n)
 	buf_putc(b, '"');
 }
 
-/* The shortest text that reads back as the same double; integral ones get ".0". */
+/* Digits in front of the point, or zeros behind it, that the server writes out. */
+#define WRITTEN_OUT 15
+
+/* The fewest digits that read back as the same double, "-d.ddde[+-]x". */
+static void
+shortest(double d, char text[40])
+{
+	/* Denormal numbers have less than 15 digits that count. */
+	for (int digits = fabs(d) < DBL_MIN ? 1 : DBL_DIG; digits <= DBL_DECIMAL_DIG; digits++) {
+		snprintf(text, 40, "%.*e", digits - 1, d);
+		if (strtod(text, NULL) == d)
+			return;
+	}
+}
+
+/* As the server writes a double in JSON: 0.001, 1.0, 1e15, 1.5e-20. */
 static void
 add_double(struct buf *b, double d)
 {
-	char text[40];
+	char text[40], digits[20];
+	int n = 0, point;
+	const char *p = text;
 
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(text, sizeof text, "%.*g", digits, d);
-		if (strtod(text, NULL) == d)
-			break;
+	if (!isfinite(d)) {
+		buf_puts(b, "0");
+		return;
 	}
-	buf_puts(b, text);
-	if (strpbrk(text, ".eEn") == NULL)
-		buf_puts(b, ".0");
+	shortest(d, text);
+	if (*p == '-')
+		buf_putc(b, *p++);
+	for (; *p != 'e'; p++)
+		if (*p != '.')
+			digits[n++] = *p;
+	point = (int)strtol(p + 1, NULL, 10) + 1;
+	while (n > 1 && digits[n - 1] == '0')
+		n--;
+	if (point > WRITTEN_OUT || point <= -WRITTEN_OUT) {
+		buf_printf(b, "%c%s%.*se%d", digits[0], n > 1 ? "." : "", n - 1, digits + 1,
+			point - 1);
+	} else if (point <= 0) {
+		buf_puts(b, "0.");
+		for (int i = point; i < 0; i++)
+			buf_putc(b, '0');
+		buf_add(b, digits, (size_t)n);
+	} else {
+		buf_printf(b, "%.*s", n < point ? n : point, digits);
+		for (int i = n; i < point; i++)
+			buf_putc(b, '0');
+		buf_printf(b, ".%.*s", n > point ? n - point : 1, n > point ? digits + point : "0");
+	}
 }
 
 static bool

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/mysql/describe.h"
 #include "common/mysql/quote.h"
 #include "workers/reader/mysql/source.h"
 
@@ -63,13 +64,22 @@ mysql_lane_close(struct source_lane *base)
 
 /* ---- keys as SQL ---- */
 
-/* How a column of a key is selected, so that its value can be written as a literal. */
+/* How a column is selected, so that what comes is its canonical value or a number to render. */
 static void
-key_expression(struct buf *b, const struct column *c)
+expression(struct buf *b, const struct column *c)
 {
+	uint32_t bytes = mysql_shown_bytes(c);
+	bool number = c->type == TYPE_ENUM || c->type == TYPE_SET || c->type == TYPE_BIT;
+
+	if (bytes != 0 || number)
+		buf_puts(b, "CAST(");
 	mysql_quote_name(b, c->name);
-	if (c->type == TYPE_ENUM || c->type == TYPE_SET || c->type == TYPE_BIT)
-		buf_puts(b, "+0");
+	if (bytes != 0)
+		buf_printf(b, " AS BINARY(%u))", bytes);
+	else if (number)
+		buf_puts(b, " AS UNSIGNED)");
+	else if (c->type == TYPE_FLOAT)
+		buf_puts(b, "+0e0"); /* as a double, in which a float prints exactly */
 }
 
 static void
@@ -115,6 +125,41 @@ next_literal(struct cursor *c, const char **p, size_t *n)
 }
 
 /*
+ * Servers find ranges of an ENUM in an index only where they are lists of its
+ * numbers: compared with one number it would be a scan of the table for every
+ * chunk.
+ */
+static void
+compare_enum(struct buf *b, const struct column *c, const char *op, const char *literal)
+{
+	unsigned long bound = strtoul(literal, NULL, 10);
+	unsigned long from = *op == '>' ? bound + 1 : 0;
+	unsigned long to = *op == '>'		   ? c->nlabels + 1ul
+			   : strcmp(op, "<=") == 0 ? bound + 1
+						   : bound;
+
+	if (from >= to) {
+		buf_puts(b, "FALSE");
+		return;
+	}
+	mysql_quote_name(b, c->name);
+	for (unsigned long i = from; i < to; i++)
+		buf_printf(b, "%s%lu", i == from ? " IN (" : ", ", i);
+	buf_putc(b, ')');
+}
+
+static void
+compare_column(struct buf *b, const struct column *c, const char *op, const char *literal, size_t n)
+{
+	if (c->type == TYPE_ENUM) {
+		compare_enum(b, c, op, literal);
+		return;
+	}
+	mysql_quote_name(b, c->name);
+	buf_printf(b, " %s %.*s", op, (int)n, literal);
+}
+
+/*
  * (k1, k2, k3) op bound, written out, since servers use no index for row
  * comparisons: k1 > a OR (k1 = a AND (k2 > b OR (k2 = b AND k3 > c))). The
  * last column takes `last_op`.
@@ -134,8 +179,8 @@ compare(struct buf *b, const struct table *t, const struct index *key, const str
 		if (!next_literal(&c, &literal, &n))
 			return;
 		buf_putc(b, '(');
-		mysql_quote_name(b, t->columns[key->parts[i].column].name);
-		buf_printf(b, " %s %.*s", last ? last_op : op, (int)n, literal);
+		compare_column(
+			b, &t->columns[key->parts[i].column], last ? last_op : op, literal, n);
 		if (last)
 			break;
 		buf_puts(b, " OR (");
@@ -147,13 +192,18 @@ compare(struct buf *b, const struct table *t, const struct index *key, const str
 	buf_putc(b, ')');
 }
 
+/*
+ * XXX a floating-point key cannot be written as a literal that is certain to
+ * compare equal, and a SET is compared as a signed number but ordered as an
+ * unsigned one: such tables are one chunk.
+ */
 static bool
-has_float(const struct table *t, const struct index *key)
+has_no_bounds(const struct table *t, const struct index *key)
 {
 	for (uint32_t i = 0; i < key->nparts; i++) {
 		enum type type = t->columns[key->parts[i].column].type;
 
-		if (type == TYPE_FLOAT || type == TYPE_DOUBLE)
+		if (type == TYPE_FLOAT || type == TYPE_DOUBLE || type == TYPE_SET)
 			return true;
 	}
 	return false;
@@ -167,7 +217,7 @@ bound_query(struct buf *b, const struct table *t, const struct index *key, const
 	for (uint32_t i = 0; i < key->nparts; i++) {
 		if (i != 0)
 			buf_puts(b, ", ");
-		key_expression(b, &t->columns[key->parts[i].column]);
+		expression(b, &t->columns[key->parts[i].column]);
 	}
 	buf_puts(b, " FROM ");
 	mysql_quote_table(b, t->db, t->name);
@@ -199,9 +249,7 @@ mysql_lane_bound(struct source_lane *base, const struct table *t, const struct b
 	enum rc rc;
 
 	*last = true;
-	/* XXX a floating-point key cannot be written as a literal that is certain to compare equal:
-	 * one chunk. */
-	if (has_float(t, key))
+	if (has_no_bounds(t, key))
 		return RC_OK;
 	buf_init(&b);
 	buf_init(&literal);
@@ -377,7 +425,7 @@ mysql_lane_snapshot(struct source_lane *base, const struct snapshot_request *req
 	struct mysql_lane *l = (struct mysql_lane *)base;
 
 	*high = (struct logpos){0};
-	if (req->mode == SNAPSHOT_EXACT || !source_of(base)->use_gtid)
+	if (req->mode == SNAPSHOT_EXACT || !source_of(base)->gtid_snapshots)
 		return snapshot_under_lock(l, req, high, e);
 	return snapshot_that_sees(l, req, high, e);
 }
@@ -399,15 +447,9 @@ static void
 select_columns(struct buf *b, const struct table *t)
 {
 	for (uint32_t i = 0; i < t->ncolumns; i++) {
-		const struct column *c = &t->columns[i];
-
 		if (i != 0)
 			buf_puts(b, ", ");
-		mysql_quote_name(b, c->name);
-		if (c->type == TYPE_ENUM || c->type == TYPE_SET || c->type == TYPE_BIT)
-			buf_puts(b, "+0");
-		else if (c->type == TYPE_FLOAT)
-			buf_puts(b, "+0e0"); /* as a double, in which a float prints exactly */
+		expression(b, &t->columns[i]);
 	}
 }
 
@@ -506,6 +548,18 @@ render(struct buf *b, const struct column *c, const char *s)
 	}
 }
 
+static struct value
+as_shown(const struct column *c, const char *s, unsigned long n)
+{
+	/* ZEROFILL is only for the eye. */
+	while (c->type == TYPE_DECIMAL && n > 1 && s[0] == '0' && s[1] != '.') {
+		s++;
+		n--;
+	}
+	return (struct value){
+		.kind = VALUE_BYTES, .len = (uint32_t)n, .data = (const unsigned char *)s};
+}
+
 static enum rc
 deliver(struct mysql_lane *l, const struct table *t, MYSQL_ROW row, const unsigned long *lengths,
 	row_cb cb, void *arg, struct err *e)
@@ -526,9 +580,7 @@ deliver(struct mysql_lane *l, const struct table *t, MYSQL_ROW row, const unsign
 				.len = (uint32_t)(l->scratch.len - at),
 				.data = l->scratch.data + at};
 		else
-			*v = (struct value){.kind = VALUE_BYTES,
-				.len = (uint32_t)lengths[i],
-				.data = (unsigned char *)row[i]};
+			*v = as_shown(&t->columns[i], row[i], lengths[i]);
 	}
 	return cb(arg, &out, e);
 }

@@ -114,6 +114,7 @@ mysql_free(struct source *base)
 
 	client_close(&s->main);
 	client_close(&s->log);
+	free(s->utf8mb4);
 	pthread_mutex_destroy(&s->log_lock);
 	free(s);
 }
@@ -122,20 +123,26 @@ static enum rc
 mysql_identify(struct source *base, char **id, struct err *e)
 {
 	struct mysql_source *s = (struct mysql_source *)base;
+	struct err ignored;
 	char *mode = NULL;
 	enum rc rc = client_open(&s->main, s->env.conf, "source", SOURCE_SQL_MODE, e);
 
+	if (rc == RC_OK)
+		rc = client_value(
+			&s->main, &s->utf8mb4, e, "SELECT COLLATION(CONVERT('' USING utf8mb4))");
 	if (rc != RC_OK)
 		return rc;
-	if (s->main.server.mariadb) {
-		s->use_gtid = true;
-		/* MariaDB has no uuid of a server: what stays with the data is its host, data
-		 * directory and server id. */
+	/* What stays with the data: a uuid; before there were such, host, data directory and id. */
+	if (s->main.server.mariadb || s->main.server.version < 50600) {
+		s->use_gtid = s->gtid_snapshots = s->main.server.mariadb;
 		return client_value(&s->main, id, e,
 			"SELECT CONCAT(@@hostname, ':', @@datadir, ':', @@server_id)");
 	}
-	rc = client_value(&s->main, &mode, e, "SELECT @@gtid_mode");
-	s->use_gtid = rc == RC_OK && mode != NULL && strcmp(mode, "ON") == 0;
+	/* GTIDs came with 5.6.5; such an early server is as one without. */
+	if (client_value(&s->main, &mode, &ignored, "SELECT @@gtid_mode") == RC_OK && mode != NULL)
+		s->use_gtid = strcmp(mode, "ON") == 0;
+	/* 5.6 calls a transaction executed once it is in the log, before the engine's commit. */
+	s->gtid_snapshots = s->use_gtid && s->main.server.version >= 50705;
 	free(mode);
 	return client_value(&s->main, id, e, "SELECT @@server_uuid");
 }
@@ -241,30 +248,130 @@ pin(struct mysql_source *s, const struct table *t, bool *gone, struct err *e)
 	return *gone ? RC_OK : rc;
 }
 
+/* A collation, by its name, for event_ddl.session. */
+static void
+add_collation(struct buf *session, const char *variable, const char *name)
+{
+	buf_printf(session, "%s%s=%s", session->len != 0 ? ", " : "", variable, name);
+}
+
+static void
+add_modes(struct buf *session, const char *modes)
+{
+	const char *comma = "";
+
+	buf_puts(session, session->len != 0 ? ", sql_mode='" : "sql_mode='");
+	for (size_t n; *modes != '\0'; modes += n + (modes[n] != '\0')) {
+		n = strcspn(modes, ",");
+		if (!mysql_mode_travels(modes, n))
+			continue;
+		buf_printf(session, "%s%.*s", comma, (int)n, modes);
+		comma = ",";
+	}
+	buf_puts(session, "'");
+}
+
+/* The statement, and of the session that once ran it what SHOW CREATE tells. */
 static enum rc
-show_create(struct mysql_source *s, const char *what, const char *db, const char *name,
-	unsigned field, char **sql, struct err *e)
+show_create(struct mysql_source *s, const char *what, const char *field, struct catalog_object *o,
+	struct buf *session, struct err *e)
 {
 	struct buf b;
 	MYSQL_RES *res;
 	MYSQL_ROW row;
 	enum rc rc;
 
-	*sql = NULL;
 	buf_init(&b);
-	mysql_quote_table(&b, db, name);
+	mysql_quote_table(&b, o->db, o->name);
 	rc = client_query(&s->main, &res, e, "SHOW CREATE %s %s", what, buf_text(&b));
 	buf_release(&b);
 	if (rc != RC_OK)
 		return rc;
 	row = mysql_fetch_row(res);
-	if (row != NULL && mysql_num_fields(res) > field && row[field] != NULL)
-		*sql = xstrdup(row[field]);
+	for (unsigned i = 0; row != NULL && i < mysql_num_fields(res); i++) {
+		const char *name = mysql_fetch_field_direct(res, i)->name;
+
+		if (row[i] == NULL)
+			continue;
+		if (strcasecmp(name, field) == 0)
+			o->sql = xstrdup(row[i]);
+		else if (strcasecmp(name, "sql_mode") == 0)
+			add_modes(session, row[i]);
+		else if (strcasecmp(name, "collation_connection") == 0)
+			add_collation(session, name, row[i]);
+	}
 	mysql_free_result(res);
-	return *sql != NULL ? RC_OK
-			    : err_set(e, RC_CONFIG,
-				      "cannot read the definition of %s %s.%s: no right to see it",
-				      what, db, name);
+	return o->sql != NULL
+		       ? RC_OK
+		       : err_set(e, RC_CONFIG,
+				 "cannot read the definition of %s %s.%s: no right to see it", what,
+				 o->db, o->name);
+}
+
+/* An object with its statement and session; the database's default goes with it, for it may have
+ * to be made. */
+static enum rc
+add_definition(struct mysql_source *s, const char *what, const char *field,
+	struct catalog_object *o, struct err *e)
+{
+	struct buf session, name;
+	char *collation = NULL;
+	enum rc rc;
+
+	buf_init(&session);
+	buf_init(&name);
+	client_quote(&s->main, &name, o->db, strlen(o->db));
+	rc = client_value(&s->main, &collation, e,
+		"SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME "
+		"= %s",
+		buf_text(&name));
+	add_collation(&session, "default_collation_for_utf8mb4", s->utf8mb4);
+	if (collation != NULL)
+		add_collation(&session, "collation_server", collation);
+	if (rc == RC_OK)
+		rc = show_create(s, what, field, o, &session, e);
+	o->session = xstrdup(buf_text(&session));
+	free(collation);
+	buf_release(&name);
+	buf_release(&session);
+	return rc;
+}
+
+static bool
+is_systems(struct mysql_source *s, const char *db)
+{
+	return strcmp(db, "sys") == 0 || strcmp(db, conf_str(s->env.conf, "state_schema")) == 0;
+}
+
+/* Databases that are selected as a whole: tables that join later take their defaults. */
+static enum rc
+add_databases(struct mysql_source *s, struct catalog *out, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(&s->main, &res, e,
+		"SELECT SCHEMA_NAME, DEFAULT_CHARACTER_SET_NAME, DEFAULT_COLLATION_NAME FROM "
+		"information_schema.SCHEMATA WHERE SCHEMA_NAME NOT IN "
+		"('mysql','information_schema','performance_schema') ORDER BY 1");
+
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL) {
+		struct catalog_object *o;
+		struct buf b;
+
+		if (is_systems(s, row[0]) || !routes_database(s->env.routes, row[0]))
+			continue;
+		buf_init(&b);
+		buf_puts(&b, "CREATE DATABASE ");
+		mysql_quote_name(&b, row[0]);
+		buf_printf(&b, " DEFAULT CHARACTER SET %s COLLATE %s", row[1], row[2]);
+		o = catalog_add(out, OBJECT_DATABASE, row[0], "");
+		o->sql = (char *)b.data;
+		o->session = xasprintf("default_collation_for_utf8mb4=%s", s->utf8mb4);
+	}
+	mysql_free_result(res);
+	return RC_OK;
 }
 
 static enum rc
@@ -281,7 +388,7 @@ add_tables(struct mysql_source *s, struct table_list *tables, struct catalog *ou
 		o = catalog_add(out, OBJECT_TABLE, t->db, t->name);
 		o->table = t;
 		tables->tables[i] = NULL;
-		rc = show_create(s, "TABLE", t->db, t->name, 1, &o->sql, e);
+		rc = add_definition(s, "TABLE", "Create Table", o, e);
 	}
 	return rc;
 }
@@ -289,19 +396,20 @@ add_tables(struct mysql_source *s, struct table_list *tables, struct catalog *ou
 static const struct {
 	enum object_kind kind;
 	const char *what;
-	const char *list; /* schema, name */
-	unsigned field;	  /* of SHOW CREATE's row */
+	const char *list;  /* schema, name */
+	const char *field; /* of SHOW CREATE's row */
 } others[] = {
 	{OBJECT_FUNCTION, "FUNCTION",
 		"SELECT ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES WHERE "
 		"ROUTINE_TYPE = 'FUNCTION' ORDER BY 1, 2",
-		2},
+		"Create Function"},
 	{OBJECT_PROCEDURE, "PROCEDURE",
 		"SELECT ROUTINE_SCHEMA, ROUTINE_NAME FROM information_schema.ROUTINES WHERE "
 		"ROUTINE_TYPE = 'PROCEDURE' ORDER BY 1, 2",
-		2},
+		"Create Procedure"},
 	{OBJECT_VIEW, "VIEW",
-		"SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.VIEWS ORDER BY 1, 2", 1},
+		"SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.VIEWS ORDER BY 1, 2",
+		"Create View"},
 };
 
 /* Views, functions and procedures of databases that are selected as a whole. */
@@ -318,13 +426,10 @@ add_others(struct mysql_source *s, struct catalog *out, struct err *e)
 		while (rc == RC_OK && (row = mysql_fetch_row(res)) != NULL) {
 			struct catalog_object *o;
 
-			if (strcmp(row[0], "sys") == 0 ||
-				strcmp(row[0], conf_str(s->env.conf, "state_schema")) == 0 ||
-				!routes_database(s->env.routes, row[0]))
+			if (is_systems(s, row[0]) || !routes_database(s->env.routes, row[0]))
 				continue;
 			o = catalog_add(out, others[i].kind, row[0], row[1]);
-			rc = show_create(
-				s, others[i].what, row[0], row[1], others[i].field, &o->sql, e);
+			rc = add_definition(s, others[i].what, others[i].field, o, e);
 		}
 		mysql_free_result(res);
 		if (rc != RC_OK)
@@ -398,6 +503,8 @@ mysql_catalog(struct source *base, struct catalog *out, struct logpos *high, str
 		rc = mysql_describe(&s->main, NULL, NULL, &tables, e);
 	if (rc == RC_OK)
 		rc = client_run(&s->main, e, "SET NAMES utf8mb4");
+	if (rc == RC_OK)
+		rc = add_databases(s, out, e);
 	if (rc == RC_OK)
 		rc = add_tables(s, &tables, out, e);
 	if (rc == RC_OK)

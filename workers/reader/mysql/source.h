@@ -25,7 +25,9 @@ struct mysql_source {
 	struct client main; /* catalog, positions: the opening thread's, then the log thread's */
 	struct client log;  /* the dump */
 	pthread_mutex_t log_lock; /* of log's life, for wake */
-	bool use_gtid;
+	bool use_gtid;		  /* the log is asked for by GTIDs */
+	bool gtid_snapshots;	  /* what has a GTID that is executed is visible */
+	char *utf8mb4;		  /* the server's default collation of that set */
 	atomic_bool woken;
 };
 
@@ -49,6 +51,9 @@ struct logpos position_at(const char *file, uint64_t offset);
 /* The end of the server's log. */
 enum rc position_of_log_end(struct client *c, struct mysql_position *p, struct err *e) MUSTCHECK;
 
+/* Whether a word of a session's sql_mode means the same at any target. */
+bool mysql_mode_travels(const char *word, size_t len);
+
 enum rc mysql_stream(
 	struct source *s, const char *resume, const char *applied, struct err *e) MUSTCHECK;
 void mysql_wake(struct source *s);
@@ -66,7 +71,7 @@ void mysql_lane_end(struct source_lane *l);
 enum rc mysql_check_source(
 	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 
-/* What the reader's connections run under; nothing is refused on reading. */
-#define SOURCE_SQL_MODE ""
+/* What the reader's connections run under: no value of a table is refused, as a bound either. */
+#define SOURCE_SQL_MODE "ALLOW_INVALID_DATES"
 
 #endif

@@ -7,9 +7,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/mysql/charset.h"
 #include "common/mysql/ddl.h"
 #include "ipc/proto.h"
 #include "workers/reader/feed.h"
@@ -43,6 +45,7 @@ struct stream {
 	struct binlog_gtid gtid; /* of the transaction in hand */
 	bool has_gtid;
 	struct logpos begin; /* of its first event */
+	struct logpos end;   /* of the log, when reading began */
 	uint32_t time;
 	struct log_tables tables;
 	struct arena arena; /* one rows event */
@@ -65,7 +68,7 @@ commit_time(const struct stream *st)
 {
 	uint64_t from = (uint64_t)st->time * 1000000, until = from + 999999, now;
 
-	if (st->gtid.commit_us != 0)
+	if (st->gtid.commit_us != 0 || st->time == 0)
 		return st->gtid.commit_us;
 	now = now_us() + st->s->env.stats[STAT_CLOCK_OFFSET];
 	return now < from ? from : now < until ? now : until;
@@ -132,6 +135,14 @@ begin_feeding(struct stream *st)
 	return rc;
 }
 
+/* Of a log that never rests: close behind its end, and behind where that was when we began. */
+static bool
+is_caught_up(const struct stream *st)
+{
+	return st->time + CAUGHT_UP_S >= (uint64_t)time(NULL) &&
+	       logpos_cmp(position_at(st->at.file, st->at.offset), st->end) >= 0;
+}
+
 /* The transaction is whole. */
 static enum rc
 end_transaction(struct stream *st, struct err *e)
@@ -147,10 +158,7 @@ end_transaction(struct stream *st, struct err *e)
 		fill_commit(st, &c);
 		st->feeding = false;
 		rc = feed_commit(st->feed, &c, e);
-		if (st->time + CAUGHT_UP_S >= (uint64_t)time(NULL))
-			set_stat(st, STAT_CAUGHT_UP, 1);
-		else
-			set_stat(st, STAT_CAUGHT_UP, 0);
+		set_stat(st, STAT_CAUGHT_UP, is_caught_up(st));
 	}
 	st->framing = OUTSIDE;
 	st->has_gtid = false;
@@ -185,6 +193,7 @@ take_table_map(struct stream *st, const struct binlog_event *ev, struct err *e)
 		binlog_table_free(m);
 		return rc;
 	}
+	FAILPOINT(READER_TABLE_MAP);
 	return log_tables_map(&st->tables, m, e);
 }
 
@@ -193,7 +202,8 @@ feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *
 {
 	static const enum event_kind kinds[] = {EVENT_INSERT, EVENT_UPDATE, EVENT_DELETE};
 	const struct table *schema = log_table_schema(m->table);
-	struct row before = {0}, after = {0};
+	struct event_row row = {
+		.fk_off = (r->flags & (ROWS_NO_FOREIGN_KEY_CHECKS | ROWS_SQL_FOREIGN_KEY)) != 0};
 	struct cursor c;
 	enum rc rc = RC_OK;
 
@@ -203,18 +213,16 @@ feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *
 
 		arena_reset(&st->arena);
 		if (r->kind != ROWS_WRITE)
-			rc = binlog_row(m->map, schema, r->before, &c, &st->arena, &before, e);
+			rc = binlog_row(m->map, schema, r->before, &c, &st->arena, &row.before, e);
 		if (rc == RC_OK && r->kind != ROWS_DELETE)
-			rc = binlog_row(m->map, schema, r->after, &c, &st->arena, &after, e);
+			rc = binlog_row(m->map, schema, r->after, &c, &st->arena, &row.after, e);
 		if (rc == RC_OK)
-			rc = feed_row(st->feed, log_table_feed(m->table), kinds[r->kind],
-				r->kind != ROWS_WRITE ? &before : NULL,
-				r->kind != ROWS_DELETE ? &after : NULL, e);
+			rc = feed_row(st->feed, log_table_feed(m->table), kinds[r->kind], &row, e);
 		if (rc == RC_OK && c.p == at) /* images without columns would never end */
 			rc = err_set(e, RC_DATA, "the log has rows of %s.%s without any column",
 				m->map->db, m->map->name);
 	}
-	return rc;
+	return rc == RC_DATA ? log_tables_quarantine(&st->tables, m->table, e) : rc;
 }
 
 static enum rc
@@ -270,8 +278,64 @@ static const struct {
 	{0x40000000, "NO_ENGINE_SUBSTITUTION"},
 };
 
+bool
+mysql_mode_travels(const char *word, size_t len)
+{
+	for (size_t i = 0; i < COUNT_OF(modes); i++)
+		if (strlen(modes[i].name) == len && strncasecmp(modes[i].name, word, len) == 0)
+			return true;
+	return false;
+}
+
+/* A collation by its name, since numbers mean others elsewhere: MariaDB 10.10 has some that only
+ * the server can tell. The caller's to free; NULL: unknown. */
+static char *
+collation_of(struct stream *st, uint32_t id)
+{
+	const char *name = collation_name(id, st->s->main.server.mariadb);
+	struct err ignored;
+	char *asked = NULL;
+
+	if (name != NULL)
+		return xstrdup(name);
+	if (client_value(&st->s->main, &asked, &ignored,
+		    "SELECT FULL_COLLATION_NAME FROM "
+		    "information_schema.COLLATION_CHARACTER_SET_APPLICABILITY WHERE ID = %u",
+		    id) != RC_OK)
+		return NULL;
+	return asked;
+}
+
+/* What a character set without a collation means is the session's, too. */
 static void
-print_session(const struct binlog_query *q, struct buf *b)
+print_default_collation(struct stream *st, const struct binlog_query *q, struct buf *b)
+{
+	char *name = q->utf8mb4_collation != 0 ? collation_of(st, q->utf8mb4_collation) : NULL;
+
+	buf_printf(b, ", default_collation_for_utf8mb4=%s", name != NULL ? name : st->s->utf8mb4);
+	free(name);
+}
+
+static void
+print_collations(struct stream *st, const struct binlog_query *q, struct buf *b)
+{
+	char *client = collation_of(st, q->client_collation),
+	     *connection = collation_of(st, q->connection_collation),
+	     *server = collation_of(st, q->server_collation);
+
+	if (client != NULL)
+		buf_printf(b, ", character_set_client=%.*s", (int)strcspn(client, "_"), client);
+	if (connection != NULL)
+		buf_printf(b, ", collation_connection=%s", connection);
+	if (server != NULL)
+		buf_printf(b, ", collation_server=%s", server);
+	free(client);
+	free(connection);
+	free(server);
+}
+
+static void
+print_session(struct stream *st, const struct binlog_query *q, struct buf *b)
 {
 	const char *comma = "";
 
@@ -285,9 +349,8 @@ print_session(const struct binlog_query *q, struct buf *b)
 	buf_printf(b, ", foreign_key_checks=%d, unique_checks=%d",
 		(q->flags2 & NO_FOREIGN_KEY_CHECKS) == 0, (q->flags2 & RELAXED_UNIQUE_CHECKS) == 0);
 	if (q->client_collation != 0)
-		buf_printf(b,
-			", character_set_client=%u, collation_connection=%u, collation_server=%u",
-			q->client_collation, q->connection_collation, q->server_collation);
+		print_collations(st, q, b);
+	print_default_collation(st, q, b);
 	if (*q->time_zone != '\0' && strpbrk(q->time_zone, "'\\") == NULL &&
 		strcmp(q->time_zone, "SYSTEM") != 0)
 		buf_printf(b, ", time_zone='%s'", q->time_zone);
@@ -383,7 +446,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 	else
 		buf_add(&sql, q->sql, q->len);
 	buf_init(&session);
-	print_session(q, &session);
+	print_session(st, q, &session);
 	rc = log_tables_changes(&st->tables, d, changes, &n, e);
 	if (rc == RC_OK)
 		rc = begin_feeding(st);
@@ -393,7 +456,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 			.session = buf_text(&session),
 			.session_charset = ""};
 
-		rc = feed_ddl(st->feed, &ev, changes, n, e);
+		rc = feed_ddl(st->feed, &ev, changes, n);
 	}
 	for (uint32_t i = 0; i < n && rc == RC_OK; i++)
 		log_tables_follow(&st->tables, &changes[i]);
@@ -786,6 +849,8 @@ run(struct stream *st, struct err *e)
 
 	while (rc == RC_OK) {
 		rc = client_dump_next(&s->log, &p, &n, e);
+		if (rc == RC_OK)
+			rc = FAILPOINT_LOST(READER_EVENT, e);
 		if (s->woken || *s->env.stop)
 			return RC_AGAIN;
 		if (rc == RC_AGAIN)
@@ -818,11 +883,19 @@ stream_release(struct stream *st)
 }
 
 static enum rc
-open_log(struct mysql_source *s, struct err *e)
+open_log(struct stream *st, struct err *e)
 {
+	struct mysql_source *s = st->s;
+	struct mysql_position end;
 	struct client c;
-	enum rc rc = client_open(&c, s->env.conf, "source", SOURCE_SQL_MODE, e);
+	enum rc rc;
 
+	position_init(&end, s->main.server.mariadb);
+	rc = position_of_log_end(&s->main, &end, e);
+	st->end = position_at(end.file, end.offset);
+	position_release(&end);
+	if (rc == RC_OK)
+		rc = client_open(&c, s->env.conf, "source", SOURCE_SQL_MODE, e);
 	if (rc != RC_OK)
 		return rc;
 	pthread_mutex_lock(&s->log_lock);
@@ -856,13 +929,16 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 	if (rc == RC_OK) {
 		rc = log_tables_restore(&st.tables, e);
 		feed_abandon(st.feed, NULL);
+		FAILPOINT(READER_RESTORED);
 	}
 	if (rc == RC_OK)
-		rc = open_log(s, e);
+		rc = open_log(&st, e);
 	if (rc == RC_OK) {
 		set_stat(&st, STAT_READ_LAG, UINT64_MAX);
 		measure(&st);
-		rc = start_dump(&st, e);
+		rc = FAILPOINT_LOST(READER_DUMP, e);
+		if (rc == RC_OK)
+			rc = start_dump(&st, e);
 	}
 	if (rc == RC_OK)
 		rc = idle(&st, e);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/mem.h"
 #include "common/mysql/describe.h"
 #include "workers/reader/mysql/tables.h"
@@ -146,6 +147,8 @@ describe(struct log_tables *lt, const char *db, const char *name, struct table *
 	struct table_list list = {0};
 	enum rc rc = mysql_describe(&lt->s->main, db, name, &list, e);
 
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(READER_ASK, e);
 	*out = NULL;
 	if (rc == RC_OK && list.count == 1) {
 		*out = list.tables[0];
@@ -218,6 +221,14 @@ copy_indexes(struct table *to, const struct table *from)
 	}
 }
 
+/* Columns that a server adds for itself and no catalog shows: those of long unique keys (MariaDB)
+ * and of keys over expressions (MySQL). */
+static bool
+is_hidden(const char *name)
+{
+	return strncmp(name, "DB_ROW_HASH_", 12) == 0 || strncmp(name, "!hidden!", 8) == 0;
+}
+
 /* What the log alone says of a column: enough to carry its bytes. */
 static void
 add_log_column(struct table *t, const struct binlog_table *m, uint32_t i)
@@ -226,6 +237,7 @@ add_log_column(struct table *t, const struct binlog_table *m, uint32_t i)
 
 	c->native = xstrdup("");
 	c->nullable = true;
+	c->generated = is_hidden(m->names[i]);
 	c->is_unsigned = m->is_unsigned != NULL && m->is_unsigned[i];
 	if (c->type == TYPE_DECIMAL) {
 		c->precision = m->columns[i].meta >> 8;
@@ -267,6 +279,21 @@ schema_by_names(const struct binlog_table *m, const struct table *now, const str
 	return t;
 }
 
+enum rc
+log_tables_quarantine(const struct log_tables *lt, struct log_table *t, struct err *e)
+{
+	char *why;
+
+	if (e->rc != RC_DATA)
+		return e->rc;
+	why = xasprintf("%s; at %s:%" PRIu64 "; `syncline resync %s %s.%s` loads it again", e->text,
+		lt->at->file, *lt->position, lt->s->env.channel, t->schema->db, t->schema->name);
+	feed_quarantine(lt->feed, t->feed, why);
+	free(why);
+	*e = (struct err){0};
+	return RC_OK;
+}
+
 /* Log and schema disagree: the catalog is asked, once. */
 static enum rc
 mend_schema(struct log_tables *lt, struct log_table *t, const struct binlog_table *m, struct err *e)
@@ -292,13 +319,12 @@ mend_schema(struct log_tables *lt, struct log_table *t, const struct binlog_tabl
 		return RC_OK;
 	}
 	err_set(e, RC_DATA,
-		"the log has %u columns in %s.%s that are not those of its definition (%u columns) "
-		"at %s:%" PRIu64,
-		m->ncolumns, m->db, m->name, now != NULL ? now->ncolumns : 0, lt->at->file,
-		*lt->position);
+		"the log has %u columns in %s.%s that are not those of its definition (%u "
+		"columns); "
+		"binlog_row_metadata=FULL at the source makes the log name its columns",
+		m->ncolumns, m->db, m->name, now != NULL ? now->ncolumns : 0);
 	table_free(now);
-	return err_remedy(e, "set binlog_row_metadata=FULL at the source, so that the log names "
-			     "its columns, and reset the channel");
+	return log_tables_quarantine(lt, t, e);
 }
 
 /* A table that no statement of this run has named: the catalog's word, else the log's. */
@@ -475,6 +501,7 @@ log_tables_follow(struct log_tables *lt, const struct ddl_change *c)
 {
 	struct log_table *t = find_table(lt, c->db, c->name);
 
+	FAILPOINT(READER_FOLLOW);
 	forget_map_of(lt, c->db, c->name);
 	if ((c->effect == DDL_CREATED || c->effect == DDL_CHANGED) && c->table != NULL) {
 		if (t != NULL)

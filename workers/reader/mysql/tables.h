@@ -44,8 +44,11 @@ enum rc log_tables_open(struct log_tables *lt, struct err *e) MUSTCHECK;
 enum rc log_tables_restore(struct log_tables *lt, struct err *e) MUSTCHECK;
 void log_tables_release(struct log_tables *lt);
 
-/* Takes m over, also where it fails. RC_DATA: its columns cannot be told. */
+/* Takes m over, also where it fails. A table whose columns cannot be told is quarantined. */
 enum rc log_tables_map(struct log_tables *lt, struct binlog_table *m, struct err *e) MUSTCHECK;
+/* One table's trouble is not the others': RC_DATA in e becomes its quarantine, and OK. */
+enum rc log_tables_quarantine(
+	const struct log_tables *lt, struct log_table *t, struct err *e) MUSTCHECK;
 /* NULL: no TABLE_MAP had this number. */
 const struct log_map *log_tables_find(const struct log_tables *lt, uint64_t id);
 void log_tables_forget_maps(struct log_tables *lt);

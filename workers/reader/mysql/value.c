@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <zlib.h>
 
+#include "common/mysql/describe.h"
 #include "workers/reader/mysql/value.h"
 
 /* enum_field_types of the server's headers. */
@@ -299,26 +301,152 @@ take_old_datetime(struct cursor *c, struct arena *a, struct value *v)
 		(unsigned)(time % 100), 0, 0);
 }
 
+/*
+ * Fractions as MariaDB stores them under mysql56_temporal_format=OFF: the log
+ * has the types of before, and how many digits only the column tells.
+ */
+static const uint64_t tenths[] = {1000000, 100000, 10000, 1000, 100, 10, 1};
+
+static void
+take_fraction_timestamp(struct cursor *c, unsigned digits, struct arena *a, struct value *v)
+{
+	uint32_t seconds = (uint32_t)take_be(c, 4);
+	uint64_t fraction = take_be(c, (digits + 1) / 2);
+
+	set_timestamp(a, v, seconds, (uint32_t)(fraction * tenths[digits]), digits);
+}
+
+static void
+take_fraction_datetime(struct cursor *c, unsigned digits, struct arena *a, struct value *v)
+{
+	static const unsigned bytes[] = {5, 6, 6, 7, 7, 7, 8};
+	uint64_t n = take_be(c, bytes[digits]) * tenths[digits], s = n / 1000000;
+	uint64_t days = s / 86400, months = days / 32;
+
+	set_datetime(a, v, (unsigned)(months / 13), (unsigned)(months % 13), (unsigned)(days % 32),
+		(unsigned)(s / 3600 % 24), (unsigned)(s / 60 % 60), (unsigned)(s % 60),
+		(uint32_t)(n % 1000000), digits);
+}
+
+/* Counted from the least time there is. */
+static void
+take_fraction_time(struct cursor *c, unsigned digits, struct arena *a, struct value *v)
+{
+	static const unsigned bytes[] = {3, 4, 4, 5, 5, 5, 6};
+	const uint64_t zero = (838 * 3600 + 59 * 60 + 60) * 1000000ULL;
+	uint64_t n = take_be(c, bytes[digits]) * tenths[digits], u = n < zero ? zero - n : n - zero;
+	uint64_t s = u / 1000000;
+
+	set_time(a, v, n < zero, (unsigned)(s / 3600), (unsigned)(s / 60 % 60), (unsigned)(s % 60),
+		(uint32_t)(u % 1000000), digits);
+}
+
+/* The digits of such a column; 0: it has none, and is stored as ever. */
+static unsigned
+old_digits(const struct column *col)
+{
+	return col->scale <= 6 ? col->scale : 0;
+}
+
 /* ---- strings ---- */
+
+/*
+ * A UUID of MariaDB lies in a record with its parts from the last to the first,
+ * so that those of one node and of rising time stand together; but as it is
+ * where it has no time (nil, versions from 6 on, other variants). Columns older
+ * than that exception are all reversed.
+ */
+static void
+unswap_uuid(const unsigned char *from, bool old, unsigned char to[16])
+{
+	if (!old && !(from[8] > 0 && from[8] < 0x60 && (from[6] & 0x80))) {
+		memcpy(to, from, 16);
+		return;
+	}
+	memcpy(to, from + 12, 4);
+	memcpy(to + 4, from + 10, 2);
+	memcpy(to + 6, from + 8, 2);
+	memcpy(to + 8, from + 6, 2);
+	memcpy(to + 10, from, 6);
+}
+
+/* What is as long in the table but travels without its last bytes, zeros. */
+static uint32_t
+fixed_bytes(const struct column *col)
+{
+	if (col->type == TYPE_BINARY && strncmp(col->native, "binary", 6) == 0)
+		return col->length;
+	return mysql_shown_bytes(col);
+}
 
 static void
 take_string(
 	struct cursor *c, size_t max, const struct column *col, struct arena *a, struct value *v)
 {
-	size_t n = max < 256 ? cursor_u8(c) : cursor_u16(c);
+	size_t n = max < 256 ? cursor_u8(c) : cursor_u16(c), whole = fixed_bytes(col);
 	const unsigned char *p = cursor_take(c, n);
+	unsigned char *padded;
 
 	if (p == NULL)
 		return;
-	/* BINARY(n) travels without its trailing zeros. */
-	if (col->type == TYPE_BINARY && n < col->length && strncmp(col->native, "binary", 6) == 0) {
-		unsigned char *padded = arena_calloc(a, 1, col->length);
-
-		memcpy(padded, p, n);
-		set_bytes(v, padded, col->length);
+	if (n >= whole && strncmp(col->native, "uuid", 4) != 0) {
+		set_bytes(v, p, n);
 		return;
 	}
-	set_bytes(v, p, n);
+	padded = arena_calloc(a, 1, whole);
+	memcpy(padded, p, n < whole ? n : whole);
+	if (strncmp(col->native, "uuid", 4) == 0) {
+		unsigned char *straight = arena_alloc(a, whole);
+
+		unswap_uuid(padded, strcmp(col->native, "uuid") != 0, straight);
+		padded = straight;
+	}
+	set_bytes(v, padded, whole);
+}
+
+/*
+ * A value of a COMPRESSED column of MariaDB: nothing, or a byte that says how
+ * the others are kept. 0: as they are; 0x80: zlib, its low three bits the number
+ * of bytes of the size that follows (big-endian), 8 for a stream without head.
+ */
+static void
+expand(struct cursor *c, const unsigned char *p, size_t n, struct arena *a, struct value *v)
+{
+	uint64_t size = 0;
+	unsigned bytes;
+	z_stream z = {0};
+	unsigned char *to;
+
+	if (n == 0 || p[0] == 0) {
+		set_bytes(v, n == 0 ? p : p + 1, n == 0 ? 0 : n - 1);
+		return;
+	}
+	bytes = p[0] & 7;
+	c->bad = (p[0] & 0xf0) != 0x80 || bytes == 0 || bytes > 4 || n < 1 + bytes;
+	for (unsigned i = 0; !c->bad && i < bytes; i++)
+		size = size << 8 | p[1 + i];
+	/* zlib makes at most 1032 bytes of one. */
+	if (c->bad || size > n * 1032 + 64 || inflateInit2(&z, p[0] & 8 ? -15 : 15) != Z_OK) {
+		c->bad = true;
+		return;
+	}
+	to = arena_alloc(a, size + 1);
+	z.next_in = (unsigned char *)p + 1 + bytes;
+	z.avail_in = (uInt)(n - 1 - bytes);
+	z.next_out = to;
+	z.avail_out = (uInt)size + 1;
+	c->bad = inflate(&z, Z_FINISH) != Z_STREAM_END || z.total_out != size;
+	inflateEnd(&z);
+	set_bytes(v, to, size);
+}
+
+static void
+take_compressed(struct cursor *c, size_t n, struct arena *a, struct value *v)
+{
+	const unsigned char *p = cursor_take(c, n);
+
+	if (p != NULL)
+		expand(c, p, n, a, v);
 }
 
 static void
@@ -407,13 +535,22 @@ take_value(struct cursor *c, const struct binlog_column *bc, const struct column
 		take_date(c, a, v);
 		break;
 	case T_TIME:
-		take_old_time(c, a, v);
+		if (old_digits(col) != 0)
+			take_fraction_time(c, old_digits(col), a, v);
+		else
+			take_old_time(c, a, v);
 		break;
 	case T_DATETIME:
-		take_old_datetime(c, a, v);
+		if (old_digits(col) != 0)
+			take_fraction_datetime(c, old_digits(col), a, v);
+		else
+			take_old_datetime(c, a, v);
 		break;
 	case T_TIMESTAMP:
-		set_timestamp(a, v, (uint32_t)take_le(c, 4), 0, 0);
+		if (old_digits(col) != 0)
+			take_fraction_timestamp(c, old_digits(col), a, v);
+		else
+			set_timestamp(a, v, (uint32_t)take_le(c, 4), 0, 0);
 		break;
 	case T_TIMESTAMP2: {
 		uint32_t seconds = (uint32_t)take_be(c, 4);
@@ -441,6 +578,12 @@ take_value(struct cursor *c, const struct binlog_column *bc, const struct column
 	case T_VAR_STRING:
 	case T_STRING:
 		take_string(c, bc->meta, col, a, v);
+		break;
+	case T_COMPRESSED_VARCHAR:
+		take_compressed(c, bc->meta < 256 ? cursor_u8(c) : cursor_u16(c), a, v);
+		break;
+	case T_COMPRESSED_BLOB:
+		take_compressed(c, bc->meta <= 4 ? take_le(c, bc->meta) : SIZE_MAX, a, v);
 		break;
 	case T_JSON:
 		take_json(c, bc->meta, a, v);
@@ -544,6 +687,8 @@ binlog_fits(const struct binlog_column *bc, const struct column *col)
 	case T_STRING:
 	case T_BLOB:
 	case T_VECTOR:
+	case T_COMPRESSED_BLOB:
+	case T_COMPRESSED_VARCHAR:
 		return col->type == TYPE_TEXT || col->type == TYPE_BINARY || col->type == TYPE_JSON;
 	default:
 		return false;

@@ -133,7 +133,7 @@ feed_change(struct stream *st, const char *sql, const struct ddl_change *changes
 	if (rc == RC_OK)
 		rc = begin_feeding(st);
 	if (rc == RC_OK)
-		rc = feed_ddl(st->feed, &ev, changes, n, e);
+		rc = feed_ddl(st->feed, &ev, changes, n);
 	if (rc == RC_OK)
 		rc = cut(st, e);
 	return rc == RC_OK ? begin_feeding(st) : rc;
@@ -259,25 +259,24 @@ static enum rc
 feed_change_of_row(
 	struct stream *st, const struct relation *r, const struct pgout_event *ev, struct err *e)
 {
-	struct row before = {0}, after = {0};
+	struct event_row row = {.fk_off = true}; /* what cascades did is in the log */
 	enum event_kind op = ev->kind == PGOUT_INSERT	? EVENT_INSERT
 			     : ev->kind == PGOUT_UPDATE ? EVENT_UPDATE
 							: EVENT_DELETE;
 	enum rc rc = RC_OK;
 
 	if (op != EVENT_INSERT && ev->old != PGOUT_OLD_NONE)
-		rc = fill_row(st, r, &ev->before, ev->old == PGOUT_OLD_KEY, &before, e);
+		rc = fill_row(st, r, &ev->before, ev->old == PGOUT_OLD_KEY, &row.before, e);
 	else if (op == EVENT_UPDATE)
-		before = absent_row(st, r);
+		row.before = absent_row(st, r);
 	if (rc == RC_OK && op != EVENT_DELETE)
-		rc = fill_row(st, r, &ev->after, false, &after, e);
+		rc = fill_row(st, r, &ev->after, false, &row.after, e);
 	if (rc != RC_OK)
 		return rc;
 	if (op == EVENT_UPDATE)
-		complete(r, &before, &after, ev->old != PGOUT_OLD_NONE);
+		complete(r, &row.before, &row.after, ev->old != PGOUT_OLD_NONE);
 	st->rows = true;
-	return feed_row(st->feed, r->feed, op, op != EVENT_INSERT ? &before : NULL,
-		op != EVENT_DELETE ? &after : NULL, e);
+	return feed_row(st->feed, r->feed, op, &row, e);
 }
 
 static enum rc

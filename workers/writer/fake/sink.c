@@ -129,7 +129,7 @@ read_state_line(char *line, struct resume *out)
 			buf_clear(&t->schema);
 			add_hex(&t->schema, f[5]);
 		}
-		if (t->state == TABLE_STREAMING)
+		if (!table_state_has_chunks(t->state))
 			t->nchunks = 0;
 	} else if (n == 8 && strcmp(f[0], "chunk") == 0) {
 		struct resume_chunk *k;
@@ -262,6 +262,15 @@ fake_open(struct sink *base, struct resume *out, uint64_t *turn, struct err *e)
 	rc = append(s, &epoch, e);
 	buf_release(&epoch);
 	return rc;
+}
+
+/* Its connection is a file: never lost. */
+static enum rc
+fake_confirm(struct sink *base, struct err *e)
+{
+	(void)base;
+	(void)e;
+	return RC_OK;
 }
 
 static enum rc
@@ -498,13 +507,16 @@ fake_rollback(struct sink_lane *base, struct err *e)
 }
 
 static enum rc
-fake_ddl(struct sink_lane *base, const struct event_ddl *d, const struct checkpoint *c,
-	char **skipped, struct err *e)
+fake_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table_record *records,
+	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
 {
 	enum rc rc = fake_begin(base, e);
 
 	(void)d;
 	*skipped = NULL;
+	for (uint32_t i = 0; i < nrecords && rc == RC_OK; i++)
+		rc = fake_table_state(base, records[i].source_db, records[i].source_name,
+			records[i].state, records[i].inserted, &records[i].schema, e);
 	return rc == RC_OK ? fake_commit(base, c, e) : rc;
 }
 
@@ -527,6 +539,7 @@ const struct sink_ops fake_sink_ops = {
 	.check = fake_check,
 	.open = fake_open,
 	.wish = fake_wish,
+	.confirm = fake_confirm,
 	.clear = fake_clear,
 	.describe = fake_describe,
 	.target_release = fake_target_release,

@@ -4,7 +4,8 @@
  * DDL commits by itself here, so the position cannot move in the same
  * transaction. A note bridges the gap: (1) the note - position, statement,
  * a hash of what the touched objects look like before - is committed; (2) the
- * statement runs; (3) one transaction moves the position and clears the note.
+ * statement runs; (3) one transaction moves the position, writes what our
+ * tables say of the objects now, and clears the note.
  *
  * Found again after a crash, with the note of this very position:
  *
@@ -13,6 +14,9 @@
  *     as before          CREATE, DROP, RENAME, ...      it has not run: (2), (3)
  *     as before          has no visible effect (ALTER   run again: it is
  *                        to what is there, TRUNCATE)    harmless: (2), (3)
+ *     as before          exchanges tables that look     by InnoDB's numbers of
+ *                        alike (RENAME a circle,        them, which the hash then
+ *                        EXCHANGE PARTITION)            has; unseen: a person's
  */
 #include "common/compat.h"
 
@@ -22,6 +26,7 @@
 #include <strings.h>
 #include <xxhash.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mysql/ddl.h"
@@ -32,6 +37,8 @@
 #define NO_SUCH_TABLE 1146
 #define BAD_TABLE 1051
 #define TABLE_EXISTS 1050
+#define DATABASE_EXISTS 1007
+#define ROUTINE_EXISTS 1304
 
 /* ---- names ---- */
 
@@ -74,53 +81,14 @@ cannot_rewrite(const struct ddl *d, struct err *e)
 			     "the change at the source and reset the channel");
 }
 
-static bool
-has_mode(const char *session, const char *mode)
-{
-	return strstr(session, mode) != NULL;
-}
-
 static void
 parse(struct ddl *d, const struct event_ddl *ev)
 {
-	ddl_parse(d, ev->sql, strlen(ev->sql), has_mode(ev->session, "ANSI_QUOTES"),
-		has_mode(ev->session, "NO_BACKSLASH_ESCAPES"), ev->db);
+	ddl_parse(d, ev->sql, strlen(ev->sql), session_has_mode(ev, "ANSI_QUOTES"),
+		session_has_mode(ev, "NO_BACKSLASH_ESCAPES"), ev->db);
 }
 
 /* ---- sessions ---- */
-
-/*
- * The source's own session, as far as this target knows its words: a mode that
- * only the source has is left out rather than the statement lost.
- */
-static enum rc
-enter_session(struct mysql_lane *l, const struct event_ddl *ev, struct err *e)
-{
-	enum rc rc = RC_OK;
-
-	if (*ev->session != '\0' && client_run(&l->c, e, "SET %s", ev->session) != RC_OK) {
-		if (e->rc == RC_RETRY)
-			return RC_RETRY;
-		log_warn("the source's session cannot be set at the target: %s", e->text);
-	}
-	if (*ev->session_charset != '\0')
-		rc = client_run(&l->c, e, "SET NAMES %s", ev->session_charset);
-	/* Foreign keys between tables that do not exist yet, or not any more in this order, are the
-	 * source's business. */
-	return rc == RC_OK ? client_run(&l->c, e, "SET SESSION foreign_key_checks = 0") : rc;
-}
-
-static enum rc
-leave_session(struct mysql_lane *l, struct err *e)
-{
-	enum rc rc = client_run(&l->c, e,
-		"SET time_zone = '+00:00', sql_mode = '%s', foreign_key_checks = 1, unique_checks "
-		"= 1, NAMES binary",
-		SINK_SQL_MODE);
-
-	statements_drop(l);
-	return rc;
-}
 
 static enum rc
 use_db(struct mysql_lane *l, const char *db, struct err *e)
@@ -149,7 +117,21 @@ busy(struct mysql_lane *l, bool on)
 
 /* A view or routine of another account: ours may not be allowed to make it so. */
 static enum rc
-run_as_ours(struct mysql_lane *l, const struct ddl *d, struct err *e)
+execute(struct mysql_lane *l, const struct event_ddl *ev, const struct buf *sql, struct err *e)
+{
+	struct buf said;
+	enum rc rc;
+
+	buf_init(&said);
+	rc = session_collations(l, ev, sql, &said, e);
+	if (rc == RC_OK)
+		rc = client_exec(&l->c, buf_text(&said), said.len, e);
+	buf_release(&said);
+	return rc;
+}
+
+static enum rc
+run_as_ours(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d, struct err *e)
 {
 	struct buf sql;
 	enum rc rc;
@@ -161,7 +143,7 @@ run_as_ours(struct mysql_lane *l, const struct ddl *d, struct err *e)
 		ddl_class_name(d->class),
 		d->nnames != 0 && d->names[0].db != NULL ? d->names[0].db : "",
 		d->nnames != 0 && d->names[0].name != NULL ? d->names[0].name : "");
-	rc = client_exec(&l->c, buf_text(&sql), sql.len, e);
+	rc = execute(l, ev, &sql, e);
 	buf_release(&sql);
 	return rc;
 }
@@ -174,17 +156,17 @@ run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl
 	enum rc rc = use_db(l, ev->db, e), back;
 
 	if (rc == RC_OK)
-		rc = enter_session(l, ev, e);
+		rc = session_enter(l, ev, e);
 	if (rc == RC_OK) {
 		busy(l, true);
-		rc = client_exec(&l->c, buf_text(sql), sql->len, e);
+		rc = execute(l, ev, sql, e);
 		if (rc != RC_OK && e->code == NEEDS_SUPER && d->definer_end != 0)
-			rc = run_as_ours(l, d, e);
+			rc = run_as_ours(l, ev, d, e);
 		busy(l, false);
 	}
 	if (rc == RC_RETRY && e->code == 0)
 		return rc;
-	back = leave_session(l, &failure);
+	back = session_leave(l, &failure);
 	if (rc == RC_OK && back != RC_OK)
 		*e = failure;
 	return rc != RC_OK ? rc : back;
@@ -192,21 +174,46 @@ run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl
 
 /* ---- what objects look like ---- */
 
+/* SHOW CREATE of an object, and in which field of its row the text is. */
+static const struct {
+	const char *what;
+	unsigned field;
+} shows[] = {
+	[DDL_TABLE] = {"TABLE", 1},
+	[DDL_VIEW] = {"TABLE", 1},
+	[DDL_FUNCTION] = {"FUNCTION", 2},
+	[DDL_PROCEDURE] = {"PROCEDURE", 2},
+	[DDL_DATABASE] = {"DATABASE", 1},
+};
+
+static void
+add_object(struct mysql_lane *l, const struct ddl_name *n, struct buf *b)
+{
+	const struct routes *routes = l->sink->env.routes;
+
+	if (n->kind == DDL_DATABASE)
+		mysql_quote_name(b, routes_target_db(routes, n->db));
+	else if (n->kind == DDL_TABLE || n->kind == DDL_VIEW)
+		mysql_quote_table(b, routes_table_db(routes, n->db, n->name),
+			routes_target_table(routes, n->db, n->name));
+	else
+		mysql_quote_table(b, routes_target_db(routes, n->db), n->name);
+}
+
 static enum rc
 hash_one(struct mysql_lane *l, const struct ddl_name *n, uint64_t *hash, struct err *e)
 {
-	const struct routes *routes = l->sink->env.routes;
 	struct buf b;
 	MYSQL_RES *res;
 	MYSQL_ROW row;
+	unsigned field;
 	enum rc rc;
 
-	if (n->db == NULL || n->name == NULL)
+	if (n->db == NULL || n->kind >= COUNT_OF(shows) || shows[n->kind].what == NULL)
 		return RC_OK;
 	buf_init(&b);
-	mysql_quote_table(&b, routes_table_db(routes, n->db, n->name),
-		routes_target_table(routes, n->db, n->name));
-	rc = client_query(&l->c, &res, e, "SHOW CREATE TABLE %s", buf_text(&b));
+	add_object(l, n, &b);
+	rc = client_query(&l->c, &res, e, "SHOW CREATE %s %s", shows[n->kind].what, buf_text(&b));
 	buf_release(&b);
 	if (rc != RC_OK && rc != RC_RETRY) { /* it is not there, or is no table */
 		*hash = XXH3_64bits_withSeed("", 0, *hash);
@@ -214,26 +221,118 @@ hash_one(struct mysql_lane *l, const struct ddl_name *n, uint64_t *hash, struct 
 	}
 	if (rc != RC_OK)
 		return rc;
+	field = shows[n->kind].field;
 	row = mysql_fetch_row(res);
-	if (row != NULL && row[1] != NULL)
-		*hash = XXH3_64bits_withSeed(row[1], mysql_fetch_lengths(res)[1], *hash);
+	if (row != NULL && mysql_num_fields(res) > field && row[field] != NULL)
+		*hash = XXH3_64bits_withSeed(row[field], mysql_fetch_lengths(res)[field], *hash);
 	mysql_free_result(res);
 	return RC_OK;
 }
 
+static bool
+is_exchange(const struct ddl *d)
+{
+	for (uint32_t i = 0; i < d->nclauses && d->class == DDL_CLASS_ALTER_TABLE; i++)
+		if (strncasecmp(d->sql + d->clauses[i].start, "EXCHANGE", 8) == 0)
+			return true;
+	return false;
+}
+
+static bool
+names_twice(const struct ddl *d)
+{
+	for (uint32_t i = 0; i < d->nnames; i++)
+		for (uint32_t k = i + 1; k < d->nnames; k++)
+			if (d->names[i].db != NULL && d->names[k].db != NULL &&
+				strcmp(d->names[i].name, d->names[k].name) == 0 &&
+				strcmp(d->names[i].db, d->names[k].db) == 0)
+				return true;
+	return false;
+}
+
+/* Tables that look alike change places: only what the engine calls them tells whether they have. */
+static bool
+swaps(const struct ddl *d)
+{
+	return is_exchange(d) || (d->class == DDL_CLASS_RENAME_TABLE && names_twice(d));
+}
+
+/* InnoDB's numbers of a table and its partitions. AGAIN: they cannot be seen. */
+static enum rc
+hash_number(struct mysql_lane *l, const struct ddl_name *n, uint64_t *hash, struct err *e)
+{
+	const struct routes *routes = l->sink->env.routes;
+	char *path, *numbers = NULL;
+	enum rc rc;
+
+	if (n->db == NULL || n->name == NULL)
+		return RC_OK;
+	path = xasprintf("%s/%s", routes_table_db(routes, n->db, n->name),
+		routes_target_table(routes, n->db, n->name));
+	/* Other characters are written there in a code of the server's own. */
+	if (path[strspn(path,
+		    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/")] != '\0') {
+		free(path);
+		return RC_AGAIN;
+	}
+	rc = client_value(&l->c, &numbers, e,
+		"SELECT GROUP_CONCAT(TABLE_ID ORDER BY NAME) FROM information_schema.%s WHERE "
+		"NAME = '%s' OR LEFT(NAME, %zu) = '%s#'",
+		l->c.server.mariadb ? "INNODB_SYS_TABLES" : "INNODB_TABLES", path, strlen(path) + 1,
+		path);
+	if (rc == RC_OK && numbers != NULL)
+		*hash = XXH3_64bits_withSeed(numbers, strlen(numbers), *hash);
+	free(numbers);
+	free(path);
+	return rc == RC_OK || rc == RC_RETRY ? rc : RC_AGAIN;
+}
+
+/* Of objects before and after a statement. Lowest bit: it would tell whether a swap has run. */
+#define HASH_TELLS 1u
+
 static enum rc
 hash_objects(struct mysql_lane *l, const struct ddl *d, uint64_t *hash, struct err *e)
 {
+	bool tells = true;
 	enum rc rc = RC_OK;
 
 	*hash = 1;
 	for (uint32_t i = 0; i < d->nnames && rc == RC_OK; i++)
 		if (d->names[i].role != DDL_REFERENCE)
 			rc = hash_one(l, &d->names[i], hash, e);
-	return rc;
+	for (uint32_t i = 0; i < d->nnames && swaps(d) && tells && rc == RC_OK; i++) {
+		rc = hash_number(l, &d->names[i], hash, e);
+		tells = rc != RC_AGAIN;
+	}
+	*hash = tells ? *hash | HASH_TELLS : *hash & ~(uint64_t)HASH_TELLS;
+	return rc == RC_AGAIN ? RC_OK : rc;
+}
+
+#define UNKNOWN_CHARSET 1115
+#define UNKNOWN_COLLATION 1273
+
+/* What a person can do about a statement that the target refused. */
+static void
+add_remedy(struct err *e, const char *otherwise)
+{
+	if (e->code == UNKNOWN_CHARSET || e->code == UNKNOWN_COLLATION)
+		err_remedy(e, "this target has nothing like it: use a character set and collation "
+			      "at the source that both servers have, then reset the channel");
+	else
+		err_remedy(e, "%s", otherwise);
 }
 
 /* ---- the note ---- */
+
+/* A statement and what is written with it. */
+struct step {
+	const struct event_ddl *ev;
+	const struct ddl *d;
+	const struct buf *sql; /* as it runs at the target */
+	const struct table_record *records;
+	uint32_t nrecords;
+	const struct checkpoint *at;
+};
 
 struct note {
 	bool found;
@@ -295,7 +394,7 @@ write_note(struct mysql_lane *l, const struct event_ddl *ev, const struct checkp
 }
 
 static enum rc
-finish(struct mysql_lane *l, const struct checkpoint *c, struct err *e)
+finish(struct mysql_lane *l, const struct step *s, struct err *e)
 {
 	struct buf b;
 	enum rc rc = client_run(&l->c, e, "START TRANSACTION");
@@ -305,10 +404,18 @@ finish(struct mysql_lane *l, const struct checkpoint *c, struct err *e)
 	add_text(l, &b, l->sink->env.channel);
 	if (rc == RC_OK)
 		rc = client_exec(&l->c, buf_text(&b), b.len, e);
+	for (uint32_t i = 0; i < s->nrecords && rc == RC_OK; i++)
+		rc = l->sink->base.ops->table_state(&l->base, s->records[i].source_db,
+			s->records[i].source_name, s->records[i].state, s->records[i].inserted,
+			&s->records[i].schema, e);
 	if (rc == RC_OK)
-		rc = lane_move_checkpoint(l, c, e);
+		rc = lane_move_checkpoint(l, s->at, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_DDL_FINISH, e);
 	if (rc == RC_OK)
 		rc = client_run(&l->c, e, "COMMIT");
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_DDL_DONE, e);
 	buf_release(&b);
 	return rc;
 }
@@ -322,46 +429,67 @@ is_harmless(const struct ddl *d, const struct err *e)
 }
 
 static enum rc
-run_noted(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
-	const struct buf *sql, const struct checkpoint *c, char **skipped, struct err *e)
+cannot_tell(struct mysql_lane *l, const struct buf *sql, const struct checkpoint *c, struct err *e)
+{
+	err_set(e, RC_CONFIG,
+		"the writer ended while `%.200s` ran at the target (source position %s), and the "
+		"tables it exchanges look alike: whether it has run cannot be told",
+		buf_text(sql), c->applied);
+	return err_remedy(e,
+		"look at the tables: if it has run, make them as they were before it; then DELETE "
+		"FROM %s.ddl_note WHERE channel = '%s' and `syncline start`; grant PROCESS to the "
+		"account at the target, and this can be told",
+		l->sink->state, l->sink->env.channel);
+}
+
+static enum rc
+run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err *e)
 {
 	struct note note;
 	uint64_t now;
-	enum rc rc = read_note(l, c, &note, e);
+	enum rc rc = read_note(l, s->at, &note, e);
 
 	if (rc == RC_OK)
-		rc = hash_objects(l, d, &now, e);
+		rc = hash_objects(l, s->d, &now, e);
 	if (rc != RC_OK)
 		return rc;
+	if (note.found && swaps(s->d) && ((note.before & now) & HASH_TELLS) == 0)
+		return cannot_tell(l, s->sql, s->at, e);
 	if (note.found && note.before != now) {
-		log_info("a DDL statement had run before the crash; position=%s", c->applied);
-		return finish(l, c, e);
+		log_info("a DDL statement had run before the crash; position=%s", s->at->applied);
+		return finish(l, s, e);
 	}
-	if (!note.found && (rc = write_note(l, ev, c, now, e)) != RC_OK)
+	FAILPOINT(WRITER_DDL);
+	if (!note.found && (rc = write_note(l, s->ev, s->at, now, e)) != RC_OK)
 		return rc;
-	rc = run_statement(l, ev, d, sql, e);
-	if (rc == RC_DATA && is_harmless(d, e)) {
+	if ((rc = FAILPOINT_LOST(WRITER_DDL_NOTED, e)) != RC_OK)
+		return rc;
+	rc = run_statement(l, s->ev, s->d, s->sql, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_DDL_RUN, e);
+	if (rc == RC_DATA && is_harmless(s->d, e)) {
 		*skipped = xasprintf("%s", e->text);
 		rc = RC_OK;
 	}
 	if (rc != RC_OK) {
 		err_context(e, "cannot run `%.200s` at the target (source position %s)",
-			buf_text(sql), c->applied);
+			buf_text(s->sql), s->at->applied);
 		if (rc != RC_RETRY)
-			err_remedy(e, "make the target's object what the source's was before the "
+			add_remedy(e, "make the target's object what the source's was before the "
 				      "statement, then `syncline start`");
 		return rc;
 	}
-	return finish(l, c, e);
+	return finish(l, s, e);
 }
 
 enum rc
-sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkpoint *c,
-	char **skipped, struct err *e)
+sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_record *records,
+	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	struct ddl d;
 	struct buf sql;
+	struct step step = {ev, &d, &sql, records, nrecords, c};
 	enum rc rc;
 
 	*skipped = NULL;
@@ -369,20 +497,20 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkp
 	if (!ddl_class_carried(d.class)) {
 		*skipped = xasprintf("%s is not carried", ddl_class_name(d.class));
 		ddl_release(&d);
-		return finish(l, c, e);
+		return finish(l, &step, e);
 	}
 	buf_init(&sql);
 	switch (rewrite(l, &d, false, &sql)) {
 	case DDL_NOTHING:
 		*skipped = xstrdup("it concerns columns that the channel drops, and nothing else");
-		rc = finish(l, c, e);
+		rc = finish(l, &step, e);
 		break;
 	case DDL_CANNOT:
 		rc = cannot_rewrite(&d, e);
 		break;
 	case DDL_REWRITTEN:
 	default:
-		rc = run_noted(l, ev, &d, &sql, c, skipped, e);
+		rc = run_noted(l, &step, skipped, e);
 	}
 	buf_release(&sql);
 	ddl_release(&d);
@@ -391,22 +519,49 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct checkp
 
 /* ---- initial objects ---- */
 
-/* SHOW CREATE names an object without its database: the session's is the mapped one. */
 static enum rc
-make_database(struct mysql_lane *l, const char *db, struct err *e)
+create_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, struct err *e)
 {
+	struct err failure;
 	struct buf b;
-	enum rc rc;
+	enum rc rc = session_enter(l, ev, e), back;
 
+	if (rc != RC_OK)
+		return rc;
 	buf_init(&b);
 	buf_puts(&b, "CREATE DATABASE IF NOT EXISTS ");
 	mysql_quote_name(&b, db);
 	rc = client_exec(&l->c, buf_text(&b), b.len, e);
 	buf_release(&b);
-	if (rc != RC_OK && rc != RC_RETRY)
+	if (rc == RC_RETRY)
+		return rc;
+	if (rc != RC_OK)
 		err_remedy(e,
 			"create the database \"%s\" at the target by hand, or grant CREATE on it",
 			db);
+	back = session_leave(l, &failure);
+	if (rc == RC_OK && back != RC_OK)
+		*e = failure;
+	return rc != RC_OK ? rc : back;
+}
+
+/* SHOW CREATE names an object without its database: the session's is the mapped one. What its
+ * tables get where they say nothing is as at the source. */
+static enum rc
+make_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, struct err *e)
+{
+	char *there = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	add_text(l, &b, db);
+	rc = client_value(&l->c, &there, e,
+		"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s", buf_text(&b));
+	buf_release(&b);
+	if (rc == RC_OK && there == NULL)
+		rc = create_database(l, ev, db, e);
+	free(there);
 	return rc;
 }
 
@@ -434,9 +589,9 @@ use_innodb(struct buf *sql)
 	}
 }
 
-/* Whether our own table state says that we made this table. */
+/* The state that our own row says this table has; it is ours then. TABLE_STATE_COUNT: it is not. */
 static enum rc
-is_ours(struct mysql_lane *l, const struct event_object *o, bool *ours, struct err *e)
+our_state(struct mysql_lane *l, const struct event_object *o, enum table_state *out, struct err *e)
 {
 	char *state = NULL;
 	struct buf b;
@@ -450,7 +605,7 @@ is_ours(struct mysql_lane *l, const struct event_object *o, bool *ours, struct e
 	add_text(l, &b, o->name);
 	rc = client_value(&l->c, &state, e, "SELECT state FROM %s.table_state WHERE channel = %s",
 		l->sink->state, buf_text(&b));
-	*ours = state != NULL;
+	*out = state != NULL ? table_state_by_name(state) : TABLE_STATE_COUNT;
 	free(state);
 	buf_release(&b);
 	return rc;
@@ -464,7 +619,9 @@ note_table(struct mysql_lane *l, const struct event_object *o, struct err *e)
 	enum rc rc = l->sink->base.ops->table_state(
 		&l->base, o->db, o->name, TABLE_WAITING, false, NULL, e);
 
-	return rc == RC_OK ? client_run(&l->c, e, "COMMIT") : rc;
+	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "COMMIT");
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_NOTED, e) : rc;
 }
 
 static enum rc
@@ -487,16 +644,54 @@ exists(struct mysql_lane *l, const char *db, const char *name, bool *there, stru
 	return rc;
 }
 
+static bool
+makes_schema(const struct conf *c)
+{
+	for (size_t i = 0; i < conf_count(c, "initial"); i++)
+		if (strcmp(conf_list(c, "initial", i), "schema") == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A table that loads again: what it has goes. Where definitions are ours it is
+ * made anew, for the statements since may be missing in it; else it is emptied.
+ */
+static enum rc
+clear_table(struct mysql_lane *l, const char *db, const char *name, bool anew, bool *make,
+	struct err *e)
+{
+	struct buf b;
+	enum rc rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
+
+	buf_init(&b);
+	buf_puts(&b, anew ? "DROP TABLE " : "TRUNCATE TABLE ");
+	mysql_quote_table(&b, db, name);
+	busy(l, true);
+	if (rc == RC_OK)
+		rc = client_exec(&l->c, buf_text(&b), b.len, e);
+	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 1");
+	busy(l, false);
+	*make = anew;
+	buf_release(&b);
+	return rc;
+}
+
 static enum rc
 make_table(struct mysql_lane *l, const struct event_object *o, const char *db, const char *name,
 	bool intercept, bool *make, struct err *e)
 {
-	bool there = false, ours = false;
+	enum table_state state = TABLE_STATE_COUNT;
+	bool there = false, ours;
 	enum rc rc = exists(l, db, name, &there, e);
 
 	*make = !there;
 	if (rc == RC_OK)
-		rc = is_ours(l, o, &ours, e);
+		rc = our_state(l, o, &state, e);
+	ours = state != TABLE_STATE_COUNT;
+	if (rc == RC_OK && there && state == TABLE_RELOAD)
+		return clear_table(l, db, name, makes_schema(l->sink->env.conf), make, e);
 	if (rc == RC_OK && there && !ours && intercept) {
 		err_set(e, RC_CONFIG, "target table %s.%s exists already (source table %s.%s)", db,
 			name, o->db, o->name);
@@ -507,7 +702,7 @@ make_table(struct mysql_lane *l, const struct event_object *o, const char *db, c
 }
 
 static enum rc
-create_object(struct mysql_lane *l, const struct event_object *o, const char *db, struct err *e)
+create_object(struct mysql_lane *l, const struct event_object *o, struct err *e)
 {
 	struct event_ddl ev = o->ddl;
 	struct buf sql;
@@ -519,17 +714,19 @@ create_object(struct mysql_lane *l, const struct event_object *o, const char *db
 	rc = rewrite(l, &d, false, &sql) == DDL_REWRITTEN ? RC_OK : cannot_rewrite(&d, e);
 	if (o->kind == OBJECT_TABLE)
 		use_innodb(&sql);
-	(void)db;
 	if (rc == RC_OK)
 		rc = run_statement(l, &ev, &d, &sql, e);
 	ddl_release(&d);
-	if (rc == RC_DATA &&
-		(e->code == TABLE_EXISTS ||
-			e->code == 1304)) /* made before a crash, or kept by existing = "ignore" */
+	/* Made before a crash, or kept by existing = "ignore". */
+	if (rc == RC_DATA && (e->code == TABLE_EXISTS || e->code == ROUTINE_EXISTS ||
+				     e->code == DATABASE_EXISTS))
 		rc = RC_OK;
 	if (rc != RC_OK)
-		err_context(e, "cannot create %s %s.%s at the target", object_name(o->kind), o->db,
-			o->name);
+		err_context(e, "cannot create %s %s%s%s at the target", object_name(o->kind), o->db,
+			*o->name != '\0' ? "." : "", o->name);
+	if (rc == RC_DATA)
+		add_remedy(e, "make the object at the target by hand as this server can have it, "
+			      "set existing = \"ignore\", then `syncline start`");
 	buf_release(&sql);
 	return rc;
 }
@@ -543,11 +740,15 @@ sink_object(struct sink_lane *base, const struct event_object *o, const struct t
 	const char *db = o->kind == OBJECT_TABLE ? routes_table_db(routes, o->db, o->name)
 						 : routes_target_db(routes, o->db);
 	bool make = true;
-	enum rc rc = make_database(l, db, e);
+	enum rc rc = FAILPOINT_LOST(WRITER_OBJECT, e);
 
 	(void)table;
+	if (rc == RC_OK && o->kind != OBJECT_DATABASE)
+		rc = make_database(l, &o->ddl, db, e);
 	if (rc == RC_OK && o->kind == OBJECT_TABLE)
 		rc = make_table(
 			l, o, db, routes_target_table(routes, o->db, o->name), intercept, &make, e);
-	return rc == RC_OK && make ? create_object(l, o, db, e) : rc;
+	if (rc == RC_OK && make)
+		rc = create_object(l, o, e);
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_MADE, e) : rc;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/mysql/sink.h"
 
@@ -88,6 +89,7 @@ sink_lane_close(struct sink_lane *base)
 	struct mysql_lane *l = (struct mysql_lane *)base;
 
 	disconnect(l);
+	session_forget(l);
 	arena_release(&l->arena);
 	free(l);
 }
@@ -110,6 +112,19 @@ lane_exec(struct mysql_lane *l, const struct buf *sql, struct err *e)
 	if (mysql_real_query(l->c.my, buf_text(sql), sql->len) != 0)
 		return lane_failed(l, NULL, e, "refused a statement");
 	return RC_OK;
+}
+
+enum rc
+lane_fk(struct mysql_lane *l, bool off, struct err *e)
+{
+	enum rc rc;
+
+	if (l->fk_off == off)
+		return RC_OK;
+	rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = %d", !off);
+	if (rc == RC_OK)
+		l->fk_off = off;
+	return rc;
 }
 
 static enum rc
@@ -225,15 +240,14 @@ lane_move_checkpoint(struct mysql_lane *l, const struct checkpoint *c, struct er
 	enum rc rc = prepare_checkpoint(l, e);
 
 	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_CHECKPOINT_BEFORE, e);
+	if (rc == RC_OK)
 		rc = run_checkpoint(l, c, &found, e);
+	if (rc == RC_OK && found == 1)
+		rc = FAILPOINT_LOST(WRITER_CHECKPOINT, e);
 	if (rc != RC_OK || found == 1)
 		return rc;
-	err_set(e, RC_FENCED,
-		"another gateway has taken over the channel \"%s\": the target's checkpoint is not "
-		"ours any more (epoch %" PRIu64 ", turn %" PRIu64 ")",
-		l->sink->env.channel, l->sink->epoch, c->turn);
-	return err_remedy(e, "let one gateway run the channel; stop this one's daemon or remove "
-			     "the channel's file here");
+	return sink_fenced(l->sink, e);
 }
 
 enum rc
@@ -248,6 +262,8 @@ sink_commit(struct sink_lane *base, const struct checkpoint *c, struct err *e)
 		rc = lane_move_checkpoint(l, c, e);
 	if (rc == RC_OK && simple(l, "COMMIT", e) != RC_OK)
 		rc = e->rc;
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_COMMIT, e);
 	if (rc == RC_OK)
 		l->in_txn = false;
 	return rc;

@@ -21,12 +21,49 @@ form_of(enum event_kind op)
 	return op == EVENT_INSERT ? FORM_INSERT : op == EVENT_UPDATE ? FORM_UPDATE : FORM_DELETE;
 }
 
+/* Array binding: not for LIMIT 1 by all columns, where each row needs its own look at what the ones
+ * before have left, and not where the text has many rows itself. */
 static bool
-one_by_one(const struct mysql_lane *l, enum form form, const struct target *t)
+takes_arrays(const struct mysql_lane *l, const struct statement *s)
 {
-	(void)l;
-	/* LIMIT 1 by all columns: each row needs its own look at what the ones before have left. */
-	return t->key == NULL && form != FORM_INSERT && form != FORM_INSERT_IGNORE;
+	return l->bulk && s->form != FORM_DELETE &&
+	       (s->target->key != NULL || s->form != FORM_UPDATE);
+}
+
+/*
+ * An ENUM's error value, 0, is what a source without strict mode made of a
+ * wrong label. It can only be written without strict mode, with a warning each.
+ */
+static uint32_t
+error_values(const struct change *c, enum form form)
+{
+	const struct table *source = c->target->source;
+	uint32_t n = 0;
+
+	if (form == FORM_DELETE)
+		return 0;
+	for (uint32_t i = 0; i < source->ncolumns; i++) {
+		const struct value *v = &c->after.col[i];
+		uint32_t to = c->target->map[i];
+
+		if (source->columns[i].type == TYPE_ENUM && v->kind == VALUE_BYTES &&
+			to != UINT32_MAX && c->target->table->columns[to].type == TYPE_ENUM)
+			n += value_i64(v) == 0;
+	}
+	return n;
+}
+
+static enum rc
+be_lenient(struct mysql_lane *l, bool lenient, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	if (l->lenient != lenient)
+		rc = client_run(&l->c, e, "SET SESSION sql_mode = '%s'",
+			lenient ? SINK_LENIENT_MODE : SINK_SQL_MODE);
+	if (rc == RC_OK)
+		l->lenient = lenient;
+	return rc;
 }
 
 static enum rc
@@ -36,18 +73,22 @@ run_all(struct mysql_lane *l, enum form form, const struct change *const *change
 	uint32_t at = 0;
 
 	while (at < count) {
-		uint32_t left = count - at, n;
+		uint32_t left = count - at, n, expected = 0, warned;
 		struct statement *s;
 		enum rc rc = statement_get(l, form, changes[at], left, &s, e);
 
 		if (rc != RC_OK)
 			return rc;
 		n = s->rows;
-		if (l->bulk && !one_by_one(l, form, changes[at]->target))
+		if (takes_arrays(l, s))
 			n = left < BULK_ROWS ? left : BULK_ROWS;
-		if ((rc = statement_run(l, s, changes + at, n, found, e)) != RC_OK)
+		for (uint32_t i = 0; i < n; i++)
+			expected += error_values(changes[at + i], form);
+		if ((rc = be_lenient(l, expected != 0, e)) != RC_OK ||
+			(rc = statement_run(l, s, changes + at, n, found, e)) != RC_OK)
 			return rc;
-		*warnings += mysql_warning_count(l->c.my);
+		warned = mysql_warning_count(l->c.my);
+		*warnings += warned > expected ? warned - expected : 0;
 		at += n;
 	}
 	return RC_OK;
@@ -61,6 +102,8 @@ sink_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, str
 	enum rc rc;
 
 	*matched = 0;
+	if ((rc = lane_fk(l, b->changes[0]->fk_off, e)) != RC_OK)
+		return rc;
 	rc = run_all(l, form_of(b->op), b->changes, b->count, matched, &warnings, e);
 	if (rc == RC_OK && warnings != 0)
 		return err_set(e, RC_DATA, "target warns of row changes in %s.%s", b->target->db,
@@ -297,41 +340,28 @@ sink_row(struct sink_lane *base, const struct change *c, enum row_mode mode, boo
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	struct change insert;
-	enum rc rc = RC_OK;
+	enum rc rc = lane_fk(l, !fk_checks || c->fk_off, e);
 
-	if (!fk_checks)
-		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
-	if (rc == RC_OK)
-		switch (mode) {
-		case ROW_STRICT:
-			rc = run_one(l, form_of(c->op), c, out, e);
-			break;
-		case ROW_OVERWRITE:
-			if (c->op == EVENT_DELETE)
-				rc = run_one(l, FORM_DELETE, c, out, e);
-			else
-				rc = overwrite(l, c, out, e);
-			if (rc == RC_OK && out->kind == OUTCOME_MISSING)
-				out->kind = OUTCOME_DONE;
-			break;
-		case ROW_UPSERT:
-		default:
-			insert = *c;
-			insert.op = EVENT_INSERT;
-			insert.shape ^= 0x5bd1e995u;
-			rc = run_one(l, FORM_INSERT, &insert, out, e);
-			break;
-		}
-	if (!fk_checks && (rc == RC_OK || e->code != 0)) {
-		struct err ignored;
-		enum rc back = client_run(&l->c, &ignored, "SET SESSION foreign_key_checks = 1");
-
-		if (rc == RC_OK && back != RC_OK) {
-			*e = ignored;
-			rc = back;
-		}
+	if (rc != RC_OK)
+		return rc;
+	switch (mode) {
+	case ROW_STRICT:
+		return run_one(l, form_of(c->op), c, out, e);
+	case ROW_OVERWRITE:
+		if (c->op == EVENT_DELETE)
+			rc = run_one(l, FORM_DELETE, c, out, e);
+		else
+			rc = overwrite(l, c, out, e);
+		if (rc == RC_OK && out->kind == OUTCOME_MISSING)
+			out->kind = OUTCOME_DONE;
+		return rc;
+	case ROW_UPSERT:
+	default:
+		insert = *c;
+		insert.op = EVENT_INSERT;
+		insert.shape ^= 0x5bd1e995u;
+		return run_one(l, FORM_INSERT, &insert, out, e);
 	}
-	return rc;
 }
 
 /* ---- loads ---- */
@@ -342,19 +372,11 @@ sink_load(struct sink_lane *base, struct target *t, struct change *const *rows, 
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	uint64_t found = 0, warnings = 0;
-	enum rc rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0"), back;
-	struct err ignored;
+	enum rc rc = lane_fk(l, true, e);
 
 	if (rc == RC_OK)
 		rc = run_all(l, keep ? FORM_INSERT_IGNORE : FORM_INSERT,
 			(const struct change *const *)rows, count, &found, &warnings, e);
-	if (rc == RC_OK || e->code != 0) {
-		back = client_run(&l->c, &ignored, "SET SESSION foreign_key_checks = 1");
-		if (rc == RC_OK && back != RC_OK) {
-			*e = ignored;
-			rc = back;
-		}
-	}
 	if (rc != RC_OK)
 		return err_context(e, "loading %s.%s", t->db, t->name), rc;
 	*kept = count - found;

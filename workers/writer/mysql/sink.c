@@ -8,6 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mysql/describe.h"
 #include "common/mysql/quote.h"
@@ -132,32 +133,24 @@ make_tables(struct mysql_sink *s, struct err *e)
 	return rc;
 }
 
+enum rc
+sink_fenced(const struct mysql_sink *s, struct err *e)
+{
+	err_set(e, RC_FENCED,
+		"another gateway has taken over the channel \"%s\": the target's checkpoint is not "
+		"ours any more (epoch %" PRIu64 ")",
+		s->env.channel, s->epoch);
+	return err_remedy(e, "let one gateway run the channel; stop this one's daemon or remove "
+			     "the channel's file here");
+}
+
 /*
  * The newest gateway has the channel. The row's epoch is what fences an older
  * one: its next checkpoint matches no row. Its sessions are found by the locks
- * they hold and ended, so that their transactions do not linger.
+ * they hold and ended, so that their transactions do not linger: once it is
+ * fenced, so that it finds that out and does not come back; before that only
+ * if they stand in the way, as those of a frozen gateway may for hours.
  */
-static enum rc
-raise_epoch(struct mysql_sink *s, const char *channel, struct err *e)
-{
-	char *epoch = NULL;
-	enum rc rc = client_run(&s->main, e,
-		"INSERT IGNORE INTO %s.checkpoint (channel, epoch, turn) VALUES (%s, 0, 0)",
-		s->state, channel);
-
-	if (rc == RC_OK)
-		rc = client_run(&s->main, e,
-			"UPDATE %s.checkpoint SET epoch = epoch + 1 WHERE channel = %s", s->state,
-			channel);
-	if (rc == RC_OK)
-		rc = client_value(&s->main, &epoch, e,
-			"SELECT epoch FROM %s.checkpoint WHERE channel = %s", s->state, channel);
-	if (rc == RC_OK && epoch != NULL)
-		s->epoch = strtoull(epoch, NULL, 10);
-	free(epoch);
-	return rc;
-}
-
 static enum rc
 end_old_sessions(struct mysql_sink *s, struct err *e)
 {
@@ -180,6 +173,75 @@ end_old_sessions(struct mysql_sink *s, struct err *e)
 		free(id);
 	}
 	return RC_OK;
+}
+
+#define RAISE_WAIT_S 1
+#define RAISE_TRIES 30
+#define LOCK_WAIT_S 5
+
+static enum rc
+try_to_raise(struct mysql_sink *s, const char *channel, struct err *e)
+{
+	char *epoch = NULL;
+	enum rc rc = client_run(&s->main, e,
+		"INSERT IGNORE INTO %s.checkpoint (channel, epoch, turn) VALUES (%s, 0, 0)",
+		s->state, channel);
+
+	if (rc == RC_OK)
+		rc = client_run(&s->main, e,
+			"UPDATE %s.checkpoint SET epoch = LAST_INSERT_ID(epoch + 1) WHERE channel "
+			"= %s",
+			s->state, channel);
+	if (rc == RC_OK)
+		rc = client_value(&s->main, &epoch, e, "SELECT LAST_INSERT_ID()");
+	if (rc == RC_OK && epoch != NULL)
+		s->epoch = strtoull(epoch, NULL, 10);
+	free(epoch);
+	return rc;
+}
+
+static enum rc
+set_lock_wait(struct mysql_sink *s, int seconds, struct err *e)
+{
+	return client_run(&s->main, e, "SET SESSION innodb_lock_wait_timeout = %d", seconds);
+}
+
+static enum rc
+raise_epoch(struct mysql_sink *s, const char *channel, struct err *e)
+{
+	enum rc rc = set_lock_wait(s, RAISE_WAIT_S, e);
+
+	for (unsigned i = 0; i < RAISE_TRIES && rc == RC_OK; i++) {
+		rc = try_to_raise(s, channel, e);
+		if (rc != RC_RETRY || !client_is_deadlock((unsigned)e->code) || *s->env.stop)
+			break;
+		if (i + 1 < RAISE_TRIES)
+			rc = end_old_sessions(s, e);
+	}
+	FAILPOINT(WRITER_EPOCH);
+	return rc == RC_OK ? set_lock_wait(s, LOCK_WAIT_S, e) : rc;
+}
+
+/* A new connection asks: ours may be what the other gateway has ended. */
+static enum rc
+mysql_confirm(struct sink *base, struct err *e)
+{
+	struct mysql_sink *s = (struct mysql_sink *)base;
+	struct client c;
+	char *epoch = NULL, *channel;
+	enum rc rc = client_open(&c, s->env.conf, "target", SINK_SQL_MODE, e);
+
+	if (rc != RC_OK)
+		return rc;
+	channel = channel_literal(s);
+	rc = client_value(&c, &epoch, e, "SELECT epoch FROM %s.checkpoint WHERE channel = %s",
+		s->state, channel);
+	if (rc == RC_OK && epoch != NULL && strtoull(epoch, NULL, 10) > s->epoch)
+		rc = sink_fenced(s, e);
+	free(epoch);
+	free(channel);
+	client_close(&c);
+	return rc;
 }
 
 static char *
@@ -437,7 +499,7 @@ mysql_table_state(struct sink_lane *base, const char *db, const char *name, enum
 			buf_puts(&b, ", definition = VALUES(definition)");
 	}
 	rc = lane_exec(l, &b, e);
-	if (rc == RC_OK && (state == TABLE_STREAMING || state == TABLE_REMOVED)) {
+	if (rc == RC_OK && !table_state_has_chunks(state)) {
 		buf_clear(&b);
 		buf_printf(
 			&b, "DELETE FROM %s.chunk WHERE (channel, db, name) = (", l->sink->state);
@@ -456,6 +518,7 @@ const struct sink_ops mysql_sink_ops = {
 	.check = sink_check,
 	.open = mysql_open,
 	.wish = mysql_wish,
+	.confirm = mysql_confirm,
 	.clear = mysql_clear,
 	.describe = mysql_describe_target,
 	.target_release = mysql_target_release,

@@ -6,6 +6,7 @@
  * statement.c  prepared statements of row changes, their cache
  * rows.c       batches, single rows, loads
  * ddl.c        initial objects, DDL with its note
+ * session.c    a statement's session: the source's settings and collations in this server's words
  * check.c      the precheck
  */
 #ifndef WORKERS_WRITER_MYSQL_SINK_H
@@ -54,11 +55,14 @@ struct mysql_lane {
 	struct arena arena; /* bindings of one execution */
 	bool bulk;	    /* the server takes array bindings */
 	bool in_txn;
+	bool fk_off;		    /* the session's foreign_key_checks are */
+	bool lenient;		    /* the session is in SINK_LENIENT_MODE */
+	struct stand_in *stand_ins; /* session.c: for collations that this target does not know */
 };
 
 /* Names are binary bytes at the target, whatever its default character set. */
-#define SINK_SQL_MODE \
-	"STRICT_ALL_TABLES,NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION"
+#define SINK_LENIENT_MODE "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION"
+#define SINK_SQL_MODE "STRICT_ALL_TABLES," SINK_LENIENT_MODE
 
 enum rc sink_lane_open(
 	struct sink *s, unsigned number, struct sink_lane **out, struct err *e) MUSTCHECK;
@@ -73,6 +77,8 @@ enum rc lane_move_checkpoint(
 	struct mysql_lane *l, const struct checkpoint *c, struct err *e) MUSTCHECK;
 /* As client_run, with deadlocks marked as SINK_DEADLOCK. */
 enum rc lane_failed(struct mysql_lane *l, MYSQL_STMT *st, struct err *e, const char *what);
+/* Foreign keys' checks and cascades as a change wants them. */
+enum rc lane_fk(struct mysql_lane *l, bool off, struct err *e) MUSTCHECK;
 enum rc lane_exec(struct mysql_lane *l, const struct buf *sql, struct err *e) MUSTCHECK;
 
 /* The prepared statement for changes of one shape; rows: how many are waiting. */
@@ -93,10 +99,21 @@ enum rc sink_fetch(
 enum rc sink_load(struct sink_lane *l, struct target *t, struct change *const *rows, uint32_t count,
 	bool keep, uint64_t *kept, struct err *e) MUSTCHECK;
 
-enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct checkpoint *c,
-	char **skipped, struct err *e) MUSTCHECK;
+enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct table_record *records,
+	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e) MUSTCHECK;
 enum rc sink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
 	bool intercept, struct err *e) MUSTCHECK;
+
+/* FENCED, in words. */
+enum rc sink_fenced(const struct mysql_sink *s, struct err *e);
+bool session_has_mode(const struct event_ddl *ev, const char *mode);
+/* The source's session for a statement, as far as this target has it; and back to ours. */
+enum rc session_enter(struct mysql_lane *l, const struct event_ddl *ev, struct err *e) MUSTCHECK;
+void session_forget(struct mysql_lane *l);
+enum rc session_leave(struct mysql_lane *l, struct err *e) MUSTCHECK;
+/* The statement with the target's names for collations. */
+enum rc session_collations(struct mysql_lane *l, const struct event_ddl *ev, const struct buf *sql,
+	struct buf *out, struct err *e) MUSTCHECK;
 
 enum rc sink_check(struct sink *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 /* The statements that make our tables, one after the other in the buffer. */

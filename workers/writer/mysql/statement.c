@@ -1,15 +1,17 @@
 /*
  * statement.c - prepared statements of row changes; see sink.h of the room.
  *
- * Values are bound where they lie, in the ring. With MariaDB and its
- * Connector/C one execution takes an array of rows; elsewhere an INSERT has as
- * many VALUES as fit and the others run once a row.
+ * Values are bound where they lie, in the ring. A DELETE names as many keys as
+ * fit. With MariaDB and its Connector/C one execution of the others takes an
+ * array of rows; elsewhere an INSERT has as many VALUES as fit and an UPDATE
+ * runs once a row.
  */
 #include "common/compat.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mysql/charset.h"
 #include "common/mysql/quote.h"
 #include "workers/writer/mysql/sink.h"
 
@@ -21,7 +23,11 @@
 static bool
 same_charset(const struct column *s, const struct column *t)
 {
-	return s->charset != NULL && t->charset != NULL && strcmp(s->charset, t->charset) == 0;
+	/* utf8 is utf8mb3 elsewhere. */
+	return s->charset != NULL && t->charset != NULL &&
+	       (strcmp(s->charset, t->charset) == 0 ||
+		       (charset_find(s->charset) != NULL &&
+			       charset_find(s->charset) == charset_find(t->charset)));
 }
 
 /* A parameter for a new value: bytes go in as they are where the column holds the same character
@@ -35,6 +41,19 @@ add_value(struct buf *b, const struct column *s, const struct column *t)
 		buf_printf(b, "CONVERT(? USING %s)", s->charset);
 	else
 		buf_puts(b, "?");
+}
+
+/* Not a bare parameter: MySQL would take CAST(? AS TIME) of '100:00:00' as 0. */
+#define DIGITS "CONVERT(? USING latin1)"
+
+/* A cast of seconds with their fraction; servers before 5.6 know no fraction. */
+static void
+add_cast(struct buf *b, const char *type, uint32_t fraction)
+{
+	if (fraction == 0)
+		buf_printf(b, "CAST(" DIGITS " AS %s)", type);
+	else
+		buf_printf(b, "CAST(" DIGITS " AS %s(%u))", type, fraction);
 }
 
 /* A parameter that is compared with a key column, so that the index can be used and equality is the
@@ -53,20 +72,22 @@ add_key_value(struct buf *b, const struct column *s, const struct column *t)
 		break;
 	case TYPE_DATETIME:
 	case TYPE_TIMESTAMP:
-		buf_printf(b, "CAST(? AS DATETIME(%u))", t->scale);
+		add_cast(b, "DATETIME", t->scale);
 		break;
 	case TYPE_TIME:
-		buf_printf(b, "CAST(? AS TIME(%u))", t->scale);
+		add_cast(b, "TIME", t->scale);
 		break;
 	case TYPE_DATE:
-		buf_puts(b, "CAST(? AS DATE)");
+		buf_puts(b, "CAST(" DIGITS " AS DATE)");
+		break;
+	case TYPE_BIT: /* is a number when compared, where bytes would be digits */
+		buf_puts(b, "CAST(CONV(HEX(?), 16, 10) AS UNSIGNED)");
 		break;
 	case TYPE_INTEGER:
 	case TYPE_FLOAT:
 	case TYPE_DOUBLE:
 	case TYPE_YEAR:
 	case TYPE_BINARY:
-	case TYPE_BIT:
 	case TYPE_ENUM:
 	case TYPE_SET:
 	case TYPE_JSON:
@@ -95,12 +116,16 @@ add_exact(struct buf *b, const struct column *t)
 		mysql_quote_name(b, t->name);
 		buf_puts(b, "+0 <=> ?");
 		break;
-	case TYPE_JSON:
+	case TYPE_JSON: /* as this server reads and writes it, which may not be to the last digit */
 		buf_puts(b, "CAST(CAST(");
 		mysql_quote_name(b, t->name);
-		buf_puts(b, " AS CHAR) AS BINARY) <=> ?");
+		buf_puts(b, " AS CHAR) AS BINARY) <=> CAST(CAST(CAST(CONVERT(? USING utf8mb4) AS "
+			    "JSON) AS CHAR) AS BINARY)");
 		break;
-	case TYPE_DECIMAL:
+	case TYPE_DECIMAL: /* not as text: ZEROFILL shows other digits */
+		mysql_quote_name(b, t->name);
+		buf_printf(b, " <=> CAST(? AS DECIMAL(%u,%u))", t->precision, t->scale);
+		break;
 	case TYPE_DATE:
 	case TYPE_TIME:
 	case TYPE_DATETIME:
@@ -131,13 +156,28 @@ is_carried(const struct target *t, const struct row *r, uint32_t i)
 	       r->col[i].kind != VALUE_ABSENT && r->col[i].kind != VALUE_UNCHANGED;
 }
 
+static bool
+is_of_key(const struct target *t, uint32_t i)
+{
+	for (uint32_t p = 0; t->key != NULL && p < t->key->nparts; p++)
+		if (t->map[i] == t->key->parts[p].column)
+			return true;
+	return false;
+}
+
+/* A server that is told to set the columns it searches by first collects all rows and then changes
+ * them: a key that stays is not set, unless there is nothing else. */
 static void
 list_after(struct statement *s, const struct change *c)
 {
 	const struct target *t = c->target;
+	bool keep_key = s->form == FORM_UPDATE && (c->shape & SHAPE_KEY_MOVES) == 0;
 
 	s->after = xcalloc(t->source->ncolumns, sizeof *s->after);
 	for (uint32_t i = 0; i < t->source->ncolumns; i++)
+		if (is_carried(t, &c->after, i) && !(keep_key && is_of_key(t, i)))
+			s->after[s->nafter++] = i;
+	for (uint32_t i = 0; s->nafter == 0 && i < t->source->ncolumns; i++)
 		if (is_carried(t, &c->after, i))
 			s->after[s->nafter++] = i;
 }
@@ -158,12 +198,12 @@ list_before(struct statement *s, const struct change *c)
 			s->before[s->nbefore++] = i;
 }
 
+/* One row, by its key, or by all of its columns. */
 static void
-add_where(struct buf *b, const struct statement *s)
+add_match(struct buf *b, const struct statement *s)
 {
 	const struct target *t = s->target;
 
-	buf_puts(b, " WHERE ");
 	for (uint32_t k = 0; k < s->nbefore; k++) {
 		const struct column *source = &t->source->columns[s->before[k]],
 				    *target = target_column(t, s->before[k]);
@@ -180,6 +220,55 @@ add_where(struct buf *b, const struct statement *s)
 	}
 	if (t->key == NULL)
 		buf_puts(b, " LIMIT 1");
+}
+
+/* k IN (?, ?), or (k1 = ? AND k2 = ?) OR (k1 = ? AND k2 = ?). */
+static void
+add_matches(struct buf *b, const struct statement *s)
+{
+	const struct target *t = s->target;
+
+	if (s->nbefore == 1) {
+		mysql_quote_name(b, target_column(t, s->before[0])->name);
+		buf_puts(b, " IN (");
+	}
+	for (uint32_t r = 0; r < s->rows; r++) {
+		if (s->nbefore == 1) {
+			buf_puts(b, r != 0 ? ", " : "");
+			add_key_value(b, &t->source->columns[s->before[0]],
+				target_column(t, s->before[0]));
+		} else {
+			buf_puts(b, r != 0 ? " OR (" : "(");
+			add_match(b, s);
+			buf_putc(b, ')');
+		}
+	}
+	if (s->nbefore == 1)
+		buf_putc(b, ')');
+}
+
+/*
+ * Many keys, each looked up: the index is forced, which only this form of
+ * DELETE takes, since a scan would wait for rows that other lanes have locked.
+ */
+static void
+delete_text(struct buf *b, const struct statement *s)
+{
+	const struct target *t = s->target;
+
+	buf_puts(b, "DELETE FROM ");
+	mysql_quote_table(b, t->db, t->name);
+	if (s->rows == 1) {
+		buf_puts(b, " WHERE ");
+		add_match(b, s);
+		return;
+	}
+	buf_puts(b, " USING ");
+	mysql_quote_table(b, t->db, t->name);
+	buf_puts(b, " FORCE INDEX (");
+	mysql_quote_name(b, t->key->name);
+	buf_puts(b, ") WHERE ");
+	add_matches(b, s);
 }
 
 static void
@@ -228,7 +317,8 @@ update_text(struct buf *b, const struct statement *s)
 		add_value(b, &s->target->source->columns[s->after[k]],
 			target_column(s->target, s->after[k]));
 	}
-	add_where(b, s);
+	buf_puts(b, " WHERE ");
+	add_match(b, s);
 }
 
 static void
@@ -237,9 +327,7 @@ statement_text(struct buf *b, const struct statement *s)
 	if (s->form == FORM_UPDATE) {
 		update_text(b, s);
 	} else if (s->form == FORM_DELETE) {
-		buf_puts(b, "DELETE FROM ");
-		mysql_quote_table(b, s->target->db, s->target->name);
-		add_where(b, s);
+		delete_text(b, s);
 	} else {
 		insert_text(b, s);
 	}
@@ -264,13 +352,13 @@ statements_drop(struct mysql_lane *l)
 		drop(&l->cache[i]);
 }
 
-/* How many of the waiting rows one execution takes. */
+/* How many of the waiting rows the text of a statement has. */
 static uint32_t
-rows_for(const struct mysql_lane *l, enum form form, uint32_t columns, uint32_t waiting)
+rows_for(const struct mysql_lane *l, enum form form, const struct target *t, uint32_t waiting)
 {
-	uint32_t n = MAX_VALUES;
+	uint32_t n = MAX_VALUES, columns = t->source->ncolumns;
 
-	if (l->bulk || (form != FORM_INSERT && form != FORM_INSERT_IGNORE))
+	if (form == FORM_UPDATE || (form == FORM_DELETE ? t->key == NULL : l->bulk))
 		return 1;
 	while (n > 1 && (n > waiting || n * (columns + 1) > MAX_PARAMETERS))
 		n /= 4;
@@ -303,7 +391,7 @@ statement_get(struct mysql_lane *l, enum form form, const struct change *c, uint
 	struct statement *s;
 	struct buf b;
 
-	want.rows = rows_for(l, form, c->target->source->ncolumns, rows);
+	want.rows = rows_for(l, form, c->target, rows);
 	s = find_or_evict(l, &want);
 	s->used = ++l->clock;
 	*out = s;
@@ -349,10 +437,17 @@ buffer_type(const struct column *c)
 	}
 }
 
+/* Servers compare a SET as a signed number, its 64th member and all. */
+static bool
+is_unsigned(const struct column *c)
+{
+	return c->is_unsigned && c->type != TYPE_SET;
+}
+
 static void
 bind_one(MYSQL_BIND *b, const struct column *c, const struct value *v, unsigned long *len)
 {
-	b->is_unsigned = c->is_unsigned || c->type == TYPE_SET;
+	b->is_unsigned = is_unsigned(c);
 	if (v->kind != VALUE_BYTES) {
 		b->buffer_type = MYSQL_TYPE_NULL;
 		return;
@@ -417,7 +512,7 @@ bind_array(struct mysql_lane *l, MYSQL_BIND *b, const struct column *c,
 			pointers[r] = v->kind == VALUE_BYTES ? (const void *)v->data : "";
 	}
 	b->buffer_type = buffer_type(c);
-	b->is_unsigned = c->is_unsigned || c->type == TYPE_SET;
+	b->is_unsigned = is_unsigned(c);
 	b->buffer = fixed ? (void *)values : (void *)pointers;
 	b->length = lengths;
 	b->u.indicator = indicator;
@@ -466,7 +561,7 @@ statement_run(struct mysql_lane *l, struct statement *s, const struct change *co
 	MYSQL_BIND *b;
 
 	arena_reset(&l->arena);
-	if (l->bulk && n > 1)
+	if (n != s->rows)
 		return run_bulk(l, s, changes, n, found, e);
 #ifdef MARIADB_BASE_VERSION
 	if (l->bulk) {

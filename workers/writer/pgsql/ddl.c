@@ -153,9 +153,9 @@ is_there(struct pgsql_lane *l, const char *schema, const char *name, bool *there
 	return rc;
 }
 
-/* Whether our own table state says that we made this table. */
+/* The state that our own row says this table has; it is ours then. TABLE_STATE_COUNT: it is not. */
 static enum rc
-is_ours(struct pgsql_lane *l, const struct event_object *o, bool *ours, struct err *e)
+our_state(struct pgsql_lane *l, const struct event_object *o, enum table_state *out, struct err *e)
 {
 	char *state = NULL;
 	struct buf b;
@@ -169,7 +169,7 @@ is_ours(struct pgsql_lane *l, const struct event_object *o, bool *ours, struct e
 	pgsql_quote_text(&b, o->name);
 	rc = pgsql_value(&l->c, &state, e, "SELECT state FROM %s.table_state WHERE channel = %s",
 		l->sink->state, buf_text(&b));
-	*ours = state != NULL;
+	*out = state != NULL ? table_state_by_name(state) : TABLE_STATE_COUNT;
 	free(state);
 	buf_release(&b);
 	return rc;
@@ -189,15 +189,34 @@ create_from_columns(struct pgsql_lane *l, const struct table *t, const char *sch
 	return rc == RC_OK ? create_indexes(l, t, schema, name, e) : rc;
 }
 
+/* A table that loads again: its rows go; the definition stays, for others may stand on it. */
+static enum rc
+empty_table(struct pgsql_lane *l, const char *schema, const char *name, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	buf_puts(&b, "DELETE FROM ");
+	pgsql_quote_table(&b, schema, name);
+	rc = pgsink_exec(l, buf_text(&b), e);
+	buf_release(&b);
+	return rc;
+}
+
 static enum rc
 make_table(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
 	const char *schema, const char *name, bool intercept, struct err *e)
 {
-	bool there = false, ours = false;
+	enum table_state state = TABLE_STATE_COUNT;
+	bool there = false, ours;
 	enum rc rc = is_there(l, schema, name, &there, e);
 
 	if (rc == RC_OK)
-		rc = is_ours(l, o, &ours, e);
+		rc = our_state(l, o, &state, e);
+	ours = state != TABLE_STATE_COUNT;
+	if (rc == RC_OK && there && state == TABLE_RELOAD)
+		rc = empty_table(l, schema, name, e);
 	if (rc == RC_OK && there && !ours && intercept) {
 		err_set(e, RC_CONFIG, "target table %s.%s exists already (source table %s.%s)",
 			schema, name, o->db, o->name);
@@ -750,8 +769,8 @@ make_changes(
 }
 
 enum rc
-pgsink_ddl(struct sink_lane *base, const struct event_ddl *d, const struct checkpoint *c,
-	char **skipped, struct err *e)
+pgsink_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table_record *records,
+	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
 	enum rc rc;
@@ -765,5 +784,9 @@ pgsink_ddl(struct sink_lane *base, const struct event_ddl *d, const struct check
 	if (rc == RC_OK)
 		rc = make_changes(l, d, c, e);
 	busy(l, false);
+	for (uint32_t i = 0; i < nrecords && rc == RC_OK; i++)
+		rc = base->sink->ops->table_state(base, records[i].source_db,
+			records[i].source_name, records[i].state, records[i].inserted,
+			&records[i].schema, e);
 	return rc == RC_OK ? pgsink_commit(base, c, e) : rc;
 }

@@ -1,0 +1,182 @@
+package Syncline::Channel;
+
+# One channel of database `shop` under a synclined of its own, between two real
+# servers, and what must hold after whatever happened to it.
+#
+#   my $c = Syncline::Channel->new(source => $s, target => $t, build => $dir);
+#   $c->populate(300);            shop at the source: Load.pm's tables and a marker
+#   $c->begin                     the daemon starts; nothing is at the target yet
+#   $c->wait_loaded(60)           every table streams: '' or what is wrong
+#   $c->revive                    starts the daemon again if it has died
+#   my $s = $c->arrive(30)        a row written now is at the target: after so many seconds
+#   is($c->settle(30), '')        both ends are equal row by row
+#   $c->audit; $c->audited        '' or what the triggers have counted differently
+#   $c->forget                    ends it and clears target and state directory
+#   $c->daemon                    Syncline::Daemon
+#
+# source_port, target_port: of a proxy in between.
+
+use strict;
+use warnings;
+use File::Path qw(remove_tree);
+use Syncline::Compare;
+use Syncline::Daemon;
+use Syncline::Load ();
+use Time::HiRes qw(sleep time);
+
+sub endpoint {
+    my ($port) = @_;
+    return qq(kind = "mysql"; host = "127.0.0.1"; port = $port; user = "syncline"; password = "secret"; read_timeout = "5s"; connect_timeout = "2s";);
+}
+
+sub new {
+    my ($class, %o) = @_;
+    my $self = bless {source => $o{source}, target => $o{target}, marks => 0, audits => 0, objects => $o{objects} // '{ database = "shop"; }'}, $class;
+    # Kills follow each other in seconds: no growing delays, they are not what is tested.
+    $self->{daemon} = Syncline::Daemon->new(real_workers => 1, settings => {restart_delay_max => '"100ms"', %{$o{settings} // {}}}, env => $o{env} // {},
+        build => $o{build});
+    my $file = sprintf "source = { %s };\ntarget = { %s };\nobjects = ( %s );\n%s", endpoint($o{source_port} // $o{source}->port),
+        endpoint($o{target_port} // $o{target}->port), $self->{objects}, $o{more} // '';
+    $self->{daemon}->write_file('conf.d/shop.conf', $file);
+    chmod 0600, "$self->{daemon}{dir}/conf.d/shop.conf";
+    return $self;
+}
+
+sub daemon { $_[0]{daemon} }
+
+sub populate {
+    my ($self, $rows) = @_;
+    my $s = $self->{source};
+    Syncline::Load::schema($s);
+    Syncline::Load::fill($s, $rows);
+    $s->sql('CREATE TABLE shop.marker (id INT PRIMARY KEY, n INT NOT NULL)', 'INSERT INTO shop.marker VALUES (1, 0)');
+    return $self;
+}
+
+sub begin {
+    my ($self) = @_;
+    $self->{daemon}->start;
+    return $self;
+}
+
+sub revive {
+    my ($self) = @_;
+    my $d = $self->{daemon};
+    return 0 if !$d->ended;
+    $self->begin;
+    return 1;
+}
+
+# Polls, with the daemon kept alive as a service manager does.
+sub until {
+    my ($self, $condition, $seconds) = @_;
+    my $end = time + ($seconds // 30);
+    my $got;
+    while (!($got = $condition->()) && time < $end) {
+        $self->revive;
+        sleep 0.003;
+    }
+    return $got;
+}
+
+sub state {
+    my ($self) = @_;
+    return $self->{daemon}->state('shop');
+}
+
+sub tool {
+    my ($self, @words) = @_;
+    return $self->{daemon}->tool(@words);
+}
+
+sub wait_loaded {
+    my ($self, $seconds) = @_;
+    my ($next, $state) = (0, '');
+    $self->until(
+        sub {
+            return 0 if time < $next;
+            $next = time + 0.1;
+            $state = $self->state;
+            return $state eq 'Synchronizing';
+        },
+        $seconds // 60);
+    return $state eq 'Synchronizing' ? '' : "the channel is $state\n" . $self->{daemon}->log;
+}
+
+sub arrive {
+    my ($self, $seconds) = @_;
+    my $n = ++$self->{marks};
+    my $began = time;
+    $self->{source}->sql("UPDATE shop.marker SET n = $n WHERE id = 1");
+    my $there = $self->until(sub { my $got = eval { $self->{target}->one('SELECT n FROM shop.marker WHERE id = 1') }; defined $got && $got == $n }, $seconds // 30);
+    return $there ? time - $began : undef;
+}
+
+sub settle {
+    my ($self, $seconds) = @_;
+    my @different = ('nothing was compared');
+    return "the marker did not arrive\n" . $self->explain if !defined $self->arrive($seconds);
+    $self->until(sub { @different = eval { compare($self->{source}, $self->{target}, 'shop') }; push @different, $@ if $@; !@different }, $seconds // 30);
+    return join "\n", @different;
+}
+
+# Why it stands: its state and cause.
+sub explain {
+    my ($self) = @_;
+    my ($exit, $out) = $self->tool('status', 'shop');
+    my @log = split /\n/, $self->{daemon}->log;
+    splice @log, 0, -25 if @log > 25;
+    return join "\n", $out, @log;
+}
+
+# Both ends must be equal and quiet, and all tables there.
+sub audit {
+    my ($self) = @_;
+    Syncline::Load::audit($self->{source});
+    Syncline::Load::audit($self->{target});
+}
+
+sub audited {
+    my ($self) = @_;
+    my ($s, $t) = map { Syncline::Load::audit_counts($_) } $self->{source}, $self->{target};
+    return $s eq $t ? '' : "source:\n$s\ntarget:\n$t";
+}
+
+sub stop { my ($self) = @_; return $self->{daemon}->stop }
+
+sub kill_all {
+    my ($self) = @_;
+    my $d = $self->{daemon};
+    return if !$d->{pid} || $d->ended;
+    my @workers = $self->workers;
+    $d->signal('KILL');
+    $d->wait_end;
+    $d->until(sub { !grep { kill 0, $_ } @workers }, 5);
+}
+
+sub forget {
+    my ($self) = @_;
+    $self->kill_all;
+    remove_tree("$self->{daemon}{dir}/state");
+    $self->{target}->sql("DROP DATABASE IF EXISTS $_") for qw(shop syncline audit);
+}
+
+# pids of reader and writer, or of one of them.
+sub workers {
+    my ($self, $role) = @_;
+    $role //= 'reader|writer';
+    my ($parent, @found) = $self->{daemon}{pid} // return;
+    for my $pid (split ' ', do { open my $f, '<', "/proc/$parent/task/$parent/children" or return; <$f> // '' }) {
+        open my $f, '<', "/proc/$pid/stat" or next;
+        push @found, $pid if (<$f> // '') =~ /\(syncline-(?:$role)/;
+    }
+    return @found;
+}
+
+sub kill_worker {
+    my ($self, $role) = @_;
+    my @pids = $self->workers($role) or return 0;
+    return kill 'KILL', $pids[rand @pids];
+}
+
+1;
