@@ -45,7 +45,7 @@ rows(const struct binlog_event *ev, const struct binlog_format *f, const struct 
 		arena_init(&a);
 		cursor_init(&c, r.data, r.len);
 		while (cursor_left(&c) != 0 && n++ < 1000 &&
-			binlog_row(m, t, r.before, &c, &a, &row, &e) == RC_OK)
+			binlog_row(m, t, r.before, VALUE_ABSENT, &c, &a, &row, &e) == RC_OK)
 			arena_reset(&a);
 		arena_release(&a);
 		table_free(t);

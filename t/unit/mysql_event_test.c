@@ -111,7 +111,7 @@ test_golden(void **state)
 	assert_int_equal(binlog_split(&f, rows.data, rows.len, &ev, &e), RC_OK);
 	assert_int_equal(binlog_rows(&f, &ev, &r, &e), RC_OK);
 	cursor_init(&c, r.data, r.len);
-	assert_int_equal(binlog_row(m, t, r.before, &c, &a, &row, &e), RC_OK);
+	assert_int_equal(binlog_row(m, t, r.before, VALUE_ABSENT, &c, &a, &row, &e), RC_OK);
 	assert_true(cursor_done(&c));
 	for (size_t i = 0; i < COUNT_OF(columns); i++)
 		if (columns[i].text != NULL) {
@@ -140,7 +140,8 @@ test_golden(void **state)
 		cut.body_len = n;
 		if (binlog_rows(&f, &cut, &r, &e) == RC_OK) {
 			cursor_init(&c, r.data, r.len);
-			assert_int_not_equal(binlog_row(m, t, r.before, &c, &a, &row, &e), RC_OK);
+			assert_int_not_equal(
+				binlog_row(m, t, r.before, VALUE_ABSENT, &c, &a, &row, &e), RC_OK);
 		}
 		free(copy);
 	}

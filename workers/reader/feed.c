@@ -438,7 +438,8 @@ changes_a_key(const struct table *t, const struct row *before, const struct row 
 		for (uint32_t p = 0; t->indexes[i].unique && p < t->indexes[i].nparts; p++) {
 			uint32_t c = t->indexes[i].parts[p].column;
 
-			if (c != UINT32_MAX && !value_equal(&before->col[c], &after->col[c]))
+			if (c != UINT32_MAX && after->col[c].kind != VALUE_UNCHANGED &&
+				!value_equal(&before->col[c], &after->col[c]))
 				return true;
 		}
 	return false;
@@ -463,6 +464,27 @@ cancel_cascaded(struct feed *f, const struct feed_table *t, enum event_kind op,
 			feed_cancel_chunk(f, c);
 		c = next;
 	}
+}
+
+static bool
+is_whole(const struct row *r)
+{
+	for (uint32_t i = 0; i < r->ncols; i++)
+		if (r->col[i].kind == VALUE_UNCHANGED)
+			return false;
+	return true;
+}
+
+/*
+ * A row that is not in the target yet has moved to another key, perhaps into a
+ * chunk that is there: it is missing at the target, and the image alone cannot
+ * make it.
+ */
+static bool
+cannot_be_made(const struct feed_table *t, enum event_kind op, const struct event_row *row)
+{
+	return op == EVENT_UPDATE && t->state == TABLE_LOADING && !is_whole(&row->after) &&
+	       changes_a_key(t->full, &row->before, &row->after);
 }
 
 enum rc
@@ -493,7 +515,7 @@ feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct 
 	ev.row.fk_off = row->fk_off;
 	rc = feed_emit(f, &ev);
 	FAILPOINT(READER_ROW);
-	return rc;
+	return rc == RC_OK && cannot_be_made(t, op, row) ? feed_start_over(f, t) : rc;
 }
 
 static void

@@ -52,11 +52,40 @@ create_source(struct worker *w, struct reader *r, struct err *e)
 	return ops->create(&env, &r->source, e);
 }
 
-/* A new channel: its first position goes to the target before anything else. */
+/* A text that is replaced. */
+static void
+set(char **to, char *text)
+{
+	free(*to);
+	*to = text;
+}
+
+/* A channel's first position, or its first at another server, goes to the target before anything
+ * else. */
+static enum rc
+say_start(struct reader *r, const char *id, struct logpos at, struct err *e)
+{
+	struct event ev = {.kind = EVENT_START};
+
+	ev.commit = (struct event_commit){
+		.at = at,
+		.time_us = now_us(),
+		.read_us = now_us(),
+		.txid = "",
+		.origin = id,
+		.applied = r->resume.applied,
+		.resume = r->resume.resume,
+	};
+	if (frame_put(r->worker->rings[0], &ev, &r->worker->stopping) != RC_OK)
+		return err_set(e, RC_BUG, "cannot put the first position into an empty ring");
+	ring_publish(r->worker->rings[0]);
+	FAILPOINT(READER_FIRST);
+	return RC_OK;
+}
+
 static enum rc
 begin_channel(struct reader *r, const char *id, struct err *e)
 {
-	struct event ev = {.kind = EVENT_START};
 	struct logpos at;
 	char *position;
 	enum rc rc = r->source->ops->tip(r->source, &position, &at, e);
@@ -64,26 +93,36 @@ begin_channel(struct reader *r, const char *id, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	FAILPOINT(READER_TIP);
-	free(r->resume.applied);
-	free(r->resume.resume);
-	r->resume.applied = position;
-	r->resume.resume = xstrdup(position);
-	ev.commit = (struct event_commit){
-		.at = at,
-		.time_us = now_us(),
-		.read_us = now_us(),
-		.txid = "",
-		.origin = id,
-		.applied = position,
-		.resume = position,
-	};
-	if (frame_put(r->worker->rings[0], &ev, &r->worker->stopping) != RC_OK)
-		return err_set(e, RC_BUG, "cannot put the first position into an empty ring");
-	ring_publish(r->worker->rings[0]);
-	FAILPOINT(READER_FIRST);
+	set(&r->resume.applied, position);
+	set(&r->resume.resume, xstrdup(position));
+	if ((rc = say_start(r, id, at, e)) != RC_OK)
+		return rc;
 	feed_set_position(r->feed, at, position);
 	log_info("a new channel starts at %s", position);
 	return RC_OK;
+}
+
+static enum rc
+take_over(struct reader *r, const char *id, struct err *e)
+{
+	char *applied = NULL, *resume = NULL;
+	enum rc rc = r->source->ops->take_over(r->source, r->resume.applied, &applied, e);
+
+	if (rc == RC_OK)
+		rc = r->source->ops->take_over(r->source, r->resume.resume, &resume, e);
+	if (rc != RC_OK) {
+		free(applied);
+		err_context(e,
+			"the source is another server: its identity is %s, the channel "
+			"\"%s\" was begun with %s",
+			id, r->worker->channel, r->resume.source_id);
+		return rc;
+	}
+	log_info("the source is another server: %s goes on from %s at %s", id, r->resume.source_id,
+		r->resume.applied);
+	set(&r->resume.applied, applied);
+	set(&r->resume.resume, resume);
+	return say_start(r, id, (struct logpos){0}, e);
 }
 
 static enum rc
@@ -92,12 +131,7 @@ check_identity(struct reader *r, const char *id, struct err *e)
 	if (r->resume.source_id == NULL || *r->resume.source_id == '\0' ||
 		strcmp(r->resume.source_id, id) == 0)
 		return RC_OK;
-	err_set(e, RC_CONFIG,
-		"the source is another server: its identity is %s, the channel \"%s\" was begun "
-		"with %s",
-		id, r->worker->channel, r->resume.source_id);
-	return err_remedy(e, "point the channel at the server it was begun with, give the file "
-			     "another id, or reset the channel");
+	return take_over(r, id, e);
 }
 
 static enum rc

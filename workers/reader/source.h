@@ -107,6 +107,13 @@ struct source_ops {
 	/* Connects; the identity of the server's data (server_uuid, systemid), the caller's to
 	 * free. */
 	enum rc (*identify)(struct source *s, char **id, struct err *e);
+	/*
+	 * This is another server than the channel was begun with. Whether it has
+	 * the same history up to `position` at least, a replica that became the
+	 * source: then *here is that place in its own words, the caller's to free.
+	 * CONFIG: it has not; RETRY: not yet.
+	 */
+	enum rc (*take_over)(struct source *s, const char *position, char **here, struct err *e);
 	/* A position all of whose predecessors any later snapshot sees (house: step 0). */
 	enum rc (*tip)(struct source *s, char **position, struct logpos *at, struct err *e);
 	/*

@@ -10,8 +10,7 @@
 
 /* The oldest group waits this long for one statement while others are at the gate with their locks.
  */
-#define STALL_US 200000u
-#define FREE_WORKS 256
+#define STALL_US 500000u
 
 bool
 apply_ending(struct apply *a)
@@ -272,12 +271,13 @@ commit_group(struct apply_lane *l, struct group *g, struct err *e)
 
 /* Rolled back: waits until it may run again. False: ending. */
 static bool
-wait_to_run_again(struct apply *a, struct group *g)
+wait_to_run_again(struct apply *a, struct group *g, bool refused)
 {
 	bool may;
 
 	add_stat(a, STAT_RETRIES, 1);
 	pthread_mutex_lock(&a->lock);
+	((struct work *)g->first)->refused |= refused;
 	sched_rolled_back(a->sched, g);
 	while (!(may = sched_may_run(a->sched, g)) && !apply_ending(a))
 		pthread_cond_wait(&a->gate_cond, &a->lock);
@@ -294,7 +294,9 @@ enum gate { GATE_COMMIT, GATE_YIELD, GATE_END };
 static bool
 must_yield(const struct apply *a, const struct group *g)
 {
-	if (((const struct work *)g->first)->no_retry && sched_oldest(a->sched)->attempts < 2)
+	const struct work *oldest = (const struct work *)sched_oldest(a->sched)->first;
+
+	if (((const struct work *)g->first)->no_retry && !oldest->refused)
 		return false;
 	return sched_must_yield(a->sched, g);
 }
@@ -376,6 +378,7 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 
 	for (;;) {
 		enum rc rc = execute(l, g, &careful, e);
+		bool refused = rc != RC_OK;
 
 		if (rc == RC_OK) {
 			FAILPOINT(WRITER_GATE);
@@ -401,7 +404,7 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 		}
 		if ((rc = rollback(l, e)) != RC_OK)
 			return rc;
-		if (!wait_to_run_again(a, g))
+		if (!wait_to_run_again(a, g, refused))
 			return RC_AGAIN;
 	}
 }

@@ -69,12 +69,13 @@ struct work {
 	struct target_slot *
 		*marks; /* entries that this work is the first to insert into, while loading */
 	uint32_t nmarks;
-	struct table_record *records; /* DDL: what it makes of tables' rows; in the arena */
+	struct table_record *records; /* TABLE events in the transaction; in the arena */
 	uint32_t nrecords;
 	uint64_t ring_end; /* stream ring: released once committed */
 	struct owned *owned;
 	bool complete;	   /* LARGE: the COMMIT is here; CHUNK: so is its end */
 	bool no_retry;	   /* frames were released before the commit */
+	bool refused;	   /* the server has rolled its group back: somebody holds a lock; lock */
 	uint64_t load_end; /* load ring: released once committed */
 	uint64_t rows_loaded, rows_kept;
 	struct work *next; /* free list */

@@ -174,6 +174,16 @@ run(struct apply_lane *l, const struct change *c, enum row_mode mode, bool fk, s
 	return l->apply->sink->ops->row(l->sink, c, mode, fk, o, e);
 }
 
+/* An UPDATE of which the log has the changed columns only: it cannot make a row. */
+static bool
+is_partial(const struct change *c)
+{
+	for (uint32_t i = 0; c->op == EVENT_UPDATE && i < c->after.ncols; i++)
+		if (c->after.col[i].kind == VALUE_UNCHANGED)
+			return true;
+	return false;
+}
+
 static enum rc
 by_policy(struct apply_lane *l, const struct work *w, const struct change *c, struct outcome *o,
 	struct err *e)
@@ -186,7 +196,7 @@ by_policy(struct apply_lane *l, const struct work *w, const struct change *c, st
 		report(l, w, c, o, "skipped");
 		return RC_OK;
 	case CONFLICT_OVERWRITE:
-		if (o->kind != OUTCOME_DUPLICATE && o->kind != OUTCOME_MISSING)
+		if ((o->kind != OUTCOME_DUPLICATE && o->kind != OUTCOME_MISSING) || is_partial(c))
 			break;
 		report(l, w, c, o, "overwritten");
 		rc = run(l, c, ROW_OVERWRITE, true, &again, e);
@@ -211,7 +221,8 @@ while_loading(struct apply_lane *l, const struct change *c, struct outcome *o, b
 	if ((c->shape & SHAPE_LENIENT) == 0 || o->kind != OUTCOME_MISSING)
 		return RC_OK;
 	*settled = true;
-	if ((c->shape & SHAPE_KEY_MOVES) == 0)
+	/* What cannot be made makes the table load again. */
+	if ((c->shape & SHAPE_KEY_MOVES) == 0 || is_partial(c))
 		return RC_OK;
 	*settled = false;
 	return run(l, c, ROW_UPSERT, true, o, e);
@@ -225,7 +236,7 @@ where_rows_existed(struct apply_lane *l, const struct change *c, struct outcome 
 		return RC_OK;
 	if (o->kind == OUTCOME_MISSING && c->op == EVENT_DELETE)
 		o->kind = OUTCOME_DONE;
-	else if (o->kind == OUTCOME_MISSING || o->kind == OUTCOME_DUPLICATE)
+	else if ((o->kind == OUTCOME_MISSING || o->kind == OUTCOME_DUPLICATE) && !is_partial(c))
 		return run(l, c, ROW_OVERWRITE, true, o, e);
 	return RC_OK;
 }

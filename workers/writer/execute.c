@@ -107,6 +107,10 @@ mark(struct apply_lane *l, const struct work *w, struct err *e)
 		if (rc == RC_OK)
 			rc = FAILPOINT_LOST(WRITER_MARK, e);
 	}
+	for (uint32_t i = 0; i < w->nrecords && rc == RC_OK; i++)
+		rc = ops_of(l)->table_state(l->sink, w->records[i].source_db,
+			w->records[i].source_name, w->records[i].state, w->records[i].inserted,
+			&w->records[i].schema, e);
 	return rc;
 }
 
@@ -123,7 +127,7 @@ next_part(struct apply_lane *l, struct work *w)
 		free(o);
 	}
 	w->nchanges = 0;
-	w->nmarks = 0;
+	w->nmarks = w->nrecords = 0;
 	w->tokens.count = 0;
 	w->unit.bytes = 0;
 	w->rows = &l->rows;
@@ -225,12 +229,13 @@ give_back(struct apply_lane *l, struct work *w, uint32_t *done)
 	ring_release(l->apply->worker->rings[1 + w->event.chunk.ring], w->load_end);
 }
 
+/* Half of the ring is ours: the reader may need the other half for a single frame. */
 static bool
-is_half_full(const struct apply_lane *l, const struct work *w)
+holds_half(const struct apply_lane *l, const struct work *w)
 {
-	struct ring *ring = l->apply->worker->rings[1 + w->event.chunk.ring];
+	const struct ring *ring = l->apply->worker->rings[1 + w->event.chunk.ring];
 
-	return ring_fill(ring) > ring_size(ring) / 2;
+	return w->load_end - ring_released(ring) > ring_size(ring) / 2;
 }
 
 static enum rc
@@ -278,7 +283,7 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 			if ((rc = take_load_frame(l, w, &raw, e)) != RC_OK)
 				return rc;
 			w->load_end = raw.end;
-			if (w->nchanges - done < LOAD_ROWS)
+			if (w->nchanges - done < LOAD_ROWS && !holds_half(l, w))
 				continue;
 		}
 		/* Enough for a statement, or the ring is stuck behind what we hold. */
@@ -286,7 +291,7 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 		if (stalled || rc == RC_OK)
 			rc = load_rows(l, w, done, e);
 		done = w->nchanges;
-		if (rc == RC_OK && (stalled || is_half_full(l, w)))
+		if (rc == RC_OK && (stalled || holds_half(l, w)))
 			give_back(l, w, &done);
 	}
 	/* On a second run all of the rows are here already. */

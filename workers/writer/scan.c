@@ -89,6 +89,32 @@ check_row(const struct event *ev, const struct target *t, struct err *e)
 		t->source_name);
 }
 
+/* What finds the row at the target must be in the image: its key, or without one every column. */
+static enum rc
+check_identity(const struct row *r, const struct target *t, struct err *e)
+{
+	for (uint32_t i = 0; i < r->ncols; i++) {
+		bool needed = t->key == NULL;
+
+		if (r->col[i].kind != VALUE_ABSENT || t->map[i] == UINT32_MAX ||
+			t->table->columns[t->map[i]].generated)
+			continue;
+		for (uint32_t p = 0; t->key != NULL && p < t->key->nparts; p++)
+			needed = needed || t->key->parts[p].column == t->map[i];
+		if (!needed)
+			continue;
+		err_set(e, RC_DATA,
+			"the log has no value of column \"%s\" of %s.%s, which finds the row at "
+			"the "
+			"target",
+			t->source->columns[i].name, t->source_db, t->source_name);
+		return err_remedy(e, "set binlog_row_image=FULL at the source for all sessions, or "
+				     "give the target's table the source's primary key; then reset "
+				     "the channel");
+	}
+	return RC_OK;
+}
+
 static struct change *
 add_change(struct work *w, const struct event *ev, struct target_slot *s)
 {
@@ -166,7 +192,8 @@ take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct er
 	if ((rc = frame_decode(raw->data, raw->len, w->rows, &ev, e)) != RC_OK ||
 		(rc = targets_get(a, ev.row.table, &s, e)) != RC_OK ||
 		(rc = targets_resolve(a, s, e)) != RC_OK ||
-		(rc = check_row(&ev, &s->target, e)) != RC_OK)
+		(rc = check_row(&ev, &s->target, e)) != RC_OK ||
+		(rc = check_identity(&ev.row.before, &s->target, e)) != RC_OK)
 		return rc;
 	if (world != a->world_version && (rc = renew_tokens(a, w, e)) != RC_OK)
 		return rc;
@@ -306,7 +333,7 @@ take_commit(struct apply *a, const struct event *ev)
 	return rc;
 }
 
-/* A TABLE event of a DDL's transaction: it is the statement's doing, and takes effect with it. */
+/* A TABLE event of a transaction: it is that one's doing, and takes effect with it. */
 static void
 add_record(struct work *w, const struct target_slot *s, const struct event_table *t)
 {

@@ -24,10 +24,11 @@ sub columns {
             . "ORDER BY ordinal_position", $schema, $table);
 }
 
+sub quoted { my ($name) = @_; $name =~ s/`/``/g; return "`$name`" }
+
 sub expression {
     my ($name, $type) = @_;
-    (my $quoted = $name) =~ s/`/``/g;
-    $quoted = "`$quoted`";
+    my $quoted = quoted($name);
     return "IFNULL($quoted, '<NULL>')" if $as_text{$type};
     return "IFNULL(CAST($quoted AS UNSIGNED), '<NULL>')" if $type eq 'enum' || $type eq 'set' || $type eq 'bit';
     return "IFNULL(CAST($quoted AS CHAR), '<NULL>')" if $type eq 'double';
@@ -87,7 +88,8 @@ sub content {
     my $name = $db->kind eq 'mysql' ? "`$schema`.`" . $table =~ s/`/``/gr . '`' : quoted($schema) . '.' . quoted($table);
     my $dbh = $db->dbh;
     $dbh->do("SET TimeZone = 'UTC'") if $db->kind ne 'mysql';
-    my $st = $dbh->prepare("SELECT CONCAT_WS('|', $list) FROM $name");
+    # The server finds the parameters: MySQL's driver would take a ? in a name for one.
+    my $st = $dbh->prepare("SELECT CONCAT_WS('|', $list) FROM $name", $db->kind eq 'mysql' ? {mariadb_server_prepare => 1} : {});
     my %rows;
     $st->execute;
     while (my $r = $st->fetchrow_arrayref) { $rows{normal($r->[0])}++ }
@@ -114,6 +116,7 @@ sub tables {
 sub compare {
     my ($source, $target, $schema, %o) = @_;
     my $to = $o{to} || $schema;
+    $_->sql("SET time_zone = '+00:00'") for $source, $target;
     my %there = map { $_ => 1 } tables($target, $to);
     my @differences;
     for my $table (tables($source, $schema)) {

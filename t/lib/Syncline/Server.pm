@@ -109,11 +109,11 @@ sub copy_template {
     $self->copy_data($template);
 }
 
-# Without a log, whose index names files where they were.
+# Without a log, whose index names files where they were, and with a uuid of its own.
 sub copy_data {
     my ($self, $from) = @_;
     system('cp', '-a', '--reflink=auto', $from, "$self->{dir}/data") == 0 or die "cannot copy $from";
-    unlink glob "$self->{dir}/data/binlog.*";
+    unlink glob("$self->{dir}/data/binlog.*"), "$self->{dir}/data/auto.cnf";
 }
 
 sub start {

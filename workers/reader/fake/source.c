@@ -104,6 +104,15 @@ fake_identify(struct source *base, char **id, struct err *e)
 }
 
 static enum rc
+fake_take_over(struct source *base, const char *position, char **here, struct err *e)
+{
+	(void)base;
+	(void)here;
+	err_set(e, RC_CONFIG, "it has another seed, and so no history up to %s", position);
+	return err_remedy(e, "give the file another id, or reset the channel");
+}
+
+static enum rc
 fake_tip(struct source *s, char **position, struct logpos *at, struct err *e)
 {
 	(void)s;
@@ -379,6 +388,7 @@ const struct source_ops fake_source_ops = {
 	.free = fake_free,
 	.check = fake_check,
 	.identify = fake_identify,
+	.take_over = fake_take_over,
 	.tip = fake_tip,
 	.catalog = fake_catalog,
 	.stream = fake_stream,

@@ -72,8 +72,11 @@ check_images(struct client *c, struct checks *out)
 	char *metadata = variable(c, "binlog_row_metadata");
 
 	if (image != NULL && !is(image, "FULL", NULL))
-		checks_add(out, CHECK_FAIL, "Row images of the source database",
-			"SET GLOBAL binlog_row_image='FULL';", "binlog_row_image is %s", image);
+		checks_add(out, CHECK_WARN, "Row images of the source database",
+			"SET GLOBAL binlog_row_image='FULL'; then conflicts can be overwritten, "
+			"and "
+			"rows found by all of their columns",
+			"binlog_row_image is %s", image);
 	if (options != NULL && *options != '\0')
 		checks_add(out, CHECK_FAIL, "Partial JSON of the source database",
 			"SET GLOBAL binlog_row_value_options='';", "binlog_row_value_options is %s",

@@ -147,6 +147,59 @@ mysql_identify(struct source *base, char **id, struct err *e)
 	return client_value(&s->main, id, e, "SELECT @@server_uuid");
 }
 
+#define EXECUTED_MARIADB "SELECT @@GLOBAL.gtid_binlog_pos"
+#define EXECUTED_MYSQL "SELECT REPLACE(@@GLOBAL.gtid_executed, '\\n', '')"
+
+/*
+ * GTIDs are the same on a replica, files and offsets are not. The log is asked
+ * for by the set; the name is no file, so that every place of this server's
+ * lies behind it.
+ */
+static enum rc
+mysql_take_over(struct source *base, const char *position, char **here, struct err *e)
+{
+	struct mysql_source *s = (struct mysql_source *)base;
+	struct gtid_set executed;
+	struct mysql_position p;
+	char *text = NULL;
+	struct buf b;
+	enum rc rc;
+
+	gtid_init(&executed, s->main.server.mariadb);
+	rc = position_parse(&p, s->main.server.mariadb, position, e);
+	if (rc == RC_OK && (!s->use_gtid || !p.has_gtids)) {
+		err_set(e, RC_CONFIG, "without GTIDs there is no telling where %s is in its log",
+			position);
+		rc = err_remedy(e, "point the channel at the server it was begun with, give the "
+				   "file another id, or reset the channel");
+	}
+	if (rc == RC_OK)
+		rc = client_value(&s->main, &text, e,
+			s->main.server.mariadb ? EXECUTED_MARIADB : EXECUTED_MYSQL);
+	if (rc == RC_OK)
+		rc = gtid_parse(&executed, s->main.server.mariadb, text != NULL ? text : "", e);
+	if (rc == RC_OK && !gtid_within(&p.gtids, &executed)) {
+		err_set(e, RC_RETRY,
+			"it does not have every transaction that the target has: it has %s, the "
+			"target %s",
+			text != NULL && *text != '\0' ? text : "none", position);
+		rc = err_remedy(e, "if it is a replica that is late, wait; else it is not the "
+				   "source's successor: give the file another id, or reset the "
+				   "channel");
+	}
+	if (rc == RC_OK) {
+		snprintf(p.file, sizeof p.file, "taken-over");
+		p.offset = 0;
+		buf_init(&b);
+		position_print(&p, &b);
+		*here = (char *)b.data;
+	}
+	free(text);
+	gtid_release(&executed);
+	position_release(&p);
+	return rc;
+}
+
 /* MariaDB: the position of a consistent snapshot has only visible predecessors. */
 static enum rc
 mariadb_tip(struct mysql_source *s, struct mysql_position *p, struct err *e)
@@ -187,7 +240,7 @@ mysql_gtid_tip(struct mysql_source *s, struct mysql_position *p, struct err *e)
 
 	if (rc != RC_OK || !s->use_gtid)
 		return rc;
-	rc = client_value(&s->main, &gtids, e, "SELECT REPLACE(@@GLOBAL.gtid_executed, '\\n', '')");
+	rc = client_value(&s->main, &gtids, e, EXECUTED_MYSQL);
 	if (rc == RC_OK && gtids != NULL)
 		rc = gtid_parse(&p->gtids, false, gtids, e);
 	p->has_gtids = true;
@@ -529,6 +582,7 @@ const struct source_ops mysql_source_ops = {
 	.free = mysql_free,
 	.check = mysql_check_source,
 	.identify = mysql_identify,
+	.take_over = mysql_take_over,
 	.tip = mysql_tip,
 	.catalog = mysql_catalog,
 	.stream = mysql_stream,

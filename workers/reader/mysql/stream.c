@@ -213,9 +213,12 @@ feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *
 
 		arena_reset(&st->arena);
 		if (r->kind != ROWS_WRITE)
-			rc = binlog_row(m->map, schema, r->before, &c, &st->arena, &row.before, e);
+			rc = binlog_row(m->map, schema, r->before, VALUE_ABSENT, &c, &st->arena,
+				&row.before, e);
 		if (rc == RC_OK && r->kind != ROWS_DELETE)
-			rc = binlog_row(m->map, schema, r->after, &c, &st->arena, &row.after, e);
+			rc = binlog_row(m->map, schema, r->after,
+				r->kind == ROWS_UPDATE ? VALUE_UNCHANGED : VALUE_ABSENT, &c,
+				&st->arena, &row.after, e);
 		if (rc == RC_OK)
 			rc = feed_row(st->feed, log_table_feed(m->table), kinds[r->kind], &row, e);
 		if (rc == RC_OK && c.p == at) /* images without columns would never end */

@@ -609,7 +609,7 @@ bit(const unsigned char *bits, uint32_t i)
 
 enum rc
 binlog_row(const struct binlog_table *bt, const struct table *t, const unsigned char *present,
-	struct cursor *c, struct arena *a, struct row *out, struct err *e)
+	enum value_kind missing, struct cursor *c, struct arena *a, struct row *out, struct err *e)
 {
 	const unsigned char *nulls;
 	uint32_t count = 0, k = 0;
@@ -622,7 +622,7 @@ binlog_row(const struct binlog_table *bt, const struct table *t, const unsigned 
 	for (uint32_t i = 0; i < bt->ncolumns && !c->bad; i++) {
 		enum rc rc;
 
-		out->col[i] = (struct value){.kind = VALUE_ABSENT};
+		out->col[i] = (struct value){.kind = missing};
 		if (!bit(present, i))
 			continue;
 		if (nulls != NULL && bit(nulls, k++)) {

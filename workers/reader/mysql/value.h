@@ -18,12 +18,13 @@
 
 /*
  * One image: the columns in `present` (bitmap over the log's columns), a value
- * for each column of the schema, ABSENT where it is not present. The schema
- * has as many columns as the log's table.
+ * for each column of the schema, `missing` where it is not present
+ * (binlog_row_image): UNCHANGED after an UPDATE, else ABSENT. The schema has as
+ * many columns as the log's table.
  */
 enum rc binlog_row(const struct binlog_table *bt, const struct table *t,
-	const unsigned char *present, struct cursor *c, struct arena *a, struct row *out,
-	struct err *e) MUSTCHECK;
+	const unsigned char *present, enum value_kind missing, struct cursor *c, struct arena *a,
+	struct row *out, struct err *e) MUSTCHECK;
 
 /* Whether the schema's column can be what the log has: told by type. */
 bool binlog_fits(const struct binlog_column *bc, const struct column *col);

@@ -115,21 +115,26 @@ busy(struct mysql_lane *l, bool on)
 
 #define NEEDS_SUPER 1227
 
-/* A view or routine of another account: ours may not be allowed to make it so. */
+/* The statement in this server's words. */
 static enum rc
-execute(struct mysql_lane *l, const struct event_ddl *ev, const struct buf *sql, struct err *e)
+execute(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
+	const struct buf *sql, struct err *e)
 {
-	struct buf said;
+	struct buf engines, said;
 	enum rc rc;
 
+	buf_init(&engines);
 	buf_init(&said);
-	rc = session_collations(l, ev, sql, &said, e);
+	sink_engines(d, sql, &engines);
+	rc = session_collations(l, ev, &engines, &said, e);
 	if (rc == RC_OK)
 		rc = client_exec(&l->c, buf_text(&said), said.len, e);
+	buf_release(&engines);
 	buf_release(&said);
 	return rc;
 }
 
+/* A view or routine of another account: ours may not be allowed to make it so. */
 static enum rc
 run_as_ours(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d, struct err *e)
 {
@@ -143,7 +148,7 @@ run_as_ours(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *
 		ddl_class_name(d->class),
 		d->nnames != 0 && d->names[0].db != NULL ? d->names[0].db : "",
 		d->nnames != 0 && d->names[0].name != NULL ? d->names[0].name : "");
-	rc = execute(l, ev, &sql, e);
+	rc = execute(l, ev, d, &sql, e);
 	buf_release(&sql);
 	return rc;
 }
@@ -159,7 +164,7 @@ run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl
 		rc = session_enter(l, ev, e);
 	if (rc == RC_OK) {
 		busy(l, true);
-		rc = execute(l, ev, sql, e);
+		rc = execute(l, ev, d, sql, e);
 		if (rc != RC_OK && e->code == NEEDS_SUPER && d->definer_end != 0)
 			rc = run_as_ours(l, ev, d, e);
 		busy(l, false);
@@ -565,30 +570,6 @@ make_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, 
 	return rc;
 }
 
-/* ENGINE=x of a table's options: what has no transactions here becomes InnoDB. */
-static void
-use_innodb(struct buf *sql)
-{
-	static const char *const engines[] = {
-		"ENGINE=MyISAM", "ENGINE=Aria", "ENGINE=MEMORY", "ENGINE=CSV", "ENGINE=ARCHIVE"};
-
-	for (size_t i = 0; i < COUNT_OF(engines); i++) {
-		unsigned char *p = memmem(sql->data, sql->len, engines[i], strlen(engines[i]));
-		struct buf b;
-
-		if (p == NULL)
-			continue;
-		buf_init(&b);
-		buf_add(&b, sql->data, (size_t)(p - sql->data));
-		buf_puts(&b, "ENGINE=InnoDB");
-		buf_add(&b, p + strlen(engines[i]),
-			sql->len - (size_t)(p - sql->data) - strlen(engines[i]));
-		buf_release(sql);
-		*sql = b;
-		return;
-	}
-}
-
 /* The state that our own row says this table has; it is ours then. TABLE_STATE_COUNT: it is not. */
 static enum rc
 our_state(struct mysql_lane *l, const struct event_object *o, enum table_state *out, struct err *e)
@@ -712,8 +693,6 @@ create_object(struct mysql_lane *l, const struct event_object *o, struct err *e)
 	parse(&d, &ev);
 	buf_init(&sql);
 	rc = rewrite(l, &d, false, &sql) == DDL_REWRITTEN ? RC_OK : cannot_rewrite(&d, e);
-	if (o->kind == OBJECT_TABLE)
-		use_innodb(&sql);
 	if (rc == RC_OK)
 		rc = run_statement(l, &ev, &d, &sql, e);
 	ddl_release(&d);

@@ -7,6 +7,7 @@
  * rows.c       batches, single rows, loads
  * ddl.c        initial objects, DDL with its note
  * session.c    a statement's session: the source's settings and collations in this server's words
+ * engine.c     tables of engines without transactions become InnoDB
  * check.c      the precheck
  */
 #ifndef WORKERS_WRITER_MYSQL_SINK_H
@@ -16,6 +17,7 @@
 
 #include "common/mem.h"
 #include "common/mysql/client.h"
+#include "common/mysql/ddl.h"
 #include "workers/writer/sink.h"
 
 struct mysql_sink {
@@ -114,6 +116,9 @@ enum rc session_leave(struct mysql_lane *l, struct err *e) MUSTCHECK;
 /* The statement with the target's names for collations. */
 enum rc session_collations(struct mysql_lane *l, const struct event_ddl *ev, const struct buf *sql,
 	struct buf *out, struct err *e) MUSTCHECK;
+/* Appends the statement (of d, its text may be another by now) with options of tables that are for
+ * InnoDB: engines without transactions cannot be carried whole. */
+void sink_engines(const struct ddl *d, const struct buf *sql, struct buf *out);
 
 enum rc sink_check(struct sink *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 /* The statements that make our tables, one after the other in the buffer. */
