@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "common/failpoint.h"
-#include "common/kind.h"
 #include "common/log.h"
 #include "workers/reader/feed_private.h"
 
@@ -38,7 +37,6 @@ feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_cat
 	f->initial_data = wants(w->conf, "data");
 	f->read_catalog = read_catalog;
 	f->read_catalog_arg = arg;
-	f->logs_cascades = kind_logs_cascades(conf_str(w->conf, "source.kind"));
 	f->marks = xcalloc(MARKS, sizeof *f->marks);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
@@ -457,8 +455,7 @@ cancel_cascaded(struct feed *f, const struct feed_table *t, enum event_kind op,
 {
 	struct chunk *c = f->chunks;
 
-	if (f->logs_cascades || op == EVENT_INSERT ||
-		(op == EVENT_UPDATE && !changes_a_key(t->full, before, after)))
+	if (op == EVENT_INSERT || (op == EVENT_UPDATE && !changes_a_key(t->full, before, after)))
 		return;
 	while (c != NULL) {
 		struct chunk *next = c->next;

@@ -491,9 +491,25 @@ log_tables_changes(struct log_tables *lt, const struct ddl *d, struct ddl_change
 			rc = table_after(lt, d, name, &now, e);
 		}
 		c->table = now;
+		if (c->effect == DDL_CHANGED)
+			c->columns = ddl_column_changes(d, now, &c->ncolumns);
 		(*n)++;
 	}
 	return rc;
+}
+
+void
+log_changes_free(struct ddl_change *changes, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		for (uint32_t k = 0; k < changes[i].ncolumns; k++) {
+			free((char *)changes[i].columns[k].from);
+			free((char *)changes[i].columns[k].fill);
+		}
+		free((struct column_change *)changes[i].columns);
+		table_free((struct table *)changes[i].table);
+	}
+	free(changes);
 }
 
 void
