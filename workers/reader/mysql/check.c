@@ -13,6 +13,7 @@
 #include "common/mysql/rights.h"
 #include "workers/reader/mysql/source.h"
 
+#define NAMES "Column names in the log of the source database"
 #define PERMISSIONS "Source database permissions"
 
 static char *
@@ -81,12 +82,16 @@ check_images(struct client *c, struct checks *out)
 		checks_add(out, CHECK_FAIL, "Partial JSON of the source database",
 			"SET GLOBAL binlog_row_value_options='';", "binlog_row_value_options is %s",
 			options);
-	if (!is(metadata, "FULL", NULL))
-		checks_add(out, CHECK_WARN, "Column names in the log of the source database",
+	if (metadata == NULL)
+		checks_add(out, CHECK_WARN, NAMES,
+			"nothing need be set: should log and schema ever disagree, load the table "
+			"again by `syncline resync`; MySQL 8.0 and MariaDB 10.5 name columns",
+			"%s does not name columns in its log", c->server.text);
+	else if (!is(metadata, "FULL", NULL))
+		checks_add(out, CHECK_WARN, NAMES,
 			"SET GLOBAL binlog_row_metadata='FULL'; then several ALTER TABLE in quick "
 			"succession can be followed",
-			"binlog_row_metadata is %s",
-			metadata != NULL ? metadata : "not known to this version");
+			"binlog_row_metadata is %s", metadata);
 	free(image);
 	free(options);
 	free(metadata);
