@@ -143,6 +143,29 @@ check_table(struct mysql_source *s, const struct table *t, struct checks *out)
 			"%s.%s has no primary key and no unique key without NULLs", t->db, t->name);
 }
 
+/* What MariaDB keeps as tables without being base tables: its rows are in the log all the same. */
+static enum rc
+check_other_tables(struct mysql_source *s, struct checks *out, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(&s->main, &res, e,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, LOWER(TABLE_TYPE) FROM information_schema.TABLES "
+		"WHERE TABLE_TYPE IN ('SYSTEM VERSIONED', 'SEQUENCE') ORDER BY 1, 2");
+
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL)
+		if (routes_table(s->env.routes, row[0], row[1]))
+			checks_add(out, CHECK_FAIL, "Kinds of tables",
+				"leave it out: { database = \"...\"; table = \"...\"; exclude = "
+				"true; }, or ALTER TABLE ... DROP SYSTEM VERSIONING",
+				"%s.%s is of the kind \"%s\", which this version does not carry",
+				row[0], row[1], row[2]);
+	mysql_free_result(res);
+	return RC_OK;
+}
+
 static enum rc
 check_tables(struct mysql_source *s, struct checks *out, struct err *e)
 {
@@ -264,6 +287,7 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 {
 	struct mysql_source *s = (struct mysql_source *)base;
 	struct err failure;
+	enum rc rc;
 
 	if (client_open(&s->main, s->env.conf, "source", SOURCE_SQL_MODE, &failure) != RC_OK) {
 		checks_add(out, CHECK_FAIL, "Source database connectivity",
@@ -286,5 +310,7 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 	check_log(&s->main, out);
 	check_images(&s->main, out);
 	check_rights(s, out);
-	return check_tables(s, out, e);
+	if ((rc = check_tables(s, out, e)) != RC_OK)
+		return rc;
+	return check_other_tables(s, out, e);
 }
