@@ -67,6 +67,7 @@ for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
         for my $how (qw(stop kill9)) {
             my @seconds;
             for my $round (1 .. $rounds / 2) {
+                $c->arrive(60);    # what the fault before has left behind is not this one's
                 # Writers of a lost source end; they are started again.
                 $db->$how;
                 sleep $round == 1 ? 3 : 0.2;

@@ -29,6 +29,8 @@ $c->populate(200);
 {
     my $load = Syncline::Load->start($source, writers => 2, seed => $seed, pause => 0.004);
     $c->begin;
+    # A precheck that fails is a person's to look at.
+    $c->until(sub { $c->state =~ /Init|Synchronizing/ }, 30);
     my $end = time + 4;
     while (time < $end) {
         $_->set(cut => 200 + int rand 8000, way => (qw(up down))[rand 2]) for values %proxy;
