@@ -110,8 +110,8 @@ enum ddl_effect {
 struct column_change {
 	const char *from; /* its name before; "" : the column is new */
 	const char *to;	  /* its name afterwards */
-	const char
-		*fill; /* of a new one: what the rows that were there have, as text; NULL: NULL */
+	const char *fill; /* of a new one: what older rows have, as text; NULL: NULL */
+	bool computed;	  /* each of them has a value of its own, which is nowhere in the log */
 };
 
 /* What a statement did to one table. Tables are table_encode's bytes of the carried columns. */

@@ -49,7 +49,7 @@ size_changes(const struct event_ddl *d)
 		n += 1 + size_str(t->db) + size_str(t->name) + size_str(t->to_db) +
 		     size_str(t->to_name) + 4 + t->before_len + 4 + t->after_len + 4;
 		for (uint32_t k = 0; k < t->ncolumns; k++)
-			n += size_str(t->columns[k].from) + size_str(t->columns[k].to) + 1 +
+			n += size_str(t->columns[k].from) + size_str(t->columns[k].to) + 2 +
 			     size_str(t->columns[k].fill != NULL ? t->columns[k].fill : "");
 	}
 	return n;
@@ -204,6 +204,7 @@ w_changes(unsigned char **p, const struct event_ddl *d)
 			w_str(p, c->to);
 			w_u8(p, c->fill != NULL);
 			w_str(p, c->fill != NULL ? c->fill : "");
+			w_u8(p, c->computed);
 		}
 	}
 }
@@ -392,7 +393,7 @@ r_change(struct cursor *c, struct arena *a, struct table_change *t)
 	t->to_name = r_str(c, a);
 	r_range(c, &t->before, &t->before_len);
 	r_range(c, &t->after, &t->after_len);
-	t->ncolumns = r_count(c, 13);
+	t->ncolumns = r_count(c, 14);
 	columns = arena_calloc(a, t->ncolumns, sizeof *columns);
 	for (uint32_t k = 0; k < t->ncolumns; k++) {
 		bool filled;
@@ -403,6 +404,7 @@ r_change(struct cursor *c, struct arena *a, struct table_change *t)
 		columns[k].fill = r_str(c, a);
 		if (!filled)
 			columns[k].fill = NULL;
+		columns[k].computed = r_bool(c);
 	}
 	t->columns = columns;
 }

@@ -32,7 +32,7 @@ sample_ddl(void)
 	static const struct column_change columns[] = {
 		{.from = "a", .to = "b"},
 		{.from = "", .to = "c", .fill = "0"},
-		{.from = "", .to = "d", .fill = NULL},
+		{.from = "", .to = "d", .fill = NULL, .computed = true},
 	};
 
 	static const struct table_change changes[] = {

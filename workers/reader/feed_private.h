@@ -52,7 +52,6 @@ struct feed {
 	unsigned armed; /* exact snapshots in the making: the log waits */
 	bool stopped;
 	bool draining;
-	bool logs_cascades;
 
 	struct feed_table *tables;
 	struct chunk *chunks; /* registered, not placed */

@@ -259,7 +259,8 @@ keep_changes(struct work *w, struct event_ddl *d)
 					.to = keep_text(w, t->columns[k].to),
 					.fill = t->columns[k].fill != NULL
 							? keep_text(w, t->columns[k].fill)
-							: NULL};
+							: NULL,
+					.computed = t->columns[k].computed};
 		all[i] = *t;
 		all[i].db = keep_text(w, t->db);
 		all[i].name = keep_text(w, t->name);

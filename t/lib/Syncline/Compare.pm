@@ -124,6 +124,8 @@ sub compare {
         }
         my $columns = columns($source, $schema, $table);
         my $other = columns($target, $to, $table);
+        # A new column is always the last one at PostgreSQL.
+        if ($source->kind ne $target->kind) { @$_ = sort { $a->[0] cmp $b->[0] } @$_ for $columns, $other }
         if (join(',', map { $_->[0] } @$columns) ne join(',', map { $_->[0] } @$other)) {
             push @differences, "table $table has other columns at the target";
             next;

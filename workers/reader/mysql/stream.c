@@ -463,13 +463,11 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 	}
 	for (uint32_t i = 0; i < n && rc == RC_OK; i++)
 		log_tables_follow(&st->tables, &changes[i]);
-	for (uint32_t i = 0; i < n; i++)
-		table_free((struct table *)changes[i].table);
 	if (rc == RC_OK && rows) {
 		st->framing = IN_TRANSACTION;
 		rc = commit_without_moving(st, e);
 	}
-	free(changes);
+	log_changes_free(changes, n);
 	buf_release(&sql);
 	buf_release(&session);
 	return rc;

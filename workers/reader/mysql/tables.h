@@ -55,10 +55,14 @@ void log_tables_forget_maps(struct log_tables *lt);
 
 /*
  * The changes that the statement makes to tables, for the feed; room for
- * d->nnames. Their `table` is the caller's to free.
+ * d->nnames. log_changes_free when done.
  */
 enum rc log_tables_changes(struct log_tables *lt, const struct ddl *d, struct ddl_change *changes,
 	uint32_t *n, struct err *e) MUSTCHECK;
+void log_changes_free(struct ddl_change *changes, uint32_t n);
+/* What names alone do not tell of the way to this table: renames, new columns and what the rows
+ * that are there get. The caller's to free, with the texts `from` and `fill`. */
+struct column_change *ddl_column_changes(const struct ddl *d, const struct table *now, uint32_t *n);
 /* What is known of tables here follows such a change. */
 void log_tables_follow(struct log_tables *lt, const struct ddl_change *c);
 

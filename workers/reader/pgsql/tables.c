@@ -354,15 +354,13 @@ by_number(const struct table *t, const struct column *c)
  * server keeps for them. One that it computed for each row is nowhere in the log.
  */
 static enum rc
-find_fill(struct log_relations *lr, const struct table *t, const struct column *c, char **fill,
-	struct err *e)
+find_fill(struct log_relations *lr, const struct table *t, const struct column *c,
+	struct column_change *out, struct err *e)
 {
 	PGresult *res;
 	struct buf b;
-	bool computed;
 	enum rc rc;
 
-	*fill = NULL;
 	buf_init(&b);
 	pgsql_quote_table(&b, t->db, t->name);
 	rc = pgsql_query(&lr->s->main, &res, e,
@@ -377,17 +375,10 @@ find_fill(struct log_relations *lr, const struct table *t, const struct column *
 	if (rc != RC_OK)
 		return rc;
 	if (PQntuples(res) != 0 && !PQgetisnull(res, 0, 0))
-		*fill = xstrdup(PQgetvalue(res, 0, 0));
-	computed = PQntuples(res) != 0 && *fill == NULL && *PQgetvalue(res, 0, 1) == 't';
+		out->fill = xstrdup(PQgetvalue(res, 0, 0));
+	out->computed = PQntuples(res) != 0 && out->fill == NULL && *PQgetvalue(res, 0, 1) == 't';
 	PQclear(res);
-	if (!computed)
-		return RC_OK;
-	err_set(e, RC_CONFIG,
-		"column \"%s\" was added to source table %s.%s with a default that was computed "
-		"for "
-		"each row: the log does not tell what its rows have",
-		c->name, t->db, t->name);
-	return err_remedy(e, "run `syncline reset` for this channel, which loads everything again");
+	return RC_OK;
 }
 
 enum rc
@@ -402,16 +393,14 @@ log_relations_columns(struct log_relations *lr, const struct table *now, struct 
 	*out = changes;
 	for (uint32_t i = 0; known != NULL && i < now->ncolumns && rc == RC_OK; i++) {
 		const struct column *c = &now->columns[i], *was = by_number(*known, c);
-		char *fill = NULL;
 
 		if (was != NULL && strcmp(was->name, c->name) != 0) {
 			changes[(*n)++] =
 				(struct column_change){.from = xstrdup(was->name), .to = c->name};
 		} else if (was == NULL && !c->generated &&
 			   (c->number != 0 || table_column(*known, c->name) == UINT32_MAX)) {
-			rc = find_fill(lr, now, c, &fill, e);
-			changes[(*n)++] = (struct column_change){
-				.from = xstrdup(""), .to = c->name, .fill = fill};
+			changes[*n] = (struct column_change){.from = xstrdup(""), .to = c->name};
+			rc = find_fill(lr, now, c, &changes[(*n)++], e);
 		}
 	}
 	return rc;

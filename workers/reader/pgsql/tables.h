@@ -60,8 +60,8 @@ struct relation *log_relations_find(const struct log_relations *lr, uint32_t oid
  */
 enum rc log_relations_check(struct log_relations *lr, struct relation *r, bool *changed,
 	struct table **now, struct err *e) MUSTCHECK;
-/* What names alone do not tell of the way from the known table to this one; CONFIG: what a new
- * column has in the rows that were there cannot be known. column_changes_free in any case. */
+/* What names alone do not tell of the way from the known table to this one. column_changes_free in
+ * any case. */
 enum rc log_relations_columns(struct log_relations *lr, const struct table *now,
 	struct column_change **out, uint32_t *n, struct err *e) MUSTCHECK;
 void column_changes_free(struct column_change *changes, uint32_t n);

@@ -127,10 +127,8 @@ check_rights(struct pgsql_sink *s, struct checks *out)
 	if (pgsql_exec(&s->main, "SET session_replication_role = replica", &ignored) != RC_OK) {
 		checks_add(out, CHECK_WARN, PERMISSIONS,
 			"let an administrator run what `syncline check --sql` prints",
-			"the account may not set session_replication_role: %s",
-			s->quiet ? "cascades of foreign keys would be carried out twice"
-				 : "tables that foreign keys join in a circle, or with "
-				   "themselves, cannot be loaded");
+			"the account may not set session_replication_role: foreign keys act "
+			"on rows that are loaded, and on what the source's cascades have done");
 		return;
 	}
 	if (good)

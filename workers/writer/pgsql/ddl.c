@@ -376,6 +376,17 @@ drop_columns(struct pgsql_lane *l, const struct table_change *ch, const struct t
 	return rc;
 }
 
+static enum rc
+unknown_rows(const struct table *t, const char *column, struct err *e)
+{
+	err_set(e, RC_CONFIG,
+		"column \"%s\" was added to source table %s.%s with a value computed for each row: "
+		"the "
+		"log does not tell what its rows have",
+		column, t->db, t->name);
+	return err_remedy(e, "run `syncline reset` for this channel, which loads everything again");
+}
+
 /* The rows that are there get what they got at the source, later ones come with their values. */
 static enum rc
 new_column(struct pgsql_lane *l, const struct table_change *ch, const struct table *after,
@@ -386,6 +397,8 @@ new_column(struct pgsql_lane *l, const struct table_change *ch, const struct tab
 	struct buf b;
 	enum rc rc;
 
+	if (c != NULL && c->computed)
+		return unknown_rows(after, after->columns[i].name, e);
 	buf_init(&b);
 	buf_puts(&b, "ADD COLUMN IF NOT EXISTS ");
 	pgsink_define_column(l->sink, &b, &after->columns[i], name);
@@ -762,7 +775,7 @@ make_changes(
 		return RC_OK;
 	err_context(e, "cannot follow a change of the source's tables (%s%.200ssource position %s)",
 		d->sql, *d->sql != '\0' ? "; " : "", c->applied);
-	if (rc != RC_RETRY)
+	if (rc != RC_RETRY && *e->remedy == '\0')
 		err_remedy(e, "make the target's table what the source's was before the statement, "
 			      "then `syncline start`");
 	return rc;

@@ -66,9 +66,7 @@ connect_lane(struct pgsql_lane *l, struct err *e)
 				     "SET session_replication_role = replica; "
 				     "SET session_replication_role = origin",
 				     &ignored) == RC_OK;
-	if (l->may_skip_checks && l->sink->quiet)
-		rc = pgsql_exec(&l->c, "SET session_replication_role = replica", e);
-	return rc == RC_OK ? take_lock(l, e) : rc;
+	return take_lock(l, e);
 }
 
 enum rc
@@ -114,6 +112,7 @@ pgsink_begin(struct sink_lane *base, struct err *e)
 	enum rc rc;
 
 	l->in_txn = true;
+	l->fk_off_before = l->fk_off;
 	buf_puts(&l->garbage, "BEGIN");
 	rc = pgsink_exec(l, buf_text(&l->garbage), e);
 	buf_clear(&l->garbage);
@@ -123,13 +122,19 @@ pgsink_begin(struct sink_lane *base, struct err *e)
 enum rc
 pgsink_savepoint(struct sink_lane *base, struct err *e)
 {
-	return pgsink_exec((struct pgsql_lane *)base, "SAVEPOINT syncline", e);
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+
+	l->fk_off_savepoint = l->fk_off;
+	return pgsink_exec(l, "SAVEPOINT syncline", e);
 }
 
 enum rc
 pgsink_rollback_to_savepoint(struct sink_lane *base, struct err *e)
 {
-	return pgsink_exec((struct pgsql_lane *)base, "ROLLBACK TO SAVEPOINT syncline", e);
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+
+	l->fk_off = l->fk_off_savepoint;
+	return pgsink_exec(l, "ROLLBACK TO SAVEPOINT syncline", e);
 }
 
 enum rc
@@ -140,18 +145,24 @@ pgsink_rollback(struct sink_lane *base, struct err *e)
 	if (!l->in_txn)
 		return RC_OK;
 	l->in_txn = false;
+	l->fk_off = l->fk_off_before;
 	return pgsink_exec(l, "ROLLBACK", e);
 }
 
 enum rc
-pgsink_set_checks(struct pgsql_lane *l, bool on, struct err *e)
+pgsink_fk(struct pgsql_lane *l, bool off, struct err *e)
 {
-	if (!l->may_skip_checks || l->sink->quiet)
+	enum rc rc;
+
+	if (!l->may_skip_checks || l->fk_off == off)
 		return RC_OK;
-	return pgsink_exec(l,
-		on ? "SET LOCAL session_replication_role = origin"
-		   : "SET LOCAL session_replication_role = replica",
+	rc = pgsink_exec(l,
+		off ? "SET session_replication_role = replica"
+		    : "SET session_replication_role = origin",
 		e);
+	if (rc == RC_OK)
+		l->fk_off = off;
+	return rc;
 }
 
 /* ---- the checkpoint ---- */
@@ -201,12 +212,7 @@ move_checkpoint(struct pgsql_lane *l, const struct checkpoint *c, struct err *e)
 	PQclear(res);
 	if (rc != RC_OK || found == 1)
 		return rc;
-	err_set(e, RC_FENCED,
-		"another gateway has taken over the channel \"%s\": the target's checkpoint is not "
-		"ours any more (epoch %" PRIu64 ", turn %" PRIu64 ")",
-		l->sink->env.channel, l->sink->epoch, c->turn);
-	return err_remedy(e, "let one gateway run the channel; stop this one's daemon or remove "
-			     "the channel's file here");
+	return pgsink_fenced(l->sink, e);
 }
 
 /* A COMMIT of a failed transaction is answered with ROLLBACK, and no error. */

@@ -178,6 +178,8 @@ pgsink_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, s
 	enum rc rc;
 
 	*matched = 0;
+	if ((rc = pgsink_fk(l, b->changes[0]->fk_off, e)) != RC_OK)
+		return rc;
 	if (b->op == EVENT_INSERT && b->count >= COPY_ROWS && copies(b->changes[0]))
 		rc = copy(l, b->changes, b->count, matched, e);
 	else
@@ -388,13 +390,9 @@ pgsink_row(struct sink_lane *base, const struct change *c, enum row_mode mode, b
 	struct outcome *out, struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
-	enum rc rc = fk_checks ? RC_OK : pgsink_set_checks(l, false, e);
+	enum rc rc = pgsink_fk(l, !fk_checks || c->fk_off, e);
 
-	if (rc == RC_OK)
-		rc = by_mode(l, c, mode, out, e);
-	if (rc == RC_OK && !fk_checks)
-		rc = pgsink_set_checks(l, true, e);
-	return rc;
+	return rc == RC_OK ? by_mode(l, c, mode, out, e) : rc;
 }
 
 /* ---- loads ---- */
@@ -406,15 +404,13 @@ pgsink_load(struct sink_lane *base, struct target *t, struct change *const *rows
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
 	const struct change *const *changes = (const struct change *const *)rows;
 	uint64_t found = 0;
-	enum rc rc = pgsink_set_checks(l, false, e);
+	enum rc rc = pgsink_fk(l, true, e);
 
 	if (rc == RC_OK)
 		rc = keep || !copies(rows[0])
 			     ? pgsink_pipeline(l, keep ? FORM_INSERT_KEEP : FORM_INSERT, changes,
 				       count, &found, e)
 			     : copy(l, changes, count, &found, e);
-	if (rc == RC_OK)
-		rc = pgsink_set_checks(l, true, e);
 	if (rc != RC_OK)
 		return err_context(e, "loading %s.%s", t->db, t->name), rc;
 	*kept = count - found;

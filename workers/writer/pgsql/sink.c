@@ -7,7 +7,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "common/kind.h"
 #include "common/log.h"
 #include "common/pgsql/describe.h"
 #include "ipc/proto.h"
@@ -58,7 +57,6 @@ pgsink_create(const struct sink_env *env, struct sink **out, struct err *e)
 	s->base.ops = sink_find("postgresql");
 	s->env = *env;
 	s->native = conf_is(env->conf, "source.kind", "postgresql");
-	s->quiet = kind_logs_cascades(conf_str(env->conf, "source.kind"));
 	buf_init(&b);
 	pgsql_quote_name(&b, conf_str(env->conf, "state_schema"));
 	s->state = (char *)b.data;
@@ -310,6 +308,39 @@ pgsink_wish(struct sink *base, const char *wish, struct err *e)
 	return rc;
 }
 
+enum rc
+pgsink_fenced(const struct pgsql_sink *s, struct err *e)
+{
+	err_set(e, RC_FENCED,
+		"another gateway has taken over the channel \"%s\": the target's checkpoint is not "
+		"ours any more (epoch %" PRIu64 ")",
+		s->env.channel, s->epoch);
+	return err_remedy(e, "let one gateway run the channel; stop this one's daemon or remove "
+			     "the channel's file here");
+}
+
+/* On a connection of its own: any thread may ask. */
+static enum rc
+pgsink_confirm(struct sink *base, struct err *e)
+{
+	struct pgsql_sink *s = (struct pgsql_sink *)base;
+	char *epoch = NULL, *channel;
+	struct pgsql c;
+	enum rc rc = pgsql_open(&c, s->env.conf, "target", false, e);
+
+	if (rc != RC_OK)
+		return rc;
+	channel = channel_literal(s);
+	rc = pgsql_value(&c, &epoch, e, "SELECT epoch FROM %s.checkpoint WHERE channel = %s",
+		s->state, channel);
+	if (rc == RC_OK && epoch != NULL && strtoull(epoch, NULL, 10) > s->epoch)
+		rc = pgsink_fenced(s, e);
+	free(epoch);
+	free(channel);
+	pgsql_close(&c);
+	return rc;
+}
+
 static enum rc
 pgsink_clear(struct sink *base, struct err *e)
 {
@@ -450,6 +481,7 @@ const struct sink_ops pgsql_sink_ops = {
 	.check = pgsink_check,
 	.open = pgsink_open,
 	.wish = pgsink_wish,
+	.confirm = pgsink_confirm,
 	.clear = pgsink_clear,
 	.describe = pgsink_describe,
 	.target_release = pgsink_target_release,

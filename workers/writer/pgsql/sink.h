@@ -28,7 +28,6 @@ struct pgsql_sink {
 	char *state;   /* quoted name of the state schema */
 	uint32_t lock; /* first half of our advisory locks' keys; the second is the lane */
 	bool native;   /* the source is PostgreSQL, too: its definitions are taken as they are */
-	bool quiet;    /* the source's log has what its foreign keys do: ours do nothing */
 	struct table **made; /* tables whose foreign keys may still have to wait for a parent */
 	size_t nmade, made_cap;
 };
@@ -66,6 +65,8 @@ struct pgsql_lane {
 	bool checkpoint;      /* its statement is prepared */
 	bool may_skip_checks; /* the account may set session_replication_role */
 	bool in_txn;
+	bool fk_off; /* foreign keys and triggers are, now; and if it is rolled back, to where */
+	bool fk_off_before, fk_off_savepoint;
 };
 
 /* Names of functions begin with pgsink_: all engines are linked into one program. */
@@ -82,8 +83,10 @@ enum rc pgsink_rollback(struct sink_lane *l, struct err *e) MUSTCHECK;
 enum rc pgsink_exec(struct pgsql_lane *l, const char *sql, struct err *e) MUSTCHECK;
 /* pgsql_error with deadlocks marked. */
 enum rc pgsink_error(struct pgsql_lane *l, const PGresult *res, struct err *e, const char *what);
-/* Foreign keys and triggers off and on, in the transaction, as far as the account may. */
-enum rc pgsink_set_checks(struct pgsql_lane *l, bool on, struct err *e) MUSTCHECK;
+/* Foreign keys and triggers off or on, in a transaction, as far as the account may. */
+enum rc pgsink_fk(struct pgsql_lane *l, bool off, struct err *e) MUSTCHECK;
+/* The checkpoint's row is not ours any more. */
+enum rc pgsink_fenced(const struct pgsql_sink *s, struct err *e);
 
 /* The type that a column of the source gets here. */
 void pgsink_type(struct buf *b, const struct column *c);
