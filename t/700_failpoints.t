@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Syncline::Channel;
+use Syncline::Compare;
 use Syncline::Failpoint;
 use Syncline::MariaDB;
 use Syncline::Matrix;
@@ -60,6 +61,9 @@ my $began = time;
 for my $phase (@Syncline::Matrix::phases) {
     if ($phase eq 'stream') {
         is($c->settle(60), '', 'equal before it streams');
+        $target->sql('UPDATE shop.account SET balance = balance + 1 WHERE id = 1');
+        like(join("\n", compare($source, $target, 'shop')), qr/account/, 'what compares notices a value');
+        $target->sql('UPDATE shop.account SET balance = balance - 1 WHERE id = 1');
         $c->audit;
     }
     is($m->count($phase), '', "$phase: undisturbed") or BAIL_OUT('a channel that works is what faults are put into');
