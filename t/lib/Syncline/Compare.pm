@@ -41,10 +41,10 @@ sub expression {
 # The same for PostgreSQL: what the server prints.
 sub pg_expression {
     my ($name) = @_;
-    return "coalesce(encode(convert_to(" . quoted($name) . "::text, 'UTF8'), 'hex'), '<NULL>')";
+    return "coalesce(encode(convert_to(" . pg_quoted($name) . "::text, 'UTF8'), 'hex'), '<NULL>')";
 }
 
-sub quoted { my ($name) = @_; return '"' . $name =~ s/"/""/gr . '"' }
+sub pg_quoted { my ($name) = @_; return '"' . $name =~ s/"/""/gr . '"' }
 
 # One text at both kinds for a column that is of this type at MySQL.
 my %numeric = map { $_ => 1 } qw(tinyint smallint mediumint int bigint decimal year);
@@ -65,7 +65,7 @@ sub mysql_common {
 
 sub pg_common {
     my ($name, $type) = @_;
-    my $c = quoted($name);
+    my $c = pg_quoted($name);
     my $text
         = $numeric{$type} ? "${c}::text"
         : $type eq 'float' || $type eq 'double' ? "'float ' || ${c}::float8::text"
@@ -85,7 +85,7 @@ sub normal { my ($row) = @_; $row =~ s/float (\S+?)(?=\||$)/sprintf 'float %.15g
 sub content {
     my ($db, $schema, $table, $columns, $how) = @_;
     my $list = join ', ', map { $how->(@$_) } @$columns;
-    my $name = $db->kind eq 'mysql' ? "`$schema`.`" . $table =~ s/`/``/gr . '`' : quoted($schema) . '.' . quoted($table);
+    my $name = $db->kind eq 'mysql' ? "`$schema`.`" . $table =~ s/`/``/gr . '`' : pg_quoted($schema) . '.' . pg_quoted($table);
     my $dbh = $db->dbh;
     $dbh->do("SET TimeZone = 'UTC'") if $db->kind ne 'mysql';
     # The server finds the parameters: MySQL's driver would take a ? in a name for one.
@@ -116,7 +116,7 @@ sub tables {
 sub compare {
     my ($source, $target, $schema, %o) = @_;
     my $to = $o{to} || $schema;
-    $_->sql("SET time_zone = '+00:00'") for $source, $target;
+    $_->sql("SET time_zone = '+00:00'") for grep { $_->kind eq 'mysql' } $source, $target;
     my %there = map { $_ => 1 } tables($target, $to);
     my @differences;
     for my $table (tables($source, $schema)) {
