@@ -91,6 +91,7 @@ enum msg_type {
 	X(READ_LAG, "source_backlog_bytes", "R", GAUGE) /* log not read yet; UINT64_MAX unknown */ \
 	X(CLOCK_OFFSET, "source_clock_offset_us", "R", GAUGE) /* int64: source clock minus ours */ \
 	X(CAUGHT_UP, "caught_up", "R", GAUGE)		      /* 1: the log's end has been read */ \
+	X(TABLES_AT_TARGET, "tables_at_target", "W", GAUGE)   /* committed as streaming */         \
 	X(INSERTS, "inserts", "W", COUNTER)                                                        \
 	X(UPDATES, "updates", "W", COUNTER)                                                        \
 	X(DELETES, "deletes", "W", COUNTER)                                                        \

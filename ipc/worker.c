@@ -45,7 +45,7 @@ struct worker_private {
 	pthread_mutex_t lock;
 	struct outgoing *queue, **queue_end;
 	struct err failure;
-	uint64_t said_streaming; /* STAT_TABLES_STREAMING, as reported last */
+	uint64_t said_streaming; /* as reported last */
 	bool failed;
 	struct buf position; /* the newest, to go with the next report */
 	bool started;
@@ -166,6 +166,13 @@ count_rings(struct worker *w)
 	atomic_store(&w->stats[STAT_RING_BYTES], bytes);
 }
 
+/* Tables that stream, as this end has it. */
+static uint64_t
+streaming(const struct worker *w)
+{
+	return w->stats[STAT_TABLES_STREAMING] + w->stats[STAT_TABLES_AT_TARGET];
+}
+
 static void
 send_report(struct worker *w)
 {
@@ -174,7 +181,7 @@ send_report(struct worker *w)
 	count_rings(w);
 	buf_init(&b);
 	buf_u32(&b, STAT_COUNT);
-	w->p->said_streaming = w->stats[STAT_TABLES_STREAMING];
+	w->p->said_streaming = streaming(w);
 	for (int i = 0; i < STAT_COUNT; i++)
 		buf_u64(&b, atomic_load_explicit(&w->stats[i], memory_order_relaxed));
 	msg_send(&w->p->end, MSG_REPORT, &b);
@@ -194,7 +201,7 @@ send_report(struct worker *w)
 static bool
 is_news(const struct worker *w)
 {
-	return w->stats[STAT_TABLES_STREAMING] != w->p->said_streaming;
+	return streaming(w) != w->p->said_streaming;
 }
 
 static void

@@ -78,8 +78,9 @@ metrics_caught_up(const struct metrics *m)
 bool
 metrics_loaded(const struct metrics *m)
 {
-	return m->reported[END_READER] &&
-	       m->now[STAT_TABLES_STREAMING] >= m->now[STAT_TABLES_TOTAL];
+	return m->reported[END_READER] && m->reported[END_WRITER] &&
+	       m->now[STAT_TABLES_STREAMING] >= m->now[STAT_TABLES_TOTAL] &&
+	       m->now[STAT_TABLES_AT_TARGET] >= m->now[STAT_TABLES_TOTAL];
 }
 
 static int64_t

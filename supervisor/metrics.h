@@ -59,7 +59,7 @@ struct metrics_rates metrics_rates(
 	const struct metrics *m, uint64_t now_us, uint64_t position_us, bool flowing);
 /* All that was read is applied, and the log's end has been read. */
 bool metrics_caught_up(const struct metrics *m);
-/* All tables stream, as the reader says. */
+/* All tables stream: the reader says so, and the target has it. */
 bool metrics_loaded(const struct metrics *m);
 
 #endif

@@ -250,7 +250,7 @@ on_reported(void *arg, enum end_role role, const uint64_t *stats)
 
 	metrics_report(&r->metrics, role, stats, now_us());
 	if (r->flowing && !r->ending && r->channel.record.state == CHANNEL_INITIAL &&
-		role == END_READER && metrics_loaded(&r->metrics))
+		metrics_loaded(&r->metrics))
 		happen(r, EVENT_OF_CHANNEL_INITIAL_DONE, NULL);
 }
 

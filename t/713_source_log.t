@@ -75,7 +75,7 @@ for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
     $c->tool('resume', 'shop');
     failed($c, "$name: purged", qr/does not have the log any more.*oldest file: \Q$logs[-1]\E/s);
     is($target->one('SELECT COUNT(*) FROM shop.word WHERE w = "kept"'), 0, "$name: purged: nothing behind the gap is applied");
-    $c->tool('reset', 'shop', '--wait');
+    is(($c->tool('reset', 'shop', '--yes', '--wait'))[0], 0, "$name: reset");
     $target->sql('DROP DATABASE shop');
     $c->tool('start', 'shop');
     is($c->wait_loaded(60), '', "$name: reset and started, as it says") or diag $c->explain;

@@ -13,7 +13,7 @@ use warnings;
 use Exporter 'import';
 use POSIX ();
 use Time::HiRes qw(sleep time);
-our @EXPORT = qw(scaled runs turns figure note table median percentile cpu_of peak_of wait_until child_seconds);
+our @EXPORT = qw(scaled runs turns figure note adopt table median percentile cpu_of peak_of wait_until child_seconds);
 
 our $scale = $ENV{SCALE} || 1;
 my @figures;

@@ -185,6 +185,7 @@ set_gauges(struct worker *w)
 		atomic_store(
 			&w->stats[STAT_CAUGHT_UP], access(path("reader", "behind"), F_OK) != 0);
 	} else {
+		atomic_store(&w->stats[STAT_TABLES_AT_TARGET], total);
 		atomic_store(&w->stats[STAT_BUSY_US],
 			access(path("writer", "busy"), F_OK) == 0 ? now_us() : 0);
 		atomic_fetch_add(&w->stats[STAT_APPLIED_TXNS], 1);

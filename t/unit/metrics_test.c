@@ -109,10 +109,11 @@ nothing_is_late_when_caught_up(void **state)
 }
 
 static void
-loaded_is_what_the_reader_says(void **state)
+loaded_is_what_the_target_has(void **state)
 {
 	struct metrics m = {0};
 	uint64_t r[STAT_COUNT] = {[STAT_TABLES_TOTAL] = 3, [STAT_TABLES_STREAMING] = 2};
+	uint64_t w[STAT_COUNT] = {0};
 
 	(void)state;
 	assert_false(metrics_loaded(&m));
@@ -120,6 +121,12 @@ loaded_is_what_the_reader_says(void **state)
 	assert_false(metrics_loaded(&m));
 	r[STAT_TABLES_STREAMING] = 3;
 	metrics_report(&m, END_READER, r, S);
+	assert_false(metrics_loaded(&m));
+	w[STAT_TABLES_AT_TARGET] = 2;
+	metrics_report(&m, END_WRITER, w, S);
+	assert_false(metrics_loaded(&m));
+	w[STAT_TABLES_AT_TARGET] = 3;
+	metrics_report(&m, END_WRITER, w, S);
 	assert_true(metrics_loaded(&m));
 	metrics_pair_ended(&m);
 	assert_false(metrics_loaded(&m));
@@ -133,7 +140,7 @@ main(void)
 		cmocka_unit_test(totals_go_on_over_restarts),
 		cmocka_unit_test(delay_is_by_the_sources_clock),
 		cmocka_unit_test(nothing_is_late_when_caught_up),
-		cmocka_unit_test(loaded_is_what_the_reader_says),
+		cmocka_unit_test(loaded_is_what_the_target_has),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,6 +231,9 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 		struct work *w = (struct work *)u;
 
 		u = u->next;
+		/* Barriers: the scan waits, what it knows of tables is what is committed. */
+		if (w->kind == WORK_TABLE || w->kind == WORK_DDL)
+			set_stat(a, STAT_TABLES_AT_TARGET, a->streaming);
 		a->queued_bytes -=
 			w->unit.bytes < a->queued_bytes ? w->unit.bytes : a->queued_bytes;
 		if (w->ring_end != 0)
@@ -479,6 +482,7 @@ read_resume(struct apply *a, const struct resume *r)
 	a->applied = r->applied != NULL ? xstrdup(r->applied) : NULL;
 	a->resume = r->resume != NULL ? xstrdup(r->resume) : NULL;
 	a->incarnation = r->incarnation;
+	set_stat(a, STAT_TABLES_AT_TARGET, a->streaming);
 }
 
 static void

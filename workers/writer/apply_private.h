@@ -123,6 +123,7 @@ struct apply {
 	struct work *current; /* between BEGIN and COMMIT */
 	size_t queued_bytes;  /* lock */
 	unsigned loading;     /* tables in that state */
+	unsigned streaming;   /* tables in that state, as of the scan\'s place */
 	uint64_t scan_end;
 	bool large_running; /* a large transaction reads on by itself: nothing else is in flight */
 

@@ -9,6 +9,13 @@
 
 #define MAX_NUMBER (1u << 24)
 
+/* And not INITIAL_MARK. */
+static bool
+is_table(const struct table_entry *en)
+{
+	return *en->name != '\0';
+}
+
 struct table_entry *
 targets_entry(struct apply *a, const char *db, const char *name)
 {
@@ -21,6 +28,7 @@ targets_entry(struct apply *a, const char *db, const char *name)
 	en->db = xstrdup(db);
 	en->name = xstrdup(name);
 	en->state = TABLE_STREAMING;
+	a->streaming += is_table(en);
 	en->next = a->entries;
 	a->entries = en;
 	return en;
@@ -38,6 +46,10 @@ targets_set_state(struct apply *a, struct table_entry *en, enum table_state stat
 {
 	a->loading -= is_partial(en->state);
 	a->loading += is_partial(state);
+	if (is_table(en)) {
+		a->streaming -= en->state == TABLE_STREAMING;
+		a->streaming += state == TABLE_STREAMING;
+	}
 	en->state = state;
 	if (state != TABLE_LOADING)
 		en->inserted = false;

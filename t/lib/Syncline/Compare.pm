@@ -24,11 +24,12 @@ sub columns {
             . "ORDER BY ordinal_position", $schema, $table);
 }
 
-sub quoted { my ($name) = @_; $name =~ s/`/``/g; return "`$name`" }
+sub backticked { my ($name) = @_; return '`' . $name =~ s/`/``/gr . '`' }
+sub quoted { my ($name) = @_; return '"' . $name =~ s/"/""/gr . '"' }
 
 sub expression {
     my ($name, $type) = @_;
-    my $quoted = quoted($name);
+    my $quoted = backticked($name);
     return "IFNULL($quoted, '<NULL>')" if $as_text{$type};
     return "IFNULL(CAST($quoted AS UNSIGNED), '<NULL>')" if $type eq 'enum' || $type eq 'set' || $type eq 'bit';
     return "IFNULL(CAST($quoted AS CHAR), '<NULL>')" if $type eq 'double';
@@ -41,17 +42,15 @@ sub expression {
 # The same for PostgreSQL: what the server prints.
 sub pg_expression {
     my ($name) = @_;
-    return "coalesce(encode(convert_to(" . pg_quoted($name) . "::text, 'UTF8'), 'hex'), '<NULL>')";
+    return "coalesce(encode(convert_to(" . quoted($name) . "::text, 'UTF8'), 'hex'), '<NULL>')";
 }
-
-sub pg_quoted { my ($name) = @_; return '"' . $name =~ s/"/""/gr . '"' }
 
 # One text at both kinds for a column that is of this type at MySQL.
 my %numeric = map { $_ => 1 } qw(tinyint smallint mediumint int bigint decimal year);
 
 sub mysql_common {
     my ($name, $type) = @_;
-    my $c = "`$name`";
+    my $c = backticked($name);
     my $text
         = $numeric{$type} ? $c
         : $type eq 'float' || $type eq 'double' ? "CONCAT('float ', $c + 0e0)"
@@ -65,7 +64,7 @@ sub mysql_common {
 
 sub pg_common {
     my ($name, $type) = @_;
-    my $c = pg_quoted($name);
+    my $c = quoted($name);
     my $text
         = $numeric{$type} ? "${c}::text"
         : $type eq 'float' || $type eq 'double' ? "'float ' || ${c}::float8::text"
@@ -85,11 +84,11 @@ sub normal { my ($row) = @_; $row =~ s/float (\S+?)(?=\||$)/sprintf 'float %.15g
 sub content {
     my ($db, $schema, $table, $columns, $how) = @_;
     my $list = join ', ', map { $how->(@$_) } @$columns;
-    my $name = $db->kind eq 'mysql' ? "`$schema`.`" . $table =~ s/`/``/gr . '`' : pg_quoted($schema) . '.' . pg_quoted($table);
-    my $dbh = $db->dbh;
-    $dbh->do("SET TimeZone = 'UTC'") if $db->kind ne 'mysql';
+    my $mysql = $db->kind eq 'mysql';
+    my $name = join '.', map { $mysql ? backticked($_) : quoted($_) } $schema, $table;
+    $db->sql($mysql ? "SET time_zone = '+00:00'" : "SET TimeZone = 'UTC'");
     # The server finds the parameters: MySQL's driver would take a ? in a name for one.
-    my $st = $dbh->prepare("SELECT CONCAT_WS('|', $list) FROM $name", $db->kind eq 'mysql' ? {mariadb_server_prepare => 1} : {});
+    my $st = $db->main_dbh->prepare("SELECT CONCAT_WS('|', $list) FROM $name", $mysql ? {mariadb_server_prepare => 1} : {});
     my %rows;
     $st->execute;
     while (my $r = $st->fetchrow_arrayref) { $rows{normal($r->[0])}++ }
@@ -116,7 +115,6 @@ sub tables {
 sub compare {
     my ($source, $target, $schema, %o) = @_;
     my $to = $o{to} || $schema;
-    $_->sql("SET time_zone = '+00:00'") for grep { $_->kind eq 'mysql' } $source, $target;
     my %there = map { $_ => 1 } tables($target, $to);
     my @differences;
     for my $table (tables($source, $schema)) {

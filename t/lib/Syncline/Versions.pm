@@ -7,7 +7,7 @@ package Syncline::Versions;
 #                                    each to itself, each to and from the two of today
 #   my $db = node($name, %options)   a throwaway server of that version
 #   my @wrong = smoke($source, $target)
-#   my @wrong = full($source, $target)
+#   my @wrong = full($source, $target)     smoke, then types, DDL and kills
 #
 # A case says in words what is wrong; nothing: it held.
 
@@ -118,6 +118,120 @@ sub smoke {
     push @wrong, ends($pair, 'stream');
     push @wrong, compare($source, $target, 'shop');
     push @wrong, 'a conflict: ' . $pair->output if $pair->output =~ /^conflict/m;
+    return @wrong;
+}
+
+# Definition, values, what a server must have for it.
+my @types = (
+    ['TINYINT', -128, 127], ['TINYINT UNSIGNED', 0, 255], ['SMALLINT', -32768, 32767], ['SMALLINT UNSIGNED', 65535], ['MEDIUMINT', -8388608, 8388607],
+    ['MEDIUMINT UNSIGNED', 16777215], ['INT', -2147483648, 2147483647], ['INT UNSIGNED', 4294967295], ['BIGINT', '-9223372036854775808', '9223372036854775807'],
+    ['BIGINT UNSIGNED', '18446744073709551615', 0], ['DECIMAL(65,30)', ('9' x 35) . '.' . ('9' x 30), '-0.' . ('0' x 29) . '1'], ['DECIMAL(10,0)', -9999999999],
+    ['FLOAT', 0.1, -1.5, '3.4e38'], ['DOUBLE', 0.1, '-1.7976931348623157e308', '4.9e-324'], ['BIT(64)', "x'ffffffffffffffff'", "b'1'"], ['BIT(3)', "b'101'"],
+    ['DATE', "'0000-00-00'", "'9999-12-31'", "'2020-02-31'"], ['TIME', "'-838:59:59'", "'838:59:59'", "'00:00:00'"], ['DATETIME', "'0000-00-00 00:00:00'", "'9999-12-31 23:59:59'"],
+    ['TIMESTAMP NULL', "'0000-00-00 00:00:00'", "'2038-01-19 03:14:07'", "'1970-01-01 00:00:01'"], ['YEAR', 1901, 2155, 0],
+    ['TIME(6)', "'-838:59:58.999999'", "'-00:00:00.000001'", "'12:34:56.789'", 'fraction'], ['DATETIME(3)', "'2020-01-01 00:00:00.001'", 'fraction'],
+    ['TIMESTAMP(6) NULL', "'2038-01-19 03:14:07.999999'", "'2020-03-29 01:30:00.5'", 'fraction'],
+    ['CHAR(10) CHARACTER SET utf8mb4', "''", "x'f09f9880c3a9'"], ['VARCHAR(300) CHARACTER SET utf8mb4', "REPEAT('a', 256)", "' lead'", "x'e697a5'"],
+    ['VARCHAR(20) CHARACTER SET utf8', "x'c3a9'"], ['VARCHAR(20) CHARACTER SET latin1', "x'e9'"], ['TEXT CHARACTER SET gbk', "x'b0a1'"], ['LONGTEXT', "REPEAT('b', 100000)"],
+    ['BINARY(8)', "x'00'", "x'6100ff'", "''"], ['VARBINARY(300)', "x'0000'", "REPEAT(x'ff', 300)", "x'6120'"], ['BLOB', "x'00275c0a'", "''"], ['LONGBLOB', "REPEAT(x'c3', 100000)"],
+    ["ENUM('x','it''s','') CHARACTER SET utf8mb4", 1, 2, 3], ["SET('a','b','c')", 0, 5, 7], ['GEOMETRY', "x'000000000101000000000000000000f03f0000000000000040'"],
+    ['JSON', q('{"a": [1, 2.5, "x", null, true]}'), q('"text"'), q('[]'), 'json'],
+);
+
+# Every type at its limits, as rows that load and as rows that stream.
+sub types {
+    my ($source, $target) = @_;
+    my %without = map { $_ => 1 } lacks($source), lacks($target);
+    my (@definitions, @rows);
+    for my $type (@types) {
+        my ($definition, @values) = @$type;
+        my ($needs) = grep { /^(?:fraction|json)$/ } @values;
+        next if $needs && $without{$needs};
+        @values = grep { !/^(?:fraction|json)$/ } @values;
+        push @definitions, 'c' . @definitions . " $definition" . ($definition =~ /NULL$/ ? '' : ' NULL');
+        $rows[$_]{$#definitions} = $values[$_] for 0 .. $#values;
+    }
+    my @inserts = map {
+        my $row = $_;
+        join ', ', map { $row->{$_} // 'NULL' } 0 .. $#definitions
+    } {}, @rows;
+    clean($_) for $source, $target;
+    my $fill = sub { my ($table) = @_; my $id = 0; map { "INSERT INTO shop.$table VALUES (" . $id++ . ", $_)" } @inserts };
+    my $columns = join ', ', @definitions;
+    $source->sql("SET SESSION sql_mode = '', time_zone = '+00:00'", 'CREATE DATABASE shop CHARACTER SET utf8mb4',
+        map { ("CREATE TABLE shop.$_ (id INT PRIMARY KEY, $columns) ENGINE=InnoDB") } qw(loaded streamed changed));
+    $source->sql($fill->('loaded'), 'INSERT INTO shop.changed (id) VALUES ' . join ',', map { "($_)" } 0 .. $#inserts);
+    my $pair = pair($source, $target);
+    $pair->start('loaded');
+    my @wrong = ends($pair, 'types: load');
+    return @wrong if @wrong;
+    my $set = join ', ', map { "a.c$_ = b.c$_" } 0 .. $#definitions;
+    $source->sql($fill->('streamed'), "UPDATE shop.changed a JOIN shop.loaded b ON a.id = b.id SET $set", 'DELETE FROM shop.streamed WHERE id = 1');
+    $pair->start('caught-up');
+    return ends($pair, 'types: stream'), compare($source, $target, 'shop');
+}
+
+# Statements that change what rows mean, with rows before and behind each.
+sub ddl {
+    my ($source, $target) = @_;
+    my @statements = (
+        'ADD COLUMN a INT NOT NULL DEFAULT 5 FIRST', 'MODIFY v VARCHAR(80)', 'CHANGE v text VARCHAR(90) AFTER a', 'ADD UNIQUE KEY u (n)', 'DROP INDEX u', 'ADD COLUMN b BLOB, DROP COLUMN a',
+        'MODIFY n BIGINT UNSIGNED', 'DROP PRIMARY KEY, ADD PRIMARY KEY (n, id)', 'ALTER COLUMN text SET DEFAULT "d"', 'CONVERT TO CHARACTER SET utf8mb4 COLLATE utf8mb4_bin', 'ENGINE=InnoDB',
+        'PARTITION BY HASH (n) PARTITIONS 3', 'REMOVE PARTITIONING', 'RENAME TO shop.moved',
+    );
+    clean($_) for $source, $target;
+    $source->sql('CREATE DATABASE shop CHARACTER SET utf8mb4', 'CREATE TABLE shop.t (id INT, v VARCHAR(20), n INT NOT NULL, PRIMARY KEY (id)) ENGINE=InnoDB', 'INSERT INTO shop.t VALUES (1, "a", 1)');
+    my $pair = pair($source, $target);
+    $pair->start('loaded');
+    my @wrong = ends($pair, 'DDL: load');
+    return @wrong if @wrong;
+    my $id = 2;
+    for my $statement (@statements) {
+        $source->sql("INSERT INTO shop.t (id, n) VALUES ($id, $id)", "ALTER TABLE shop.t $statement") if $statement;
+        $id++;
+    }
+    $source->sql(
+        'INSERT INTO shop.moved (id, n) VALUES (99, 99)', 'CREATE TABLE shop.other LIKE shop.moved', 'INSERT INTO shop.other SELECT * FROM shop.moved', 'UPDATE shop.other SET id = id + 1000',
+        'RENAME TABLE shop.moved TO shop.swap, shop.other TO shop.moved, shop.swap TO shop.other', 'INSERT INTO shop.other (id, n) VALUES (7, 700)', 'CREATE OR REPLACE VIEW shop.w AS SELECT id FROM shop.moved',
+        'CREATE OR REPLACE VIEW shop.w AS SELECT id, n FROM shop.other', 'CREATE TABLE shop.x (id INT)', 'CREATE TABLE shop.y (id INT)', 'DROP TABLE shop.x, shop.y', 'DELETE FROM shop.moved WHERE n = 3',
+        'CREATE FUNCTION shop.f(x INT) RETURNS INT DETERMINISTIC RETURN x + 1', 'CREATE PROCEDURE shop.p() SELECT 1', 'DROP PROCEDURE shop.p',
+    );
+    $pair->start('caught-up');
+    push @wrong, ends($pair, 'DDL'), compare($source, $target, 'shop');
+    push @wrong, 'the function did not come along' if !@wrong && $target->one('SELECT shop.f(1)') != 2;
+    push @wrong, 'the view is not the newest' if !@wrong && $target->one('SELECT COUNT(n) FROM shop.w') != $source->one('SELECT COUNT(n) FROM shop.w');
+    return @wrong;
+}
+
+# Writers at work, workers killed while everything loads and streams.
+sub kills {
+    my ($source, $target) = @_;
+    clean($_) for $source, $target;
+    limit(lacks($source), lacks($target));
+    schema($source);
+    fill($source, 1000);
+    my $load = Syncline::Load->start($source, writers => 4, seed => 11, pause => 0.004);
+    my $pair = pair($source, $target);
+    $pair->start;
+    my $kills = 0;
+    for (1 .. 10) {
+        sleep 0.2 + rand 0.5;
+        if ($_ % 5 == 0) { $pair->kill_all; $pair->start; $kills++ }
+        else { $kills += $pair->kill_worker }
+    }
+    $load->stop;
+    $pair->kill_all;
+    $pair->start('caught-up');
+    my @wrong = (ends($pair, 'kills'), compare($source, $target, 'shop'));
+    push @wrong, "only $kills kills" if $kills < 5;
+    push @wrong, 'kills: a conflict: ' . $pair->output if $pair->output =~ /^conflict/m;
+    return @wrong;
+}
+
+sub full {
+    my ($source, $target) = @_;
+    my @wrong = smoke($source, $target);
+    for my $case (\&types, \&ddl, \&kills) { push @wrong, $case->($source, $target) if !@wrong }
     return @wrong;
 }
 
