@@ -113,6 +113,7 @@ sub commit {
     $d->do("COMMIT PREPARED '$name'");
 }
 
-sub pg_load { return (work => \@work, commit => \&commit) }
+# plain => 1: without the table `wide`, whose values only PostgreSQL has.
+sub pg_load { my (%o) = @_; return (work => [$o{plain} ? @work[0 .. $#work - 1] : @work], commit => \&commit) }
 
 1;

@@ -140,6 +140,20 @@ pgsource_identify(struct source *base, char **id, struct err *e)
 		"SELECT system_identifier || ':' || current_database() FROM pg_control_system()");
 }
 
+/* A replica keeps the cluster's number: whatever has another one has another history. */
+static enum rc
+pgsource_take_over(struct source *base, const char *position, char **here, struct err *e)
+{
+	(void)base;
+	*here = NULL;
+	err_set(e, RC_CONFIG,
+		"the source is another cluster or database than the one whose log the target holds "
+		"up to %s",
+		position);
+	return err_remedy(e, "point the channel at the server it was begun with, give the file "
+			     "another id, or reset the channel");
+}
+
 /* ---- slot and publication ---- */
 
 static enum rc
@@ -317,6 +331,7 @@ const struct source_ops pgsql_source_ops = {
 	.free = pgsource_free,
 	.check = pgsource_check,
 	.identify = pgsource_identify,
+	.take_over = pgsource_take_over,
 	.tip = pgsource_tip,
 	.catalog = pgsource_catalog,
 	.stream = pgsource_stream,

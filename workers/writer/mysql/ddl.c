@@ -487,11 +487,10 @@ run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err
 	return finish(l, s, e);
 }
 
-enum rc
-sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_record *records,
+static enum rc
+run_native(struct mysql_lane *l, const struct event_ddl *ev, const struct table_record *records,
 	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
 {
-	struct mysql_lane *l = (struct mysql_lane *)base;
 	struct ddl d;
 	struct buf sql;
 	struct step step = {ev, &d, &sql, records, nrecords, c};
@@ -520,6 +519,60 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_
 	buf_release(&sql);
 	ddl_release(&d);
 	return rc;
+}
+
+/* One of several: emptied tables, which may be emptied again. */
+static enum rc
+run_unnoted(struct mysql_lane *l, const struct event_ddl *ev, struct err *e)
+{
+	struct buf sql;
+	struct ddl d;
+	enum rc rc = RC_OK;
+
+	parse(&d, ev);
+	buf_init(&sql);
+	if (rewrite(l, &d, false, &sql) == DDL_REWRITTEN)
+		rc = run_statement(l, ev, &d, &sql, e);
+	buf_release(&sql);
+	ddl_release(&d);
+	return rc;
+}
+
+/* Changes as statements: the last one takes the position along. */
+static enum rc
+run_foreign(struct mysql_lane *l, const struct event_ddl *ev, const struct table_record *records,
+	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
+{
+	struct event_ddl own = {.db = "", .session = "", .session_charset = "utf8mb4"};
+	struct step nothing = {.records = records, .nrecords = nrecords, .at = c};
+	struct buf sql;
+	enum rc rc = RC_OK;
+
+	buf_init(&sql);
+	for (uint32_t i = 0; i < ev->nchanges && rc == RC_OK; i++) {
+		if (sql.len != 0)
+			rc = run_unnoted(l, &own, e);
+		buf_clear(&sql);
+		if (rc == RC_OK)
+			rc = foreign_change(&l->c, &ev->changes[i], &sql, e);
+		own.sql = buf_text(&sql);
+	}
+	if (rc == RC_OK)
+		rc = sql.len != 0 ? run_native(l, &own, records, nrecords, c, skipped, e)
+				  : finish(l, &nothing, e);
+	buf_release(&sql);
+	return rc;
+}
+
+enum rc
+sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_record *records,
+	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
+{
+	struct mysql_lane *l = (struct mysql_lane *)base;
+
+	*skipped = NULL;
+	return l->sink->foreign ? run_foreign(l, ev, records, nrecords, c, skipped, e)
+				: run_native(l, ev, records, nrecords, c, skipped, e);
 }
 
 /* ---- initial objects ---- */
@@ -683,13 +736,21 @@ make_table(struct mysql_lane *l, const struct event_object *o, const char *db, c
 }
 
 static enum rc
-create_object(struct mysql_lane *l, const struct event_object *o, struct err *e)
+create_object(struct mysql_lane *l, const struct event_object *o, const struct table *table,
+	struct err *e)
 {
 	struct event_ddl ev = o->ddl;
-	struct buf sql;
+	struct buf sql, own;
 	struct ddl d;
 	enum rc rc;
 
+	buf_init(&own);
+	if (l->sink->foreign) {
+		if (table == NULL)
+			return RC_OK;
+		foreign_create(table, &own);
+		ev.sql = buf_text(&own);
+	}
 	parse(&d, &ev);
 	buf_init(&sql);
 	rc = rewrite(l, &d, false, &sql) == DDL_REWRITTEN ? RC_OK : cannot_rewrite(&d, e);
@@ -707,6 +768,7 @@ create_object(struct mysql_lane *l, const struct event_object *o, struct err *e)
 		add_remedy(e, "make the object at the target by hand as this server can have it, "
 			      "set existing = \"ignore\", then `syncline start`");
 	buf_release(&sql);
+	buf_release(&own);
 	return rc;
 }
 
@@ -721,13 +783,12 @@ sink_object(struct sink_lane *base, const struct event_object *o, const struct t
 	bool make = true;
 	enum rc rc = FAILPOINT_LOST(WRITER_OBJECT, e);
 
-	(void)table;
 	if (rc == RC_OK && o->kind != OBJECT_DATABASE)
 		rc = make_database(l, &o->ddl, db, e);
 	if (rc == RC_OK && o->kind == OBJECT_TABLE)
 		rc = make_table(
 			l, o, db, routes_target_table(routes, o->db, o->name), intercept, &make, e);
 	if (rc == RC_OK && make)
-		rc = create_object(l, o, e);
+		rc = create_object(l, o, table, e);
 	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_MADE, e) : rc;
 }

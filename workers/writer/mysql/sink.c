@@ -66,6 +66,7 @@ mysql_create(const struct sink_env *env, struct sink **out, struct err *e)
 	(void)e;
 	s->base.ops = sink_find("mysql");
 	s->env = *env;
+	s->foreign = !conf_is(env->conf, "source.kind", "mysql");
 	buf_init(&b);
 	mysql_quote_name(&b, conf_str(env->conf, "state_schema"));
 	s->state = (char *)b.data;

@@ -8,6 +8,7 @@
  * ddl.c        initial objects, DDL with its note
  * session.c    a statement's session: the source's settings and collations in this server's words
  * engine.c     tables of engines without transactions become InnoDB
+ * foreign.c    tables and changes of sources that speak another language
  * check.c      the precheck
  */
 #ifndef WORKERS_WRITER_MYSQL_SINK_H
@@ -26,6 +27,7 @@ struct mysql_sink {
 	struct client main;
 	uint64_t epoch;
 	char *state;   /* quoted name of the state schema */
+	bool foreign;  /* the source speaks another language */
 	char lock[48]; /* prefix of the names of our locks */
 };
 
@@ -100,6 +102,12 @@ enum rc sink_fetch(
 	struct sink_lane *l, const struct change *c, char **text, struct err *e) MUSTCHECK;
 enum rc sink_load(struct sink_lane *l, struct target *t, struct change *const *rows, uint32_t count,
 	bool keep, uint64_t *kept, struct err *e) MUSTCHECK;
+
+/* CREATE TABLE, and a change, of a source that speaks another language; an empty text: nothing is
+ * to be done. */
+void foreign_create(const struct table *t, struct buf *b);
+enum rc foreign_change(struct client *client, const struct table_change *ch, struct buf *b,
+	struct err *e) MUSTCHECK;
 
 enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct table_record *records,
 	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e) MUSTCHECK;

@@ -66,7 +66,12 @@ connect_lane(struct pgsql_lane *l, struct err *e)
 				     "SET session_replication_role = replica; "
 				     "SET session_replication_role = origin",
 				     &ignored) == RC_OK;
-	return take_lock(l, e);
+	/* What is committed here is told to the source as durable. */
+	rc = pgsql_exec(&l->c,
+		"SELECT set_config('synchronous_commit', 'on', false) WHERE "
+		"current_setting('synchronous_commit') = 'off'",
+		e);
+	return rc == RC_OK ? take_lock(l, e) : rc;
 }
 
 enum rc

@@ -1,0 +1,59 @@
+# PostgreSQL 15 to MariaDB 10.11: eight writers, loads and changes under kill -9 as in
+# t/682; both ends are equal by a text of each value that says the same at both. Columns
+# added, renamed and dropped, TRUNCATE. A value that MySQL cannot hold is refused.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Syncline::Compare;
+use Syncline::Load;
+use Syncline::MariaDB;
+use Syncline::Pair;
+use Syncline::PgLoad;
+use Syncline::PostgreSQL;
+use Test::More;
+use Time::HiRes qw(sleep time);
+
+my $seed = $ENV{SEED} || time % 100000;
+my $seconds = $ENV{SECONDS} || 10;
+diag "SEED=$seed";
+srand $seed;
+
+my ($source, $target) = (Syncline::PostgreSQL->new, Syncline::MariaDB->new);
+pg_schema($source);
+pg_fill($source, 2000);
+$source->sql('DROP TABLE shop.wide');
+my $load = Syncline::Load->start($source, pg_load(plain => 1), writers => 8, seed => $seed, pause => 0.004);
+my $pair = Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }', more => "chunk_rows = 300;\n");
+my ($kills, $end) = (0, time + $seconds);
+$pair->start;
+while (time < $end) {
+    sleep 0.3 + rand 1.2;
+    if (rand() < 0.2) { $pair->kill_all; $pair->start; $kills++ }
+    else { $kills += $pair->kill_worker }
+}
+$pair->kill_all;
+my $transactions = $load->stop;
+$pair->start('caught-up');
+is($pair->wait(90), 0, "caught up after $kills kills and $transactions transactions") or diag $pair->output;
+is(join("\n", compare($source, $target, 'shop')), '', 'equal');
+unlike($pair->output, qr/^conflict/m, 'no conflict');
+
+for my $statement (
+    'ALTER TABLE shop.customer ADD COLUMN x int NOT NULL DEFAULT 7', 'ALTER TABLE shop.customer RENAME COLUMN note TO remark',
+    'ALTER TABLE shop.customer ADD COLUMN y numeric(6,2)',
+    'ALTER TABLE shop.customer DROP COLUMN x', 'TRUNCATE shop.events', 'TRUNCATE shop.seat, shop.word'
+) {
+    $source->sql($statement);
+    $source->sql(q{INSERT INTO shop.customer (name) VALUES ('new')}, q{INSERT INTO shop.events VALUES (now(), 1, 'x')});
+    $pair->start('caught-up');
+    is($pair->wait(60), 0, $statement) or diag $pair->output;
+    is(join("\n", compare($source, $target, 'shop')), '', 'equal');
+}
+
+$source->sql(q{UPDATE shop.measure SET v = 'NaN' WHERE id = 5});
+$pair->start('caught-up');
+is($pair->wait(60), 66, 'a value that MySQL cannot hold stops the channel');
+like($pair->output, qr/cannot apply update of shop\.measure/, 'and says where');
+
+done_testing;

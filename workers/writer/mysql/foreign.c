@@ -1,0 +1,322 @@
+/*
+ * foreign.c - tables and changes of a source that speaks another language, as statements of
+ * MySQL's; see sink.h of the room.
+ *
+ * The statements name what the source names: the ordinary way of a statement
+ * (ddl.c) maps names, leaves columns out and keeps its note.
+ *
+ * Exact: text is utf8mb4 and compared by its bytes, a moment in time is a
+ * DATETIME in UTC, JSON is text (the server would write its numbers anew).
+ * What cannot be held - infinity, a text too long for an index - is refused by value.
+ */
+#include "common/compat.h"
+
+#include <string.h>
+
+#include "common/mysql/quote.h"
+#include "workers/writer/mysql/sink.h"
+
+#define MAX_DIGITS 65u
+#define MAX_SCALE 30u
+#define MAX_BITS 64u
+#define VARCHAR_MAX 16000u
+/* A column of an index must have a length; of this one four fit into a key. */
+#define INDEXED_LENGTH 190u
+#define BINARY_TEXT " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+
+static bool
+is_native(const struct column *c, const char *name)
+{
+	return c->native != NULL && strcmp(c->native, name) == 0;
+}
+
+static bool
+is_indexed(const struct table *t, uint32_t column)
+{
+	for (uint32_t i = 0; i < t->nindexes; i++)
+		for (uint32_t p = 0; p < t->indexes[i].nparts; p++)
+			if (t->indexes[i].parts[p].column == column)
+				return true;
+	return false;
+}
+
+static void
+add_text_type(struct buf *b, const struct column *c, bool indexed)
+{
+	if (is_native(c, "uuid"))
+		buf_puts(b, "CHAR(36)");
+	else if (c->length != 0 && c->length <= VARCHAR_MAX)
+		buf_printf(b, "VARCHAR(%u)", c->length);
+	else if (indexed)
+		buf_printf(b, "VARCHAR(%u)", INDEXED_LENGTH);
+	else
+		buf_puts(b, "LONGTEXT");
+	buf_puts(b, BINARY_TEXT);
+}
+
+static void
+add_integer_type(struct buf *b, const struct column *c)
+{
+	if (is_native(c, "boolean"))
+		buf_puts(b, "TINYINT(1)");
+	else if (is_native(c, "smallint"))
+		buf_puts(b, "SMALLINT");
+	else
+		buf_puts(b, is_native(c, "integer") ? "INT" : "BIGINT");
+}
+
+static void
+add_type(struct buf *b, const struct column *c, bool indexed)
+{
+	switch (c->type) {
+	case TYPE_INTEGER:
+	case TYPE_YEAR:
+		add_integer_type(b, c);
+		break;
+	case TYPE_FLOAT:
+		buf_puts(b, "FLOAT");
+		break;
+	case TYPE_DOUBLE:
+		buf_puts(b, "DOUBLE");
+		break;
+	case TYPE_DECIMAL:
+		if (c->precision <= MAX_DIGITS && c->scale <= MAX_SCALE)
+			buf_printf(b, "DECIMAL(%u,%u)", c->precision, c->scale);
+		else
+			add_text_type(b, c, indexed);
+		break;
+	case TYPE_DATE:
+		buf_puts(b, "DATE");
+		break;
+	case TYPE_TIME:
+		buf_printf(b, "TIME(%u)", c->scale);
+		break;
+	case TYPE_DATETIME:
+	case TYPE_TIMESTAMP:
+		buf_printf(b, "DATETIME(%u)", c->scale);
+		break;
+	case TYPE_BIT:
+		if (c->length <= MAX_BITS)
+			buf_printf(b, "BIT(%u)", c->length);
+		else
+			buf_puts(b, "LONGBLOB");
+		break;
+	case TYPE_BINARY:
+	case TYPE_GEOMETRY:
+		if (indexed)
+			buf_printf(b, "VARBINARY(%u)", INDEXED_LENGTH * 4);
+		else
+			buf_puts(b, "LONGBLOB");
+		break;
+	case TYPE_JSON:
+		buf_puts(b, "LONGTEXT" BINARY_TEXT);
+		break;
+	case TYPE_TEXT:
+	case TYPE_ENUM:
+	case TYPE_SET:
+	case TYPE_COUNT:
+	default:
+		add_text_type(b, c, indexed);
+		break;
+	}
+}
+
+static void
+add_column(struct buf *b, const struct table *t, uint32_t i)
+{
+	mysql_quote_name(b, t->columns[i].name);
+	buf_putc(b, ' ');
+	add_type(b, &t->columns[i], is_indexed(t, i));
+	buf_puts(b, t->columns[i].nullable ? " NULL" : " NOT NULL");
+}
+
+/* What an index over some of the rows or over an expression keeps unique cannot be said here. */
+static bool
+has_like(const struct index *ix)
+{
+	for (uint32_t p = 0; p < ix->nparts; p++)
+		if (ix->parts[p].column == UINT32_MAX)
+			return false;
+	return ix->nparts != 0 && !ix->nulls_equal;
+}
+
+static void
+add_index(struct buf *b, const struct table *t, const struct index *ix)
+{
+	buf_puts(b, ix->primary ? "PRIMARY KEY (" : ix->unique ? "UNIQUE KEY " : "KEY ");
+	if (!ix->primary) {
+		mysql_quote_name(b, ix->name);
+		buf_puts(b, " (");
+	}
+	for (uint32_t p = 0; p < ix->nparts; p++) {
+		buf_puts(b, p != 0 ? ", " : "");
+		mysql_quote_name(b, t->columns[ix->parts[p].column].name);
+	}
+	buf_putc(b, ')');
+}
+
+void
+foreign_create(const struct table *t, struct buf *b)
+{
+	buf_puts(b, "CREATE TABLE ");
+	mysql_quote_table(b, t->db, t->name);
+	buf_puts(b, " (");
+	for (uint32_t i = 0; i < t->ncolumns; i++) {
+		buf_puts(b, i != 0 ? ", " : "");
+		add_column(b, t, i);
+	}
+	for (uint32_t i = 0; i < t->nindexes; i++)
+		if (has_like(&t->indexes[i])) {
+			buf_puts(b, ", ");
+			add_index(b, t, &t->indexes[i]);
+		}
+	buf_puts(b, ") ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+}
+
+/* ---- changes ---- */
+
+static const struct column_change *
+change_to(const struct table_change *ch, const char *column)
+{
+	for (uint32_t k = 0; k < ch->ncolumns; k++)
+		if (strcmp(ch->columns[k].to, column) == 0)
+			return &ch->columns[k];
+	return NULL;
+}
+
+static uint32_t
+was(const struct table_change *ch, const struct table *before, const char *column)
+{
+	const struct column_change *c = change_to(ch, column);
+
+	if (c != NULL)
+		return *c->from != '\0' ? table_column(before, c->from) : UINT32_MAX;
+	return table_column(before, column);
+}
+
+static bool
+same_definition(const struct table *a, uint32_t i, const struct table *b, uint32_t k)
+{
+	struct buf x, y;
+	bool same;
+
+	buf_init(&x);
+	buf_init(&y);
+	add_column(&x, a, i);
+	add_column(&y, b, k);
+	same = strcmp(buf_text(&x), buf_text(&y)) == 0;
+	buf_release(&x);
+	buf_release(&y);
+	return same;
+}
+
+/* Whether a constant as the source prints it is one here, too. */
+static bool
+is_literal(const struct column_change *c, const struct column *col)
+{
+	return c->fill == NULL || col->type == TYPE_DECIMAL || col->type == TYPE_TEXT ||
+	       col->type == TYPE_DATE || col->type == TYPE_DATETIME || col->type == TYPE_TIME ||
+	       col->type == TYPE_FLOAT || col->type == TYPE_DOUBLE ||
+	       (col->type == TYPE_INTEGER && !is_native(col, "boolean"));
+}
+
+static enum rc
+change_column(struct client *client, struct buf *b, const struct table_change *ch,
+	const struct table *before, const struct table *after, uint32_t i, const char **comma,
+	struct err *e)
+{
+	const struct column_change *c = change_to(ch, after->columns[i].name);
+	uint32_t from = was(ch, before, after->columns[i].name);
+
+	if (from == UINT32_MAX && c != NULL &&
+		(c->computed || !is_literal(c, &after->columns[i]))) {
+		err_set(e, RC_CONFIG,
+			"column \"%s\" was added to source table %s.%s with a value computed for "
+			"each row: the log does not tell what its rows have",
+			after->columns[i].name, after->db, after->name);
+		return err_remedy(e, "run `syncline reset` for this channel, which loads "
+				     "everything again");
+	}
+	if (from != UINT32_MAX && same_definition(before, from, after, i))
+		return RC_OK;
+	buf_puts(b, *comma);
+	*comma = ", ";
+	if (from == UINT32_MAX) {
+		buf_puts(b, "ADD COLUMN ");
+	} else {
+		buf_puts(b, "CHANGE COLUMN ");
+		mysql_quote_name(b, before->columns[from].name);
+		buf_putc(b, ' ');
+	}
+	add_column(b, after, i);
+	if (from == UINT32_MAX && c != NULL && c->fill != NULL) {
+		buf_puts(b, " DEFAULT ");
+		client_quote(client, b, c->fill, strlen(c->fill));
+	}
+	return RC_OK;
+}
+
+static void
+drop_column(struct buf *b, const struct table_change *ch, const struct table *before, uint32_t i,
+	const struct table *after, const char **comma)
+{
+	for (uint32_t k = 0; k < after->ncolumns; k++)
+		if (was(ch, before, after->columns[k].name) == i)
+			return;
+	buf_printf(b, "%sDROP COLUMN ", *comma);
+	mysql_quote_name(b, before->columns[i].name);
+	*comma = ", ";
+}
+
+static enum rc
+change_table(struct client *client, struct buf *b, const struct table_change *ch,
+	const struct table *before, const struct table *after, struct err *e)
+{
+	const char *comma = " ";
+	enum rc rc = RC_OK;
+	size_t start = b->len;
+
+	buf_puts(b, "ALTER TABLE ");
+	mysql_quote_table(b, ch->db, ch->name);
+	for (uint32_t i = 0; i < before->ncolumns; i++)
+		drop_column(b, ch, before, i, after, &comma);
+	for (uint32_t i = 0; i < after->ncolumns && rc == RC_OK; i++)
+		rc = change_column(client, b, ch, before, after, i, &comma, e);
+	if (*comma == ' ') {
+		b->len = start;
+		buf_puts(b, "");
+	}
+	return rc;
+}
+
+enum rc
+foreign_change(struct client *client, const struct table_change *ch, struct buf *b, struct err *e)
+{
+	struct table *before = NULL, *after = NULL;
+	struct cursor c;
+	enum rc rc = RC_OK;
+
+	cursor_init(&c, ch->before, ch->before_len);
+	if (ch->before_len != 0)
+		rc = table_decode(&c, &before, e);
+	cursor_init(&c, ch->after, ch->after_len);
+	if (rc == RC_OK && ch->after_len != 0)
+		rc = table_decode(&c, &after, e);
+	if (rc == RC_OK && ch->effect == DDL_CHANGED && before != NULL && after != NULL)
+		rc = change_table(client, b, ch, before, after, e);
+	if (rc == RC_OK && ch->effect == DDL_CREATED && after != NULL)
+		foreign_create(after, b);
+	if (ch->effect == DDL_TRUNCATED || ch->effect == DDL_DROPPED) {
+		buf_puts(b, ch->effect == DDL_DROPPED ? "DROP TABLE " : "TRUNCATE TABLE ");
+		mysql_quote_table(b, ch->db, ch->name);
+	}
+	if (ch->effect == DDL_RENAMED) {
+		buf_puts(b, "RENAME TABLE ");
+		mysql_quote_table(b, ch->db, ch->name);
+		buf_puts(b, " TO ");
+		mysql_quote_table(b, ch->to_db, ch->to_name);
+	}
+	table_free(before);
+	table_free(after);
+	return rc;
+}
