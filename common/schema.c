@@ -99,6 +99,22 @@ table_add_column(struct table *t, const char *name, enum type type)
 	return c;
 }
 
+void
+table_copy_column(struct table *t, const struct column *c)
+{
+	struct column *n = table_add_column(t, c->name, c->type);
+	char *name = n->name;
+
+	*n = *c;
+	n->name = name;
+	n->native = c->native != NULL ? xstrdup(c->native) : NULL;
+	n->charset = c->charset != NULL ? xstrdup(c->charset) : NULL;
+	n->collation = c->collation != NULL ? xstrdup(c->collation) : NULL;
+	n->labels = c->nlabels != 0 ? xcalloc(c->nlabels, sizeof *n->labels) : NULL;
+	for (uint32_t i = 0; i < c->nlabels; i++)
+		n->labels[i] = xstrdup(c->labels[i]);
+}
+
 struct index *
 table_add_index(struct table *t, const char *name, bool primary, bool unique)
 {
@@ -123,6 +139,65 @@ table_add_fk(struct table *t, const char *name)
 	t->fks = xreallocarray(t->fks, t->nfks + 1, sizeof *t->fks);
 	t->fks[t->nfks] = (struct foreign_key){.name = xstrdup(name)};
 	return &t->fks[t->nfks++];
+}
+
+/* place: column of the whole -> column of the part; UINT32_MAX: not there. */
+static void
+pick_index(struct table *to, const struct index *ix, const uint32_t *place)
+{
+	struct index *n;
+
+	for (uint32_t i = 0; i < ix->nparts; i++)
+		if (ix->parts[i].column == UINT32_MAX || place[ix->parts[i].column] == UINT32_MAX)
+			return;
+	n = table_add_index(to, ix->name, ix->primary, ix->unique);
+	n->nulls_equal = ix->nulls_equal;
+	for (uint32_t i = 0; i < ix->nparts; i++)
+		index_add_part(n, place[ix->parts[i].column], ix->parts[i].prefix);
+}
+
+static void
+pick_fk(struct table *to, const struct foreign_key *fk, const uint32_t *place)
+{
+	struct foreign_key *n;
+
+	for (uint32_t i = 0; i < fk->ncolumns; i++)
+		if (place[fk->columns[i]] == UINT32_MAX)
+			return;
+	n = table_add_fk(to, fk->name);
+	n->ref_db = xstrdup(fk->ref_db);
+	n->ref_table = xstrdup(fk->ref_table);
+	n->on_delete = fk->on_delete;
+	n->on_update = fk->on_update;
+	n->ncolumns = fk->ncolumns;
+	n->columns = xcalloc(fk->ncolumns, sizeof *n->columns);
+	n->ref_columns = xcalloc(fk->ncolumns, sizeof *n->ref_columns);
+	for (uint32_t i = 0; i < fk->ncolumns; i++) {
+		n->columns[i] = place[fk->columns[i]];
+		n->ref_columns[i] = xstrdup(fk->ref_columns[i]);
+	}
+}
+
+struct table *
+table_pick(const struct table *t, const uint32_t *pick, uint32_t n)
+{
+	uint32_t *place = xcalloc(t->ncolumns, sizeof *place);
+	struct table *part = table_new(t->db, t->name);
+
+	memset(place, 0xff, t->ncolumns * sizeof *place);
+	for (uint32_t i = 0; i < n; i++) {
+		place[pick[i]] = i;
+		table_copy_column(part, &t->columns[pick[i]]);
+	}
+	for (uint32_t i = 0; i < t->nindexes; i++)
+		pick_index(part, &t->indexes[i], place);
+	for (uint32_t i = 0; i < t->nfks; i++)
+		pick_fk(part, &t->fks[i], place);
+	part->engine = t->engine != NULL ? xstrdup(t->engine) : NULL;
+	part->rows = t->rows;
+	part->bytes = t->bytes;
+	free(place);
+	return part;
 }
 
 uint32_t

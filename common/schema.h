@@ -82,7 +82,11 @@ struct table {
 struct table *table_new(const char *db, const char *name);
 void table_free(struct table *t);
 struct table *table_copy(const struct table *t);
+/* The table of its columns pick[0], ...: indexes and foreign keys stay if all of their columns do.
+ */
+struct table *table_pick(const struct table *t, const uint32_t *pick, uint32_t n);
 struct column *table_add_column(struct table *t, const char *name, enum type type);
+void table_copy_column(struct table *t, const struct column *c);
 struct index *table_add_index(struct table *t, const char *name, bool primary, bool unique);
 void index_add_part(struct index *ix, uint32_t column, uint32_t prefix);
 struct foreign_key *table_add_fk(struct table *t, const char *name);

@@ -20,7 +20,7 @@
 #include "ipc/worker.h"
 
 /* Hundreds of idle workers tick on one host. */
-#define TICK_MS 200
+#define TICK_MS 500
 #define REPORT_TICKS (1000 / TICK_MS)
 /* A worker that is asked to stop and does not is gone after this long. */
 #define STOP_BOUND_S 2

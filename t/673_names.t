@@ -31,9 +31,10 @@ sub setting { my ($s) = @_; $s =~ s/([\\"])/\\$1/g; $s =~ s/\n/\\n/g; $s =~ s/\t
 sub make {
     my ($db, $prefix) = @_;
     my $dbh = $db->dbh;
+    my $number = 0;
     for my $name (@names) {
         my ($n, $view) = (q_($name), q_(substr($name, 0, 63) . 'v'));
-        $dbh->do("CREATE TABLE `$prefix`.$n ($n VARCHAR(40) NOT NULL, `c``2` INT NULL, n INT AUTO_INCREMENT, PRIMARY KEY (n), KEY $n ($n), CONSTRAINT " . q_("c$name" =~ s/^(.{60}).*/$1/sr)
+        $dbh->do("CREATE TABLE `$prefix`.$n ($n VARCHAR(40) NOT NULL, `c``2` INT NULL, n INT AUTO_INCREMENT, PRIMARY KEY (n), KEY $n ($n), CONSTRAINT " . q_(++$number . substr($name, 0, 60))
                 . " FOREIGN KEY (`c``2`) REFERENCES `$prefix`.$n (n) ON DELETE SET NULL) ENGINE=InnoDB COMMENT 'it''s; `x` -- \"c\"'");
         $dbh->do("CREATE VIEW `$prefix`.$view AS SELECT $n AS a, 'it''s' AS $n FROM `$prefix`.$n");
         $dbh->do("CREATE TABLE `$prefix`." . q_(substr("k$name", 0, 64)) . " ($n VARCHAR(40) NOT NULL, x INT, PRIMARY KEY ($n))");

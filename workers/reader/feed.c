@@ -84,83 +84,16 @@ is_carried(const struct feed *f, const struct table *t, uint32_t column)
 	       routes_column(f->routes, t->db, t->name, t->columns[column].name) != NULL;
 }
 
-static void
-copy_column(struct table *to, const struct column *c)
-{
-	struct column *n = table_add_column(to, c->name, c->type);
-	char *name = n->name;
-
-	*n = *c;
-	n->name = name;
-	n->native = c->native != NULL ? xstrdup(c->native) : NULL;
-	n->charset = c->charset != NULL ? xstrdup(c->charset) : NULL;
-	n->collation = c->collation != NULL ? xstrdup(c->collation) : NULL;
-	n->labels = c->nlabels != 0 ? xcalloc(c->nlabels, sizeof *n->labels) : NULL;
-	for (uint32_t i = 0; i < c->nlabels; i++)
-		n->labels[i] = xstrdup(c->labels[i]);
-}
-
-/* An index stays if all of its columns are carried. */
-static void
-copy_index(struct table *to, const struct index *ix, const uint32_t *carried)
-{
-	struct index *n;
-
-	for (uint32_t i = 0; i < ix->nparts; i++)
-		if (ix->parts[i].column == UINT32_MAX || carried[ix->parts[i].column] == UINT32_MAX)
-			return;
-	n = table_add_index(to, ix->name, ix->primary, ix->unique);
-	n->nulls_equal = ix->nulls_equal;
-	for (uint32_t i = 0; i < ix->nparts; i++)
-		index_add_part(n, carried[ix->parts[i].column], ix->parts[i].prefix);
-}
-
-static void
-copy_fk(struct table *to, const struct foreign_key *fk, const uint32_t *carried)
-{
-	struct foreign_key *n;
-
-	for (uint32_t i = 0; i < fk->ncolumns; i++)
-		if (carried[fk->columns[i]] == UINT32_MAX)
-			return;
-	n = table_add_fk(to, fk->name);
-	n->ref_db = xstrdup(fk->ref_db);
-	n->ref_table = xstrdup(fk->ref_table);
-	n->on_delete = fk->on_delete;
-	n->on_update = fk->on_update;
-	n->ncolumns = fk->ncolumns;
-	n->columns = xcalloc(fk->ncolumns, sizeof *n->columns);
-	n->ref_columns = xcalloc(fk->ncolumns, sizeof *n->ref_columns);
-	for (uint32_t i = 0; i < fk->ncolumns; i++) {
-		n->columns[i] = carried[fk->columns[i]];
-		n->ref_columns[i] = xstrdup(fk->ref_columns[i]);
-	}
-}
-
 /* What is carried of a table; pick[i] is the column of full that its column i is. */
 static struct table *
 carried_of(const struct feed *f, const struct table *full, uint32_t *pick)
 {
-	uint32_t *carried = xcalloc(full->ncolumns, sizeof *carried);
-	struct table *c = table_new(full->db, full->name);
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < full->ncolumns; i++) {
-		carried[i] = UINT32_MAX;
-		if (!is_carried(f, full, i))
-			continue;
-		carried[i] = c->ncolumns;
-		pick[c->ncolumns] = i;
-		copy_column(c, &full->columns[i]);
-	}
-	for (uint32_t i = 0; i < full->nindexes; i++)
-		copy_index(c, &full->indexes[i], carried);
-	for (uint32_t i = 0; i < full->nfks; i++)
-		copy_fk(c, &full->fks[i], carried);
-	c->engine = full->engine != NULL ? xstrdup(full->engine) : NULL;
-	c->rows = full->rows;
-	c->bytes = full->bytes;
-	free(carried);
-	return c;
+	for (uint32_t i = 0; i < full->ncolumns; i++)
+		if (is_carried(f, full, i))
+			pick[n++] = i;
+	return table_pick(full, pick, n);
 }
 
 /* Fills what follows from the full schema: the carried one, its key, how to pick. */

@@ -13,6 +13,7 @@
 #include "common/mysql/rights.h"
 #include "workers/reader/mysql/source.h"
 
+#define NAMES "Column names in the log of the source database"
 #define PERMISSIONS "Source database permissions"
 
 static char *
@@ -81,12 +82,16 @@ check_images(struct client *c, struct checks *out)
 		checks_add(out, CHECK_FAIL, "Partial JSON of the source database",
 			"SET GLOBAL binlog_row_value_options='';", "binlog_row_value_options is %s",
 			options);
-	if (!is(metadata, "FULL", NULL))
-		checks_add(out, CHECK_WARN, "Column names in the log of the source database",
+	if (metadata == NULL)
+		checks_add(out, CHECK_WARN, NAMES,
+			"nothing need be set: should log and schema ever disagree, load the table "
+			"again by `syncline resync`; MySQL 8.0 and MariaDB 10.5 name columns",
+			"%s does not name columns in its log", c->server.text);
+	else if (!is(metadata, "FULL", NULL))
+		checks_add(out, CHECK_WARN, NAMES,
 			"SET GLOBAL binlog_row_metadata='FULL'; then several ALTER TABLE in quick "
 			"succession can be followed",
-			"binlog_row_metadata is %s",
-			metadata != NULL ? metadata : "not known to this version");
+			"binlog_row_metadata is %s", metadata);
 	free(image);
 	free(options);
 	free(metadata);
@@ -136,6 +141,29 @@ check_table(struct mysql_source *s, const struct table *t, struct checks *out)
 			"add a PRIMARY KEY: without one each change is matched by all columns, and "
 			"the table loads as one piece",
 			"%s.%s has no primary key and no unique key without NULLs", t->db, t->name);
+}
+
+/* What MariaDB keeps as tables without being base tables: its rows are in the log all the same. */
+static enum rc
+check_other_tables(struct mysql_source *s, struct checks *out, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(&s->main, &res, e,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, LOWER(TABLE_TYPE) FROM information_schema.TABLES "
+		"WHERE TABLE_TYPE IN ('SYSTEM VERSIONED', 'SEQUENCE') ORDER BY 1, 2");
+
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL)
+		if (routes_table(s->env.routes, row[0], row[1]))
+			checks_add(out, CHECK_FAIL, "Kinds of tables",
+				"leave it out: { database = \"...\"; table = \"...\"; exclude = "
+				"true; }, or ALTER TABLE ... DROP SYSTEM VERSIONING",
+				"%s.%s is of the kind \"%s\", which this version does not carry",
+				row[0], row[1], row[2]);
+	mysql_free_result(res);
+	return RC_OK;
 }
 
 static enum rc
@@ -259,6 +287,7 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 {
 	struct mysql_source *s = (struct mysql_source *)base;
 	struct err failure;
+	enum rc rc;
 
 	if (client_open(&s->main, s->env.conf, "source", SOURCE_SQL_MODE, &failure) != RC_OK) {
 		checks_add(out, CHECK_FAIL, "Source database connectivity",
@@ -281,5 +310,7 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 	check_log(&s->main, out);
 	check_images(&s->main, out);
 	check_rights(s, out);
-	return check_tables(s, out, e);
+	if ((rc = check_tables(s, out, e)) != RC_OK)
+		return rc;
+	return check_other_tables(s, out, e);
 }

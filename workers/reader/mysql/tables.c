@@ -175,22 +175,6 @@ fits(const struct binlog_table *m, const struct table *t)
 	return true;
 }
 
-static void
-copy_column(struct table *to, const struct column *c)
-{
-	struct column *n = table_add_column(to, c->name, c->type);
-	char *name = n->name;
-
-	*n = *c;
-	n->name = name;
-	n->native = c->native != NULL ? xstrdup(c->native) : NULL;
-	n->charset = c->charset != NULL ? xstrdup(c->charset) : NULL;
-	n->collation = c->collation != NULL ? xstrdup(c->collation) : NULL;
-	n->labels = c->nlabels != 0 ? xcalloc(c->nlabels, sizeof *n->labels) : NULL;
-	for (uint32_t i = 0; i < c->nlabels; i++)
-		n->labels[i] = xstrdup(c->labels[i]);
-}
-
 static const struct column *
 column_for(const struct binlog_table *m, uint32_t i, const struct table *t)
 {
@@ -266,7 +250,7 @@ schema_by_names(const struct binlog_table *m, const struct table *now, const str
 		if (c == NULL)
 			c = column_for(m, i, then);
 		if (c != NULL)
-			copy_column(t, c);
+			table_copy_column(t, c);
 		else
 			add_log_column(t, m, i);
 	}
