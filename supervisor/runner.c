@@ -330,15 +330,11 @@ on_failure(struct runner *r, const struct pair_result *result)
 	r->last_failure = result->err;
 	r->last_failure_us = now_us();
 	store_add_note(r->gateway->store, r->id, "error", result->err.text);
-	if (r->goal == GOAL_CHECK) {
-		happen(r, EVENT_OF_CHANNEL_FAILED, &result->err);
-		return;
-	}
 	(void)!getrandom(&random, sizeof random, GRND_NONBLOCK);
 	d = policy_judge(&r->policy, &limits, &death, random);
 	if (d.restart)
 		wait_for_retry(r, d.delay_ms);
-	else if (r->goal == GOAL_RUN)
+	else if (r->goal == GOAL_RUN || r->goal == GOAL_CHECK)
 		happen(r, EVENT_OF_CHANNEL_FAILED, &result->err);
 	else
 		give_up_errand(r, &result->err);

@@ -96,4 +96,11 @@ $d->fake('writer.check', "warn the versions differ\n");
 is($exit, 0, 'a warning is no obstacle');
 $d->stop;
 
+# A precheck that could not be made is made again: nothing was found wrong.
+$d = Syncline::Daemon->new;
+$d->fake('writer.checking', "retry the connection was lost\n")->channel('orders')->start;
+is($d->wait_state('orders', 'Synchronizing'), 'Synchronizing', 'a precheck whose connection was lost is made again');
+is($d->status('orders')->{restarts}{count}, 1, 'and that is counted');
+$d->stop;
+
 done_testing;

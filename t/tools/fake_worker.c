@@ -8,6 +8,7 @@
  *			when it runs
  *	ROLE.start	the same, when it is started
  *	ROLE.check	"pass", "warn text" or "fail text": an item of the precheck
+ *	ROLE.checking	as ROLE.fail, when it is asked for the precheck
  *	ROLE.slow	present: never says that it is drained
  *	reader.tables	"TOTAL STREAMING" of its reports (1 1)
  *	reader.behind	present: its log is not read to the end
@@ -132,8 +133,9 @@ check(struct worker *w, bool want_sql, struct checks *out, struct err *e)
 	const char *item = w->ops->side == RING_PRODUCER ? "Source database connectivity"
 							 : "Destination database connectivity";
 
-	(void)e;
 	say(w, "check");
+	if (told_to_fail(w, "checking", e))
+		return e->rc;
 	(void)read_line(w->ops->role, "check", line, sizeof line);
 	if (strncmp(line, "pass", 4) == 0)
 		checks_pass(out, item);

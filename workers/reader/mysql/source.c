@@ -301,29 +301,6 @@ pin(struct mysql_source *s, const struct table *t, bool *gone, struct err *e)
 	return *gone ? RC_OK : rc;
 }
 
-/* A collation, by its name, for event_ddl.session. */
-static void
-add_collation(struct buf *session, const char *variable, const char *name)
-{
-	buf_printf(session, "%s%s=%s", session->len != 0 ? ", " : "", variable, name);
-}
-
-static void
-add_modes(struct buf *session, const char *modes)
-{
-	const char *comma = "";
-
-	buf_puts(session, session->len != 0 ? ", sql_mode='" : "sql_mode='");
-	for (size_t n; *modes != '\0'; modes += n + (modes[n] != '\0')) {
-		n = strcspn(modes, ",");
-		if (!mysql_mode_travels(modes, n))
-			continue;
-		buf_printf(session, "%s%.*s", comma, (int)n, modes);
-		comma = ",";
-	}
-	buf_puts(session, "'");
-}
-
 /* The statement, and of the session that once ran it what SHOW CREATE tells. */
 static enum rc
 show_create(struct mysql_source *s, const char *what, const char *field, struct catalog_object *o,
@@ -349,9 +326,9 @@ show_create(struct mysql_source *s, const char *what, const char *field, struct 
 		if (strcasecmp(name, field) == 0)
 			o->sql = xstrdup(row[i]);
 		else if (strcasecmp(name, "sql_mode") == 0)
-			add_modes(session, row[i]);
+			session_add_modes(session, row[i]);
 		else if (strcasecmp(name, "collation_connection") == 0)
-			add_collation(session, name, row[i]);
+			session_add_collation(session, name, row[i]);
 	}
 	mysql_free_result(res);
 	return o->sql != NULL
@@ -378,9 +355,9 @@ add_definition(struct mysql_source *s, const char *what, const char *field,
 		"SELECT DEFAULT_COLLATION_NAME FROM information_schema.SCHEMATA WHERE SCHEMA_NAME "
 		"= %s",
 		buf_text(&name));
-	add_collation(&session, "default_collation_for_utf8mb4", s->utf8mb4);
+	session_add_collation(&session, "default_collation_for_utf8mb4", s->utf8mb4);
 	if (collation != NULL)
-		add_collation(&session, "collation_server", collation);
+		session_add_collation(&session, "collation_server", collation);
 	if (rc == RC_OK)
 		rc = show_create(s, what, field, o, &session, e);
 	o->session = xstrdup(buf_text(&session));

@@ -3,6 +3,7 @@
  *
  * source.c   the engine's table, identity, first position, catalog
  * stream.c   the log thread: events into the feed
+ * session.c  the sessions that statements ran in
  * tables.c   the tables as of a place in the log
  * lane.c     chunk bounds, snapshots, reading
  * check.c    the precheck
@@ -51,8 +52,12 @@ struct logpos position_at(const char *file, uint64_t offset);
 /* The end of the server's log. */
 enum rc position_of_log_end(struct client *c, struct mysql_position *p, struct err *e) MUSTCHECK;
 
-/* Whether a word of a session's sql_mode means the same at any target. */
-bool mysql_mode_travels(const char *word, size_t len);
+/* As event_ddl.session: of a statement in the log; or bit by bit, of an object that SHOW CREATE
+ * tells of. Words that mean nothing elsewhere are left out. */
+struct binlog_query;
+void session_print(struct mysql_source *s, const struct binlog_query *q, struct buf *b);
+void session_add_modes(struct buf *b, const char *list);
+void session_add_collation(struct buf *b, const char *variable, const char *name);
 
 enum rc mysql_stream(
 	struct source *s, const char *resume, const char *applied, struct err *e) MUSTCHECK;

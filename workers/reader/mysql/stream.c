@@ -11,7 +11,6 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
-#include "common/mysql/charset.h"
 #include "common/mysql/ddl.h"
 #include "ipc/proto.h"
 #include "workers/reader/feed.h"
@@ -27,8 +26,6 @@
 
 #define MODE_ANSI_QUOTES 0x4u
 #define MODE_NO_BACKSLASH 0x100000u
-#define NO_FOREIGN_KEY_CHECKS 0x4000000u
-#define RELAXED_UNIQUE_CHECKS 0x8000000u
 
 /* Where in a transaction the log stands. */
 enum framing { OUTSIDE, IN_TRANSACTION, SKIPPING };
@@ -259,106 +256,6 @@ take_rows(struct stream *st, const struct binlog_event *ev, struct err *e)
 
 /* ---- statements ---- */
 
-static const struct {
-	uint64_t bit;
-	const char *name;
-} modes[] = {
-	{0x1, "REAL_AS_FLOAT"},
-	{0x2, "PIPES_AS_CONCAT"},
-	{0x4, "ANSI_QUOTES"},
-	{0x8, "IGNORE_SPACE"},
-	{0x40, "NO_UNSIGNED_SUBTRACTION"},
-	{0x80, "NO_DIR_IN_CREATE"},
-	{0x80000, "NO_AUTO_VALUE_ON_ZERO"},
-	{0x100000, "NO_BACKSLASH_ESCAPES"},
-	{0x200000, "STRICT_TRANS_TABLES"},
-	{0x400000, "STRICT_ALL_TABLES"},
-	{0x800000, "NO_ZERO_IN_DATE"},
-	{0x1000000, "NO_ZERO_DATE"},
-	{0x2000000, "ALLOW_INVALID_DATES"},
-	{0x4000000, "ERROR_FOR_DIVISION_BY_ZERO"},
-	{0x20000000, "HIGH_NOT_PRECEDENCE"},
-	{0x40000000, "NO_ENGINE_SUBSTITUTION"},
-};
-
-bool
-mysql_mode_travels(const char *word, size_t len)
-{
-	for (size_t i = 0; i < COUNT_OF(modes); i++)
-		if (strlen(modes[i].name) == len && strncasecmp(modes[i].name, word, len) == 0)
-			return true;
-	return false;
-}
-
-/* A collation by its name, since numbers mean others elsewhere: MariaDB 10.10 has some that only
- * the server can tell. The caller's to free; NULL: unknown. */
-static char *
-collation_of(struct stream *st, uint32_t id)
-{
-	const char *name = collation_name(id, st->s->main.server.mariadb);
-	struct err ignored;
-	char *asked = NULL;
-
-	if (name != NULL)
-		return xstrdup(name);
-	if (client_value(&st->s->main, &asked, &ignored,
-		    "SELECT FULL_COLLATION_NAME FROM "
-		    "information_schema.COLLATION_CHARACTER_SET_APPLICABILITY WHERE ID = %u",
-		    id) != RC_OK)
-		return NULL;
-	return asked;
-}
-
-/* What a character set without a collation means is the session's, too. */
-static void
-print_default_collation(struct stream *st, const struct binlog_query *q, struct buf *b)
-{
-	char *name = q->utf8mb4_collation != 0 ? collation_of(st, q->utf8mb4_collation) : NULL;
-
-	buf_printf(b, ", default_collation_for_utf8mb4=%s", name != NULL ? name : st->s->utf8mb4);
-	free(name);
-}
-
-static void
-print_collations(struct stream *st, const struct binlog_query *q, struct buf *b)
-{
-	char *client = collation_of(st, q->client_collation),
-	     *connection = collation_of(st, q->connection_collation),
-	     *server = collation_of(st, q->server_collation);
-
-	if (client != NULL)
-		buf_printf(b, ", character_set_client=%.*s", (int)strcspn(client, "_"), client);
-	if (connection != NULL)
-		buf_printf(b, ", collation_connection=%s", connection);
-	if (server != NULL)
-		buf_printf(b, ", collation_server=%s", server);
-	free(client);
-	free(connection);
-	free(server);
-}
-
-static void
-print_session(struct stream *st, const struct binlog_query *q, struct buf *b)
-{
-	const char *comma = "";
-
-	buf_puts(b, "sql_mode='");
-	for (size_t i = 0; i < COUNT_OF(modes); i++)
-		if (q->sql_mode & modes[i].bit) {
-			buf_printf(b, "%s%s", comma, modes[i].name);
-			comma = ",";
-		}
-	buf_puts(b, "'");
-	buf_printf(b, ", foreign_key_checks=%d, unique_checks=%d",
-		(q->flags2 & NO_FOREIGN_KEY_CHECKS) == 0, (q->flags2 & RELAXED_UNIQUE_CHECKS) == 0);
-	if (q->client_collation != 0)
-		print_collations(st, q, b);
-	print_default_collation(st, q, b);
-	if (*q->time_zone != '\0' && strpbrk(q->time_zone, "'\\") == NULL &&
-		strcmp(q->time_zone, "SYSTEM") != 0)
-		buf_printf(b, ", time_zone='%s'", q->time_zone);
-}
-
 static bool
 is_selected(const struct stream *st, const struct ddl_name *n, enum ddl_class class)
 {
@@ -449,7 +346,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 	else
 		buf_add(&sql, q->sql, q->len);
 	buf_init(&session);
-	print_session(st, q, &session);
+	session_print(st->s, q, &session);
 	rc = log_tables_changes(&st->tables, d, changes, &n, e);
 	if (rc == RC_OK)
 		rc = begin_feeding(st);
