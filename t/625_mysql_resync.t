@@ -10,6 +10,7 @@ use Syncline::Daemon;
 use Syncline::Load;
 use Syncline::MariaDB;
 use Syncline::Pair;
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -19,7 +20,7 @@ schema($source);
 fill($source, 1000);
 for my $name (qw(rekeyed renamed dropped)) {
     $source->sql("CREATE TABLE shop.$name (id INT PRIMARY KEY, other INT NOT NULL, note VARCHAR(40))",
-        "INSERT INTO shop.$name SELECT seq, 20000 - seq, CONCAT('$name ', seq) FROM shop.seq_1_to_20000");
+        "INSERT INTO shop.$name SELECT seq, 40000 - seq, CONCAT('$name ', seq) FROM shop.seq_1_to_40000");
 }
 
 sub equal {
@@ -40,6 +41,15 @@ sub table {
     return $row // {state => '', rows => 0};
 }
 
+# A process of its own: the statement waits for chunks, and must not keep the next one waiting.
+sub aside {
+    my ($statement) = @_;
+    my $pid = fork // die "fork: $!";
+    return $pid if $pid;
+    $source->dbh->do($statement);
+    POSIX::_exit(0);
+}
+
 sub kill_reader { my $pid = $daemon->status('shop')->{reader_pid}; kill 'KILL', $pid if $pid }
 
 # Statements come while their tables load.
@@ -56,13 +66,13 @@ $daemon->until(
         for my $name (grep { !$hit{$_} } keys %statement) {
             my $t = table($name);
             next unless $t->{state} eq 'loading' && $t->{rows} > 200;
-            $source->sql($statement{$name});
-            $hit{$name} = 1;
+            $hit{$name} = aside($statement{$name});
             kill_reader() if $name eq 'rekeyed';
         }
         return keys %hit == 3;
     },
     60);
+waitpid $_, 0 for values %hit;
 is_deeply([sort keys %hit], [qw(dropped rekeyed renamed)], 'each statement came while its table was loading');
 is($daemon->wait_state('shop', 'Synchronizing', 60), 'Synchronizing', 'and the load goes on') or diag $daemon->log;
 is(equal(), '', 'with equal ends while writers write') if !$load->stop;

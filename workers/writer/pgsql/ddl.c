@@ -50,12 +50,31 @@ create_indexes(struct pgsql_lane *l, const struct table *t, const char *schema, 
 /* ---- foreign keys ---- */
 
 static bool
+is_same(const struct table *a, const struct table *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->db, b->db) == 0;
+}
+
+static bool
 is_made(const struct pgsql_sink *s, const char *db, const char *name)
 {
 	for (size_t i = 0; i < s->nmade; i++)
 		if (strcmp(s->made[i]->name, name) == 0 && strcmp(s->made[i]->db, db) == 0)
 			return true;
 	return false;
+}
+
+void
+pgsink_add_made(struct pgsql_sink *s, struct table *t)
+{
+	for (size_t i = 0; i < s->nmade; i++)
+		if (is_same(s->made[i], t)) {
+			table_free(s->made[i]);
+			s->made[i] = t;
+			return;
+		}
+	grow(&s->made, &s->made_cap, s->nmade + 1, sizeof(struct table *));
+	s->made[s->nmade++] = t;
 }
 
 static bool
@@ -91,15 +110,15 @@ make_fks(struct pgsql_lane *l, const struct table *t, struct err *e)
 	struct pgsql_sink *s = l->sink;
 	enum rc rc = RC_OK;
 
-	grow(&s->made, &s->made_cap, s->nmade + 1, sizeof(struct table *));
-	s->made[s->nmade++] = table_copy(t);
 	for (uint32_t k = 0; k < t->nfks && rc == RC_OK; k++)
-		if (is_made(s, t->fks[k].ref_db, t->fks[k].ref_table))
+		if (refers_to(&t->fks[k], t) || is_made(s, t->fks[k].ref_db, t->fks[k].ref_table))
 			rc = make_fk(l, t, &t->fks[k], e);
-	for (size_t i = 0; i + 1 < s->nmade && rc == RC_OK; i++)
+	for (size_t i = 0; i < s->nmade && rc == RC_OK; i++)
 		for (uint32_t k = 0; k < s->made[i]->nfks && rc == RC_OK; k++)
-			if (refers_to(&s->made[i]->fks[k], t))
+			if (!is_same(s->made[i], t) && refers_to(&s->made[i]->fks[k], t))
 				rc = make_fk(l, s->made[i], &s->made[i]->fks[k], e);
+	if (rc == RC_OK)
+		pgsink_add_made(s, table_copy(t));
 	return rc;
 }
 
@@ -227,6 +246,8 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 		rc = create_from_columns(l, t, schema, name, e);
 	if (rc == RC_OK && !there)
 		rc = make_fks(l, t, e);
+	else if (rc == RC_OK) /* an earlier writer made it, with its foreign keys */
+		pgsink_add_made(l->sink, table_copy(t));
 	if (rc == RC_OK && !ours)
 		rc = l->sink->base.ops->table_state(
 			&l->base, o->db, o->name, TABLE_WAITING, false, NULL, e);

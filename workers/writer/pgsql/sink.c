@@ -214,6 +214,19 @@ add_bytes(struct buf *b, const PGresult *res, int row, int field, struct err *e)
 }
 
 static enum rc
+add_made(struct pgsql_sink *s, const struct buf *schema, struct err *e)
+{
+	struct table *t;
+	struct cursor c;
+	enum rc rc;
+
+	cursor_init(&c, schema->data, schema->len);
+	if ((rc = table_decode(&c, &t, e)) == RC_OK)
+		pgsink_add_made(s, t);
+	return rc;
+}
+
+static enum rc
 read_tables(struct pgsql_sink *s, const char *channel, struct resume *out, struct err *e)
 {
 	PGresult *res;
@@ -238,6 +251,8 @@ read_tables(struct pgsql_sink *s, const char *channel, struct resume *out, struc
 		t = resume_add_table(out, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1), state);
 		t->inserted = *PQgetvalue(res, i, 3) == 't';
 		rc = add_bytes(&t->schema, res, i, 4, e);
+		if (rc == RC_OK && t->schema.len != 0 && *t->name != '\0')
+			rc = add_made(s, &t->schema, e);
 	}
 	PQclear(res);
 	return rc;

@@ -28,7 +28,8 @@ struct pgsql_sink {
 	char *state;   /* quoted name of the state schema */
 	uint32_t lock; /* first half of our advisory locks' keys; the second is the lane */
 	bool native;   /* the source is PostgreSQL, too: its definitions are taken as they are */
-	struct table **made; /* tables whose foreign keys may still have to wait for a parent */
+	struct table **made; /* the tables that are here: parents of later ones, and children that
+				wait for theirs; also those of earlier writers */
 	size_t nmade, made_cap;
 };
 
@@ -133,6 +134,8 @@ bool pgsink_carries_fk(
 void pgsink_add_fk(const struct pgsql_lane *l, struct buf *b, const struct table *t,
 	const struct foreign_key *fk);
 
+/* The table is here from now on; takes t over. */
+void pgsink_add_made(struct pgsql_sink *s, struct table *t);
 enum rc pgsink_ddl(struct sink_lane *l, const struct event_ddl *d,
 	const struct table_record *records, uint32_t nrecords, const struct checkpoint *c,
 	char **skipped, struct err *e) MUSTCHECK;
