@@ -18,9 +18,10 @@ my $source = Syncline::MariaDB->new(options => ['--binlog-row-metadata=MINIMAL']
 my $target = Syncline::MariaDB->new;
 schema($source);
 fill($source, 1000);
+# So many that their loads last: by then the statements have come.
 for my $name (qw(rekeyed renamed dropped)) {
     $source->sql("CREATE TABLE shop.$name (id INT PRIMARY KEY, other INT NOT NULL, note VARCHAR(40))",
-        "INSERT INTO shop.$name SELECT seq, 40000 - seq, CONCAT('$name ', seq) FROM shop.seq_1_to_40000");
+        "INSERT INTO shop.$name SELECT seq, 100000 - seq, CONCAT('$name ', seq) FROM shop.seq_1_to_100000");
 }
 
 sub equal {
@@ -31,7 +32,7 @@ sub equal {
 }
 
 my $daemon = Syncline::Daemon->new(real_workers => 1);
-$daemon->write_file('conf.d/shop.conf', sprintf "source = { %s };\ntarget = { %s };\nobjects = ( { database = \"shop\"; } );\nchunk_rows = 20;\nlanes = 2;\n",
+$daemon->write_file('conf.d/shop.conf', sprintf "source = { %s };\ntarget = { %s };\nobjects = ( { database = \"shop\"; } );\nchunk_rows = 50;\nlanes = 2;\n",
     Syncline::Pair::endpoint($source), Syncline::Pair::endpoint($target));
 chmod 0600, "$daemon->{dir}/conf.d/shop.conf";
 
@@ -65,7 +66,7 @@ $daemon->until(
     sub {
         for my $name (grep { !$hit{$_} } keys %statement) {
             my $t = table($name);
-            next unless $t->{state} eq 'loading' && $t->{rows} > 200;
+            next unless $t->{state} eq 'loading' && $t->{rows} > 0;
             $hit{$name} = aside($statement{$name});
             kill_reader() if $name eq 'rekeyed';
         }
@@ -78,7 +79,7 @@ is($daemon->wait_state('shop', 'Synchronizing', 60), 'Synchronizing', 'and the l
 is(equal(), '', 'with equal ends while writers write') if !$load->stop;
 is(equal(), '', 'both ends are equal') or diag $daemon->log;
 is(table('reborn')->{state}, 'streaming', 'under the new name');
-$source->sql('INSERT INTO shop.rekeyed VALUES (90001, 90001, "after")', 'UPDATE shop.reborn SET note = "after" WHERE id = 7');
+$source->sql('INSERT INTO shop.rekeyed VALUES (900001, 900001, "after")', 'UPDATE shop.reborn SET note = "after" WHERE id = 7');
 is(equal(20), '', 'and follow the log');
 
 # Somebody has changed the target: the table is loaded again while its channel runs.
@@ -87,8 +88,8 @@ isnt(equal(1), '', 'the target was changed behind our back');
 my ($exit, $out, $err) = $daemon->tool('resync', 'shop', 'shop.nothing');
 is($exit, 1, 'resync of a table that is not there');
 like($err, qr/channel "shop" has no table "shop.nothing".*what to do: name it as DATABASE.TABLE/s, 'says so');
-($exit, $out, $err) = $daemon->tool('resync', 'shop', 'shop.word', '--wait');
-is($exit, 0, 'resync --wait') or diag $err;
+($exit, $out, $err) = $daemon->tool('resync', 'shop', 'shop.word', '--wait', '--timeout', '40s');
+is($exit, 0, 'resync --wait') or diag $err, ($daemon->tool('status', 'shop'))[1], $daemon->log;
 is(equal(1), '', 'is done when it returns') or diag $daemon->log;
 
 # It has stopped the channel: the table loads again with the next start, with what refers to it.

@@ -685,7 +685,14 @@ add_renamed(struct feed *f, const struct feed_table *t, const struct ddl_change 
 	free(moved->name);
 	moved->db = xstrdup(ch->to_db);
 	moved->name = xstrdup(ch->to_name);
-	to = feed_add(f, moved, t->state);
+	to = feed_find(f, ch->to_db, ch->to_name);
+	if (to == NULL) {
+		to = feed_add(f, moved, t->state);
+	} else { /* a restart found it, as what it was to become */
+		feed_cancel_chunks(f, to);
+		feed_set_schema(f, to, moved);
+		to->state = t->state;
+	}
 	table_free(moved);
 	return to;
 }
