@@ -476,7 +476,7 @@ r_event(struct cursor *c, struct arena *a, struct event *ev)
 	case EVENT_UPDATE:
 	case EVENT_DELETE:
 		ev->row.table = cursor_u32(c);
-		ev->row.fk_off = cursor_u8(c) != 0;
+		ev->row.fk_off = r_bool(c);
 		r_row(c, a, &ev->row.before);
 		r_row(c, a, &ev->row.after);
 		break;
