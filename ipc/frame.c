@@ -402,8 +402,11 @@ r_change(struct cursor *c, struct arena *a, struct table_change *t)
 		columns[k].to = r_str(c, a);
 		filled = r_bool(c);
 		columns[k].fill = r_str(c, a);
-		if (!filled)
+		if (!filled) {
+			if (columns[k].fill != NULL && *columns[k].fill != '\0')
+				c->bad = true;
 			columns[k].fill = NULL;
+		}
 		columns[k].computed = r_bool(c);
 	}
 	t->columns = columns;
