@@ -324,6 +324,15 @@ conf_list(const struct conf *c, const char *path, size_t i)
 	return word;
 }
 
+bool
+conf_has_word(const struct conf *c, const char *path, const char *word)
+{
+	for (size_t i = 0; i < conf_count(c, path); i++)
+		if (strcmp(conf_list(c, path, i), word) == 0)
+			return true;
+	return false;
+}
+
 void
 conf_pair(const struct conf *c, const char *path, size_t i, const char **a, const char **b)
 {

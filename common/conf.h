@@ -95,7 +95,8 @@ int64_t conf_int(const struct conf *c, const char *path);
 bool conf_bool(const struct conf *c, const char *path);
 uint64_t conf_size(const struct conf *c, const char *path);
 uint64_t conf_ms(const struct conf *c, const char *path);
-bool conf_is(const struct conf *c, const char *path, const char *word); /* of ENUM */
+bool conf_is(const struct conf *c, const char *path, const char *word);	      /* of ENUM */
+bool conf_has_word(const struct conf *c, const char *path, const char *word); /* of LIST */
 /* Entries of GROUPS, LIST, PAIRS. */
 size_t conf_count(const struct conf *c, const char *path);
 /* A word of a default is valid until the thread's next call. */

@@ -72,6 +72,36 @@ table_free(struct table *t)
 	free(t);
 }
 
+void
+table_list_add(struct table_list *l, struct table *t)
+{
+	grow(&l->tables, &l->cap, l->count + 1, sizeof(struct table *));
+	l->tables[l->count++] = t;
+}
+
+struct table *
+table_list_find(const struct table_list *l, size_t *hint, const char *db, const char *name)
+{
+	for (size_t n = 0; n < l->count; n++) {
+		size_t i = (*hint + n) % l->count;
+
+		if (strcmp(l->tables[i]->name, name) == 0 && strcmp(l->tables[i]->db, db) == 0) {
+			*hint = i;
+			return l->tables[i];
+		}
+	}
+	return NULL;
+}
+
+void
+table_list_release(struct table_list *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		table_free(l->tables[i]);
+	free(l->tables);
+	*l = (struct table_list){0};
+}
+
 struct table *
 table_copy(const struct table *t)
 {

@@ -79,6 +79,19 @@ struct table {
 	uint64_t bytes;
 };
 
+/* Owns its tables. All zero: empty. */
+struct table_list {
+	struct table **tables;
+	size_t count;
+	size_t cap;
+};
+
+void table_list_add(struct table_list *l, struct table *t);
+/* *hint is where the last one was found: lists and those who ask are in one order. NULL: none. */
+struct table *table_list_find(
+	const struct table_list *l, size_t *hint, const char *db, const char *name);
+void table_list_release(struct table_list *l);
+
 struct table *table_new(const char *db, const char *name);
 void table_free(struct table *t);
 struct table *table_copy(const struct table *t);

@@ -72,30 +72,6 @@ mysql_shown_bytes(const struct column *c)
 	return 0;
 }
 
-void
-table_list_release(struct table_list *l)
-{
-	for (size_t i = 0; i < l->count; i++)
-		table_free(l->tables[i]);
-	free(l->tables);
-	*l = (struct table_list){0};
-}
-
-/* The list is sorted as the queries are: found by walking on, or from the start again. */
-static struct table *
-find(struct table_list *l, size_t *hint, const char *db, const char *name)
-{
-	for (size_t n = 0; n < l->count; n++) {
-		size_t i = (*hint + n) % l->count;
-
-		if (strcmp(l->tables[i]->name, name) == 0 && strcmp(l->tables[i]->db, db) == 0) {
-			*hint = i;
-			return l->tables[i];
-		}
-	}
-	return NULL;
-}
-
 static void
 add_filter(struct client *c, struct buf *b, const char *schema, const char *table, const char *db,
 	const char *name)
@@ -139,8 +115,7 @@ read_tables(struct client *c, const char *filter, struct table_list *out, struct
 		t->rows = number(row[3]);
 		t->bytes = number(row[4]);
 		t->collation = row[5] != NULL ? xstrdup(row[5]) : NULL;
-		grow(&out->tables, &out->cap, out->count + 1, sizeof(struct table *));
-		out->tables[out->count++] = t;
+		table_list_add(out, t);
 	}
 	mysql_free_result(res);
 	return RC_OK;
@@ -205,7 +180,7 @@ read_columns(struct client *c, const char *filter, struct table_list *out, struc
 	if (rc != RC_OK)
 		return rc;
 	while ((row = mysql_fetch_row(res)) != NULL) {
-		struct table *t = find(out, &hint, row[0], row[1]);
+		struct table *t = table_list_find(out, &hint, row[0], row[1]);
 
 		if (t != NULL)
 			read_column(t, row);
@@ -231,7 +206,7 @@ read_indexes(struct client *c, const char *filter, struct table_list *out, struc
 	if (rc != RC_OK)
 		return rc;
 	while ((row = mysql_fetch_row(res)) != NULL) {
-		struct table *t = find(out, &hint, row[0], row[1]);
+		struct table *t = table_list_find(out, &hint, row[0], row[1]);
 
 		if (t == NULL)
 			continue;
@@ -282,7 +257,7 @@ read_fks(struct client *c, const char *filter, const char *r_filter, struct tabl
 	if (rc != RC_OK)
 		return rc;
 	while ((row = mysql_fetch_row(res)) != NULL) {
-		struct table *t = find(out, &hint, row[0], row[1]);
+		struct table *t = table_list_find(out, &hint, row[0], row[1]);
 		uint32_t n;
 
 		if (t == NULL)

@@ -9,19 +9,12 @@
 #include "common/mysql/client.h"
 #include "common/schema.h"
 
-struct table_list {
-	struct table **tables;
-	size_t count;
-	size_t cap;
-};
-
 /*
  * Base tables: one (db and name), all of a database (name NULL), or all but the
  * system's (both NULL). A fixed number of queries however many there are.
  */
 enum rc mysql_describe(struct client *c, const char *db, const char *name, struct table_list *out,
 	struct err *e) MUSTCHECK;
-void table_list_release(struct table_list *l);
 
 /*
  * Bytes of a column that is shown as text but is bytes to us, as it is in the

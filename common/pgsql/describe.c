@@ -100,31 +100,6 @@ pgsql_column_type(struct column *c, const char *typname, int32_t typmod)
 		c->charset = xstrdup("utf8mb4");
 }
 
-void
-pgsql_tables_release(struct pgsql_tables *l)
-{
-	for (size_t i = 0; i < l->count; i++)
-		table_free(l->tables[i]);
-	free(l->tables);
-	*l = (struct pgsql_tables){0};
-}
-
-/* The list is sorted as the queries are: found by walking on, or from the start again. */
-static struct table *
-find(struct pgsql_tables *l, size_t *hint, const char *schema, const char *name)
-{
-	for (size_t n = 0; n < l->count; n++) {
-		size_t i = (*hint + n) % l->count;
-
-		if (strcmp(l->tables[i]->name, name) == 0 &&
-			strcmp(l->tables[i]->db, schema) == 0) {
-			*hint = i;
-			return l->tables[i];
-		}
-	}
-	return NULL;
-}
-
 /* On n(amespace) and c(lass). */
 static void
 add_filter(const struct pgsql *c, struct buf *b, const char *schema, const char *name)
@@ -147,7 +122,7 @@ add_filter(const struct pgsql *c, struct buf *b, const char *schema, const char 
 #define FROM_TABLES "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
 
 static enum rc
-read_tables(struct pgsql *c, const char *filter, struct pgsql_tables *out, struct err *e)
+read_tables(struct pgsql *c, const char *filter, struct table_list *out, struct err *e)
 {
 	PGresult *res;
 	enum rc rc = pgsql_query(c, &res, e,
@@ -163,8 +138,7 @@ read_tables(struct pgsql *c, const char *filter, struct pgsql_tables *out, struc
 
 		t->rows = strtoull(PQgetvalue(res, i, 2), NULL, 10);
 		t->bytes = strtoull(PQgetvalue(res, i, 3), NULL, 10);
-		grow(&out->tables, &out->cap, out->count + 1, sizeof(struct table *));
-		out->tables[out->count++] = t;
+		table_list_add(out, t);
 	}
 	PQclear(res);
 	return RC_OK;
@@ -187,7 +161,7 @@ read_column(struct table *t, const PGresult *res, int i)
 }
 
 static enum rc
-read_columns(struct pgsql *c, const char *filter, struct pgsql_tables *out, struct err *e)
+read_columns(struct pgsql *c, const char *filter, struct table_list *out, struct err *e)
 {
 	size_t hint = 0;
 	PGresult *res;
@@ -211,7 +185,8 @@ read_columns(struct pgsql *c, const char *filter, struct pgsql_tables *out, stru
 	if (rc != RC_OK)
 		return rc;
 	for (int i = 0; i < PQntuples(res); i++) {
-		struct table *t = find(out, &hint, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
+		struct table *t =
+			table_list_find(out, &hint, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
 
 		if (t != NULL)
 			read_column(t, res, i);
@@ -222,7 +197,7 @@ read_columns(struct pgsql *c, const char *filter, struct pgsql_tables *out, stru
 
 /* A part that is an expression, or the whole of an index over some of the rows: never a key. */
 static enum rc
-read_indexes(struct pgsql *c, const char *filter, struct pgsql_tables *out, struct err *e)
+read_indexes(struct pgsql *c, const char *filter, struct table_list *out, struct err *e)
 {
 	struct index *ix = NULL;
 	size_t hint = 0;
@@ -242,7 +217,8 @@ read_indexes(struct pgsql *c, const char *filter, struct pgsql_tables *out, stru
 	if (rc != RC_OK)
 		return rc;
 	for (int i = 0; i < PQntuples(res); i++) {
-		struct table *t = find(out, &hint, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
+		struct table *t =
+			table_list_find(out, &hint, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
 
 		if (t == NULL)
 			continue;
@@ -276,7 +252,7 @@ action(char code)
 }
 
 static enum rc
-read_fks(struct pgsql *c, const char *filter, struct pgsql_tables *out, struct err *e)
+read_fks(struct pgsql *c, const char *filter, struct table_list *out, struct err *e)
 {
 	struct foreign_key *fk = NULL;
 	size_t hint = 0;
@@ -297,7 +273,8 @@ read_fks(struct pgsql *c, const char *filter, struct pgsql_tables *out, struct e
 	if (rc != RC_OK)
 		return rc;
 	for (int i = 0; i < PQntuples(res); i++) {
-		struct table *t = find(out, &hint, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
+		struct table *t =
+			table_list_find(out, &hint, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
 		uint32_t n;
 
 		if (t == NULL)
@@ -320,7 +297,7 @@ read_fks(struct pgsql *c, const char *filter, struct pgsql_tables *out, struct e
 }
 
 enum rc
-pgsql_describe(struct pgsql *c, const char *schema, const char *name, struct pgsql_tables *out,
+pgsql_describe(struct pgsql *c, const char *schema, const char *name, struct table_list *out,
 	struct err *e)
 {
 	struct buf filter;

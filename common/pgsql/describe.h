@@ -15,19 +15,12 @@
 #include "common/pgsql/client.h"
 #include "common/schema.h"
 
-struct pgsql_tables {
-	struct table **tables;
-	size_t count;
-	size_t cap;
-};
-
 /*
  * Tables and roots of partitioned tables (not the partitions): one (schema and
  * name), all of a schema (name NULL), or all but the system's (both NULL).
  */
 enum rc pgsql_describe(struct pgsql *c, const char *schema, const char *name,
-	struct pgsql_tables *out, struct err *e) MUSTCHECK;
-void pgsql_tables_release(struct pgsql_tables *l);
+	struct table_list *out, struct err *e) MUSTCHECK;
 
 /* What a column of this type carries: typname without domains, modifier (-1: none). */
 void pgsql_column_type(struct column *c, const char *typname, int32_t typmod);

@@ -14,15 +14,6 @@
 #define IDLE_CHECKPOINT_US 10000000u
 #define RING_WAIT_MS 50
 
-static bool
-wants(const struct conf *c, const char *part)
-{
-	for (size_t i = 0; i < conf_count(c, "initial"); i++)
-		if (strcmp(conf_list(c, "initial", i), part) == 0)
-			return true;
-	return false;
-}
-
 struct feed *
 feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_catalog, void *arg)
 {
@@ -33,8 +24,8 @@ feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_cat
 	f->routes = routes;
 	f->next_number = 1;
 	f->initial_whole = true;
-	f->initial_schema = wants(w->conf, "schema");
-	f->initial_data = wants(w->conf, "data");
+	f->initial_schema = conf_has_word(w->conf, "initial", "schema");
+	f->initial_data = conf_has_word(w->conf, "initial", "data");
 	f->read_catalog = read_catalog;
 	f->read_catalog_arg = arg;
 	f->marks = xcalloc(MARKS, sizeof *f->marks);
@@ -84,9 +75,8 @@ is_carried(const struct feed *f, const struct table *t, uint32_t column)
 	       routes_column(f->routes, t->db, t->name, t->columns[column].name) != NULL;
 }
 
-/* What is carried of a table; pick[i] is the column of full that its column i is. */
-static struct table *
-carried_of(const struct feed *f, const struct table *full, uint32_t *pick)
+struct table *
+feed_pick(const struct feed *f, const struct table *full, uint32_t *pick)
 {
 	uint32_t n = 0;
 
@@ -105,7 +95,7 @@ feed_set_schema(struct feed *f, struct feed_table *t, const struct table *full)
 	free(t->pick);
 	t->full = table_copy(full);
 	t->pick = xcalloc(full->ncolumns, sizeof *t->pick);
-	t->carried = carried_of(f, full, t->pick);
+	t->carried = feed_pick(f, full, t->pick);
 	t->whole = t->carried->ncolumns == full->ncolumns;
 	t->key = table_key(t->carried);
 	t->number = 0;
@@ -149,9 +139,8 @@ same_schema(const struct table *a, const struct table *b)
 	return same;
 }
 
-/* The initial schema is still to come, with all that there is. */
-static bool
-is_initial(const struct feed *f)
+bool
+feed_is_initial(const struct feed *f)
 {
 	return f->initial_pending && f->initial_whole;
 }
@@ -165,7 +154,7 @@ feed_table(struct feed *f, const struct table *table)
 		return NULL;
 	t = feed_find(f, table->db, table->name);
 	if (t == NULL)
-		return feed_add(f, table, is_initial(f) ? TABLE_WAITING : TABLE_STREAMING);
+		return feed_add(f, table, feed_is_initial(f) ? TABLE_WAITING : TABLE_STREAMING);
 	if (!same_schema(t->full, table)) {
 		feed_set_schema(f, t, table);
 		feed_cancel_chunks(f, t);
@@ -183,7 +172,7 @@ feed_wants(struct feed *f, struct feed_table *t)
 bool
 feed_follows_new(const struct feed *f)
 {
-	return !is_initial(f);
+	return !feed_is_initial(f);
 }
 
 static void
@@ -199,7 +188,7 @@ count_states(struct feed *f)
 		rows += t->full->rows;
 	}
 	atomic_store(&f->worker->stats[STAT_TABLES_TOTAL], total);
-	atomic_store(&f->worker->stats[STAT_TABLES_STREAMING], is_initial(f) ? 0 : streaming);
+	atomic_store(&f->worker->stats[STAT_TABLES_STREAMING], feed_is_initial(f) ? 0 : streaming);
 	atomic_store(&f->worker->stats[STAT_LOAD_ROWS_EXPECTED], rows);
 }
 
@@ -305,8 +294,8 @@ leave(struct feed *f)
 	pthread_mutex_unlock(&f->lock);
 }
 
-static enum rc
-emit_begin(struct feed *f)
+enum rc
+feed_emit_begin(struct feed *f)
 {
 	struct event ev = {.kind = EVENT_BEGIN};
 	enum rc rc;
@@ -442,7 +431,7 @@ feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct 
 		cancel_cascaded(f, t, op, before, after);
 	if (t->chunks_open != 0)
 		note_windows(f, t, op, &ev.row.before, &ev.row.after);
-	if ((rc = emit_begin(f)) != RC_OK || (rc = feed_emit_schema(f, t)) != RC_OK)
+	if ((rc = feed_emit_begin(f)) != RC_OK || (rc = feed_emit_schema(f, t)) != RC_OK)
 		return rc;
 	ev.row.table = t->number;
 	ev.row.fk_off = row->fk_off;
@@ -628,217 +617,6 @@ feed_idle(struct feed *f, const struct event_commit *c, struct err *e)
 		return rc;
 	}
 	return leave_whole(f, e);
-}
-
-/* ---- DDL ---- */
-
-/* A table that will be made anew from the catalog has no use for statements before that; one in
- * quarantine follows its name. */
-static bool
-follows_ddl(const struct feed *f, const struct feed_table *t, enum ddl_effect effect)
-{
-	if (effect == DDL_DROPPED || effect == DDL_RENAMED)
-		return t->state != TABLE_WAITING;
-	return t->state != TABLE_WAITING && t->state != TABLE_QUARANTINED &&
-	       (t->state != TABLE_RELOAD || !f->initial_schema);
-}
-
-/* Whether the target has any of the tables: else the statement is part of what the initial schema
- * will show. */
-static bool
-concerns_target(struct feed *f, const struct ddl_change *changes, uint32_t n)
-{
-	if (n == 0)
-		return !is_initial(f);
-	for (uint32_t i = 0; i < n; i++) {
-		struct feed_table *t = feed_find(f, changes[i].db, changes[i].name);
-
-		if (t == NULL ? !is_initial(f) : follows_ddl(f, t, changes[i].effect))
-			return true;
-	}
-	return false;
-}
-
-static bool
-same_key(const struct feed_table *t, const struct table *now)
-{
-	const struct index *a = table_key(t->full), *b = table_key(now);
-
-	if (a == NULL || b == NULL)
-		return a == b;
-	if (a->nparts != b->nparts)
-		return false;
-	for (uint32_t i = 0; i < a->nparts; i++)
-		if (strcmp(t->full->columns[a->parts[i].column].name,
-			    now->columns[b->parts[i].column].name) != 0)
-			return false;
-	return true;
-}
-
-static struct feed_table *
-add_renamed(struct feed *f, const struct feed_table *t, const struct ddl_change *ch)
-{
-	struct table *moved = table_copy(t->full);
-	struct feed_table *to;
-
-	free(moved->db);
-	free(moved->name);
-	moved->db = xstrdup(ch->to_db);
-	moved->name = xstrdup(ch->to_name);
-	to = feed_find(f, ch->to_db, ch->to_name);
-	if (to == NULL) {
-		to = feed_add(f, moved, t->state);
-	} else { /* a restart found it, as what it was to become */
-		feed_cancel_chunks(f, to);
-		feed_set_schema(f, to, moved);
-		to->state = t->state;
-	}
-	table_free(moved);
-	return to;
-}
-
-/*
- * Before the statement. What a load was about to do under this name or along
- * this key is void: the target must know that first, for behind the statement a
- * restart would find a load that cannot go on.
- */
-static enum rc
-change_table(struct feed *f, const struct ddl_change *ch)
-{
-	struct feed_table *t = feed_find(f, ch->db, ch->name);
-	enum rc rc = RC_OK;
-	bool begun;
-
-	if (t == NULL)
-		return RC_OK;
-	begun = t->state == TABLE_SCHEMA || t->state == TABLE_LOADING || t->state == TABLE_RELOAD;
-	feed_cancel_chunks(f, t);
-	if (begun && ch->effect == DDL_RENAMED && routes_table(f->routes, ch->to_db, ch->to_name))
-		rc = feed_start_over(f, add_renamed(f, t, ch));
-	if (rc == RC_OK && begun && (ch->effect == DDL_RENAMED || ch->effect == DDL_DROPPED))
-		rc = feed_emit_state(f, t, TABLE_REMOVED);
-	if (rc == RC_OK && ch->effect == DDL_CHANGED && ch->table != NULL) {
-		bool again = t->state == TABLE_LOADING && !same_key(t, ch->table);
-
-		feed_set_schema(f, t, ch->table);
-		if (again)
-			rc = feed_start_over(f, t);
-	}
-	return rc;
-}
-
-/* After the statement's own commit: states and columns as they are now, for the target to keep. */
-static enum rc
-follow_up(struct feed *f, const struct ddl_change *ch)
-{
-	struct feed_table *t = feed_find(f, ch->db, ch->name);
-
-	switch (ch->effect) {
-	case DDL_CREATED:
-		if (t == NULL && ch->table != NULL && routes_table(f->routes, ch->db, ch->name))
-			t = feed_add(f, ch->table, TABLE_STREAMING);
-		return t != NULL ? feed_emit_state(f, t, TABLE_STREAMING) : RC_OK;
-	case DDL_CHANGED:
-		return t != NULL ? feed_emit_state(f, t, t->state) : RC_OK;
-	case DDL_DROPPED:
-		return t != NULL ? feed_emit_state(f, t, TABLE_REMOVED) : RC_OK;
-	case DDL_RENAMED:
-		if (t == NULL)
-			return RC_OK;
-		if (routes_table(f->routes, ch->to_db, ch->to_name)) {
-			enum rc rc = feed_emit_state(f, add_renamed(f, t, ch), t->state);
-
-			if (rc != RC_OK)
-				return rc;
-		}
-		return feed_emit_state(f, t, TABLE_REMOVED);
-	case DDL_TRUNCATED:
-	case DDL_EFFECT_COUNT:
-	default:
-		return RC_OK;
-	}
-}
-
-static void
-encode_carried(struct feed *f, const struct table *t, struct buf *b)
-{
-	uint32_t *pick = xcalloc(t->ncolumns, sizeof *pick);
-	struct table *carried = carried_of(f, t, pick);
-
-	table_encode(carried, b);
-	table_free(carried);
-	free(pick);
-}
-
-/* The changes as the writer gets them: the tables before them are still known here. */
-static void
-describe_changes(struct feed *f, const struct ddl_change *changes, uint32_t n,
-	struct table_change *out, struct buf *tables)
-{
-	for (uint32_t i = 0; i < n; i++) {
-		const struct ddl_change *ch = &changes[i];
-		const struct feed_table *t = feed_find(f, ch->db, ch->name);
-		struct buf *before = &tables[2 * i], *after = &tables[2 * i + 1];
-
-		if (t != NULL)
-			table_encode(t->carried, before);
-		if (ch->table != NULL)
-			encode_carried(f, ch->table, after);
-		out[i] = (struct table_change){
-			.effect = ch->effect,
-			.db = ch->db,
-			.name = ch->name,
-			.to_db = ch->to_db != NULL ? ch->to_db : "",
-			.to_name = ch->to_name != NULL ? ch->to_name : "",
-			.before = before->data,
-			.before_len = (uint32_t)before->len,
-			.after = after->data,
-			.after_len = (uint32_t)after->len,
-			.columns = ch->columns,
-			.ncolumns = ch->ncolumns,
-		};
-	}
-}
-
-static enum rc
-emit_ddl(
-	struct feed *f, const struct event *ev, const struct ddl_change *changes, uint32_t nchanges)
-{
-	bool carried = concerns_target(f, changes, nchanges);
-	enum rc rc = RC_OK;
-
-	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
-		rc = change_table(f, &changes[i]);
-	if (rc != RC_OK || !carried)
-		return rc;
-	FAILPOINT(READER_DDL);
-	if ((rc = emit_begin(f)) != RC_OK || (rc = feed_emit(f, ev)) != RC_OK)
-		return rc;
-	FAILPOINT(READER_DDL_PUT);
-	/* TABLE events in a DDL's transaction take effect behind it. */
-	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
-		rc = follow_up(f, &changes[i]);
-	return rc;
-}
-
-enum rc
-feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
-	uint32_t nchanges)
-{
-	struct table_change *described = xcalloc(nchanges, sizeof *described);
-	struct buf *tables = xcalloc((size_t)nchanges * 2, sizeof *tables);
-	struct event ev = {.kind = EVENT_DDL, .ddl = *ddl};
-	enum rc rc;
-
-	describe_changes(f, changes, nchanges, described, tables);
-	ev.ddl.changes = described;
-	ev.ddl.nchanges = nchanges;
-	rc = emit_ddl(f, &ev, changes, nchanges);
-	for (size_t i = 0; i < (size_t)nchanges * 2; i++)
-		buf_release(&tables[i]);
-	free(tables);
-	free(described);
-	return rc;
 }
 
 /* ---- positions ---- */

@@ -1,5 +1,6 @@
 /*
- * feed_private.h - what feed.c (the log's side) and place.c (the loader's side) share.
+ * feed_private.h - what feed.c and feed_ddl.c (the log's side) and place.c (the loader's side)
+ * share.
  *
  * One lock. The log thread holds it from begin to commit; lanes come in
  * between, and go first when they wait, so that a busy log cannot starve them.
@@ -83,8 +84,14 @@ struct feed {
 	size_t scratch_cap;
 };
 
+/* What is carried of a table; pick[i] is the column of `full` that its column i is. */
+struct table *feed_pick(const struct feed *f, const struct table *full, uint32_t *pick);
+/* The initial schema is still to come, with all that there is. */
+bool feed_is_initial(const struct feed *f);
 /* Puts an event into the stream ring; waits for room. AGAIN: asked to stop. Lock held. */
 enum rc feed_emit(struct feed *f, const struct event *ev);
+/* BEGIN, once for a transaction. Lock held. */
+enum rc feed_emit_begin(struct feed *f);
 /* Makes sure that the stream knows the table's columns. Lock held. */
 enum rc feed_emit_schema(struct feed *f, struct feed_table *t);
 enum rc feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state);

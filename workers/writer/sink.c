@@ -1,6 +1,7 @@
 /* sink.c - the list of sink engines. */
 #include "common/compat.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "workers/writer/sink.h"
@@ -22,4 +23,23 @@ sink_find(const char *kind)
 		if (strcmp(engines[i]->kind, kind) == 0)
 			return engines[i];
 	return NULL;
+}
+
+enum rc
+sink_fenced(const struct sink_env *env, uint64_t epoch, struct err *e)
+{
+	err_set(e, RC_FENCED,
+		"another gateway has taken over the channel \"%s\": the target's checkpoint is not "
+		"ours any more (epoch %" PRIu64 ")",
+		env->channel, epoch);
+	return err_remedy(e, "let one gateway run the channel; stop this one's daemon or remove "
+			     "the channel's file here");
+}
+
+enum rc
+sink_intercept(const struct event_object *o, const char *db, const char *name, struct err *e)
+{
+	err_set(e, RC_CONFIG, "target table %s.%s exists already (source table %s.%s)", db, name,
+		o->db, o->name);
+	return err_remedy(e, SINK_INTERCEPT_REMEDY);
 }

@@ -203,4 +203,12 @@ struct sink_ops {
 
 const struct sink_ops *sink_find(const char *kind);
 
+/* What every engine says alike: FENCED, and CONFIG of a table that was there before us. */
+enum rc sink_fenced(const struct sink_env *env, uint64_t epoch, struct err *e);
+enum rc sink_intercept(
+	const struct event_object *o, const char *db, const char *name, struct err *e);
+#define SINK_INTERCEPT_REMEDY                                                             \
+	"rename or drop it, map the table to another name (to_table), or set existing = " \
+	"\"ignore\""
+
 #endif

@@ -193,7 +193,7 @@ compare(struct buf *b, const struct table *t, const struct index *key, const str
 }
 
 /*
- * XXX a floating-point key cannot be written as a literal that is certain to
+ * A floating-point key cannot be written as a literal that is certain to
  * compare equal, and a SET is compared as a signed number but ordered as an
  * unsigned one: such tables are one chunk.
  */

@@ -9,7 +9,7 @@
 
 /* In the transaction, so that none is changed before the log's end has been read. */
 static enum rc
-pin_all(struct pgsql_source *s, const struct pgsql_tables *list, struct err *e)
+pin_all(struct pgsql_source *s, const struct table_list *list, struct err *e)
 {
 	enum rc rc = RC_OK;
 	struct buf b;
@@ -27,7 +27,7 @@ pin_all(struct pgsql_source *s, const struct pgsql_tables *list, struct err *e)
 }
 
 static void
-add_tables(struct pgsql_source *s, struct pgsql_tables *list, struct catalog *out)
+add_tables(struct pgsql_source *s, struct table_list *list, struct catalog *out)
 {
 	for (size_t i = 0; i < list->count; i++) {
 		struct table *t = list->tables[i];
@@ -35,8 +35,7 @@ add_tables(struct pgsql_source *s, struct pgsql_tables *list, struct catalog *ou
 		if (!pgsource_selects(s, t))
 			continue;
 		catalog_add(out, OBJECT_TABLE, t->db, t->name)->table = t;
-		grow(&s->begun.tables, &s->begun.cap, s->begun.count + 1, sizeof(struct table *));
-		s->begun.tables[s->begun.count++] = table_copy(t);
+		table_list_add(&s->begun, table_copy(t));
 		list->tables[i] = NULL;
 	}
 }
@@ -45,7 +44,7 @@ enum rc
 pgsource_catalog(struct source *base, struct catalog *out, struct logpos *high, struct err *e)
 {
 	struct pgsql_source *s = (struct pgsql_source *)base;
-	struct pgsql_tables names = {0}, tables = {0};
+	struct table_list names = {0}, tables = {0};
 	struct err ignored;
 	enum rc rc = pgsql_describe(&s->main, NULL, NULL, &names, e);
 
@@ -66,7 +65,7 @@ pgsource_catalog(struct source *base, struct catalog *out, struct logpos *high, 
 	}
 	if (rc == RC_OK)
 		rc = pgsource_nudge(&s->main, e);
-	pgsql_tables_release(&names);
-	pgsql_tables_release(&tables);
+	table_list_release(&names);
+	table_list_release(&tables);
 	return rc;
 }

@@ -144,7 +144,7 @@ check_table(struct pgsql_source *s, const struct table *t, bool *identities, str
 static void
 check_tables(struct pgsql_source *s, struct checks *out)
 {
-	struct pgsql_tables list = {0};
+	struct table_list list = {0};
 	bool identities = true;
 	size_t selected = 0;
 	struct err e;
@@ -164,14 +164,14 @@ check_tables(struct pgsql_source *s, struct checks *out)
 			"no existing table is selected");
 	else if (identities)
 		checks_pass(out, "Replica identity");
-	pgsql_tables_release(&list);
+	table_list_release(&list);
 }
 
 /* The statements that an administrator runs where the account may not. */
 static void
 print_sql(struct pgsql_source *s, bool connected, struct checks *out)
 {
-	struct pgsql_tables list = {0};
+	struct table_list list = {0};
 	struct buf b, account;
 	struct err ignored;
 
@@ -192,7 +192,7 @@ print_sql(struct pgsql_source *s, bool connected, struct checks *out)
 			pgsql_quote_table(&b, t->db, t->name);
 			buf_printf(&b, " OWNER TO %s;\n", buf_text(&account));
 		}
-	pgsql_tables_release(&list);
+	table_list_release(&list);
 	buf_release(&account);
 	out->sql = (char *)b.data;
 }

@@ -100,7 +100,7 @@ pgsource_free(struct source *base)
 
 	pgsql_close(&s->main);
 	pgsql_close(&s->log);
-	pgsql_tables_release(&s->begun);
+	table_list_release(&s->begun);
 	pthread_mutex_destroy(&s->emitted_lock);
 	free(s->emitted);
 	free(s);
@@ -202,7 +202,7 @@ has_identity(struct pgsql_source *s, const struct table *t, struct err *e)
 static enum rc
 create_publication(struct pgsql_source *s, struct err *e)
 {
-	struct pgsql_tables list = {0};
+	struct table_list list = {0};
 	const char *comma = " FOR TABLE ";
 	struct buf b;
 	enum rc rc = pgsql_describe(&s->main, NULL, NULL, &list, e);
@@ -225,7 +225,7 @@ create_publication(struct pgsql_source *s, struct err *e)
 		err_remedy(e, "let an administrator run what `syncline check --sql` prints: a "
 			      "publication takes the owner of its tables");
 	buf_release(&b);
-	pgsql_tables_release(&list);
+	table_list_release(&list);
 	return rc;
 }
 

@@ -39,7 +39,7 @@ struct pgsql_source {
 	struct pgsql log;  /* the stream */
 	char name[64];	   /* of slot and publication */
 	atomic_bool woken;
-	struct pgsql_tables begun; /* as the catalog had them when the initial schema was read */
+	struct table_list begun; /* as the catalog had them when the initial schema was read */
 	pthread_mutex_t emitted_lock;
 	struct emitted *emitted;
 	size_t nemitted, emitted_cap;

@@ -81,15 +81,6 @@ find_table(struct log_relations *lr, const char *schema, const char *name)
 	return NULL;
 }
 
-static void
-add_table(struct log_relations *lr, struct table *t)
-{
-	struct pgsql_tables *l = &lr->tables;
-
-	grow(&l->tables, &l->cap, l->count + 1, sizeof(struct table *));
-	l->tables[l->count++] = t;
-}
-
 enum rc
 log_relations_restore(struct log_relations *lr, struct err *e)
 {
@@ -106,13 +97,13 @@ log_relations_restore(struct log_relations *lr, struct err *e)
 		cursor_init(&c, r->schema.data, r->schema.len);
 		if ((rc = table_decode(&c, &t, e)) != RC_OK)
 			return rc;
-		add_table(lr, t);
+		table_list_add(&lr->tables, t);
 	}
 	for (size_t i = 0; i < lr->s->begun.count; i++) {
 		const struct table *t = lr->s->begun.tables[i];
 
 		if (find_table(lr, t->db, t->name) == NULL)
-			add_table(lr, table_copy(t));
+			table_list_add(&lr->tables, table_copy(t));
 	}
 	return RC_OK;
 }
@@ -135,7 +126,7 @@ log_relations_release(struct log_relations *lr)
 		free(t->base);
 		free(t);
 	}
-	pgsql_tables_release(&lr->tables);
+	table_list_release(&lr->tables);
 }
 
 /* ---- types ---- */
@@ -207,7 +198,7 @@ make_map(struct relation *r, const struct table *t)
 static enum rc
 describe_now(struct log_relations *lr, const struct relation *r, struct table **out, struct err *e)
 {
-	struct pgsql_tables list = {0};
+	struct table_list list = {0};
 	enum rc rc = pgsql_describe(&lr->s->main, r->schema, r->name, &list, e);
 
 	*out = NULL;
@@ -215,7 +206,7 @@ describe_now(struct log_relations *lr, const struct relation *r, struct table **
 		*out = list.tables[0];
 		list.tables[0] = NULL;
 	}
-	pgsql_tables_release(&list);
+	table_list_release(&list);
 	return rc;
 }
 
@@ -321,7 +312,7 @@ log_relations_check(struct log_relations *lr, struct relation *r, bool *changed,
 
 		rc = become(lr, r, natives, NULL, &t, e);
 		if (rc == RC_OK) {
-			add_table(lr, t);
+			table_list_add(&lr->tables, t);
 			known = find_table(lr, r->schema, r->name);
 		}
 	}
@@ -425,7 +416,7 @@ log_relations_follow(struct log_relations *lr, const struct table *now)
 		if (strcmp(r->name, now->name) == 0 && strcmp(r->schema, now->db) == 0)
 			r->checked = false;
 	if (known == NULL) {
-		add_table(lr, table_copy(now));
+		table_list_add(&lr->tables, table_copy(now));
 		return;
 	}
 	table_free(*known);

@@ -40,7 +40,7 @@ struct log_relations {
 	struct pgsql_source *s;
 	struct feed *feed;
 	struct relation *relations;
-	struct pgsql_tables tables; /* as of the place */
+	struct table_list tables; /* as of the place */
 	struct native_type *types;
 };
 

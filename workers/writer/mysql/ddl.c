@@ -678,15 +678,6 @@ exists(struct mysql_lane *l, const char *db, const char *name, bool *there, stru
 	return rc;
 }
 
-static bool
-makes_schema(const struct conf *c)
-{
-	for (size_t i = 0; i < conf_count(c, "initial"); i++)
-		if (strcmp(conf_list(c, "initial", i), "schema") == 0)
-			return true;
-	return false;
-}
-
 /*
  * A table that loads again: what it has goes. Where definitions are ours it is
  * made anew, for the statements since may be missing in it; else it is emptied.
@@ -725,13 +716,10 @@ make_table(struct mysql_lane *l, const struct event_object *o, const char *db, c
 		rc = our_state(l, o, &state, e);
 	ours = state != TABLE_STATE_COUNT;
 	if (rc == RC_OK && there && state == TABLE_RELOAD)
-		return clear_table(l, db, name, makes_schema(l->sink->env.conf), make, e);
-	if (rc == RC_OK && there && !ours && intercept) {
-		err_set(e, RC_CONFIG, "target table %s.%s exists already (source table %s.%s)", db,
-			name, o->db, o->name);
-		return err_remedy(e, "rename or drop it, map the table to another name (to_table), "
-				     "or set existing = \"ignore\"");
-	}
+		return clear_table(l, db, name,
+			conf_has_word(l->sink->env.conf, "initial", "schema"), make, e);
+	if (rc == RC_OK && there && !ours && intercept)
+		return sink_intercept(o, db, name, e);
 	return rc == RC_OK && !ours ? note_table(l, o, e) : rc;
 }
 

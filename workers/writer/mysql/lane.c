@@ -247,7 +247,7 @@ lane_move_checkpoint(struct mysql_lane *l, const struct checkpoint *c, struct er
 		rc = FAILPOINT_LOST(WRITER_CHECKPOINT, e);
 	if (rc != RC_OK || found == 1)
 		return rc;
-	return sink_fenced(l->sink, e);
+	return sink_fenced(&l->sink->env, l->sink->epoch, e);
 }
 
 enum rc

@@ -19,29 +19,36 @@
  * Everything that correctness needs is in these. Keys and positions are bytes;
  * InnoDB, since they are written in the transactions they belong to.
  */
-static const char *const state_tables[] = {
-	"checkpoint ("
-	"channel VARBINARY(190) NOT NULL PRIMARY KEY, epoch BIGINT UNSIGNED NOT NULL, turn BIGINT "
-	"UNSIGNED NOT NULL, "
-	"incarnation INT UNSIGNED NOT NULL DEFAULT 0, order_no BIGINT UNSIGNED NOT NULL DEFAULT 0, "
-	"applied LONGBLOB, "
-	"resume_at LONGBLOB, commit_time_us BIGINT UNSIGNED NOT NULL DEFAULT 0, source_id BLOB, "
-	"wish VARBINARY(32) NOT NULL DEFAULT 'running')",
-	"table_state ("
-	"channel VARBINARY(190) NOT NULL, db VARBINARY(190) NOT NULL, name VARBINARY(190) NOT "
-	"NULL, "
-	"state VARBINARY(16) NOT NULL, inserted TINYINT NOT NULL DEFAULT 0, definition LONGBLOB, "
-	"PRIMARY KEY (channel, db, name))",
-	"chunk ("
-	"channel VARBINARY(190) NOT NULL, db VARBINARY(190) NOT NULL, name VARBINARY(190) NOT "
-	"NULL, "
-	"number INT UNSIGNED NOT NULL, lo LONGBLOB, hi LONGBLOB, is_last TINYINT NOT NULL, "
-	"rows_loaded BIGINT UNSIGNED NOT NULL, "
-	"PRIMARY KEY (channel, db, name, number))",
-	"ddl_note ("
-	"channel VARBINARY(190) NOT NULL PRIMARY KEY, applied LONGBLOB NOT NULL, statement "
-	"LONGBLOB NOT NULL, "
-	"before_hash BIGINT UNSIGNED NOT NULL)",
+static const struct {
+	const char *name;
+	const char *columns;
+} state_tables[] = {
+	{"checkpoint", "channel VARBINARY(190) NOT NULL PRIMARY KEY, epoch BIGINT UNSIGNED NOT "
+		       "NULL, turn BIGINT "
+		       "UNSIGNED NOT NULL, "
+		       "incarnation INT UNSIGNED NOT NULL DEFAULT 0, order_no BIGINT UNSIGNED NOT "
+		       "NULL DEFAULT 0, "
+		       "applied LONGBLOB, "
+		       "resume_at LONGBLOB, commit_time_us BIGINT UNSIGNED NOT NULL DEFAULT 0, "
+		       "source_id BLOB, "
+		       "wish VARBINARY(32) NOT NULL DEFAULT 'running'"},
+	{"table_state", "channel VARBINARY(190) NOT NULL, db VARBINARY(190) NOT NULL, name "
+			"VARBINARY(190) NOT "
+			"NULL, "
+			"state VARBINARY(16) NOT NULL, inserted TINYINT NOT NULL DEFAULT 0, "
+			"definition LONGBLOB, "
+			"PRIMARY KEY (channel, db, name)"},
+	{"chunk",
+		"channel VARBINARY(190) NOT NULL, db VARBINARY(190) NOT NULL, name VARBINARY(190) "
+		"NOT "
+		"NULL, "
+		"number INT UNSIGNED NOT NULL, lo LONGBLOB, hi LONGBLOB, is_last TINYINT NOT NULL, "
+		"rows_loaded BIGINT UNSIGNED NOT NULL, "
+		"PRIMARY KEY (channel, db, name, number)"},
+	{"ddl_note",
+		"channel VARBINARY(190) NOT NULL PRIMARY KEY, applied LONGBLOB NOT NULL, statement "
+		"LONGBLOB NOT NULL, "
+		"before_hash BIGINT UNSIGNED NOT NULL"},
 };
 
 size_t
@@ -53,8 +60,8 @@ sink_state_count(void)
 void
 sink_state_sql(const struct mysql_sink *s, size_t i, struct buf *out)
 {
-	buf_printf(
-		out, "CREATE TABLE IF NOT EXISTS %s.%s ENGINE=InnoDB", s->state, state_tables[i]);
+	buf_printf(out, "CREATE TABLE IF NOT EXISTS %s.%s (%s) ENGINE=InnoDB", s->state,
+		state_tables[i].name, state_tables[i].columns);
 }
 
 static enum rc
@@ -100,18 +107,21 @@ channel_literal(struct mysql_sink *s)
 static enum rc
 make_tables(struct mysql_sink *s, struct err *e)
 {
-	struct buf b;
+	struct buf b, names;
 	char *there = NULL;
 	enum rc rc;
 
 	buf_init(&b);
+	buf_init(&names);
 	client_quote(&s->main, &b, conf_str(s->env.conf, "state_schema"),
 		strlen(conf_str(s->env.conf, "state_schema")));
+	for (size_t i = 0; i < COUNT_OF(state_tables); i++)
+		buf_printf(&names, "%s'%s'", i == 0 ? "" : ", ", state_tables[i].name);
 	rc = client_value(&s->main, &there, e,
 		"SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND "
-		"TABLE_NAME IN "
-		"('checkpoint', 'table_state', 'chunk', 'ddl_note')",
-		buf_text(&b));
+		"TABLE_NAME IN (%s)",
+		buf_text(&b), buf_text(&names));
+	buf_release(&names);
 	if (rc == RC_OK && there != NULL && strtoul(there, NULL, 10) == sink_state_count()) {
 		free(there);
 		buf_release(&b);
@@ -132,17 +142,6 @@ make_tables(struct mysql_sink *s, struct err *e)
 			      "grant CREATE on that database");
 	}
 	return rc;
-}
-
-enum rc
-sink_fenced(const struct mysql_sink *s, struct err *e)
-{
-	err_set(e, RC_FENCED,
-		"another gateway has taken over the channel \"%s\": the target's checkpoint is not "
-		"ours any more (epoch %" PRIu64 ")",
-		s->env.channel, s->epoch);
-	return err_remedy(e, "let one gateway run the channel; stop this one's daemon or remove "
-			     "the channel's file here");
 }
 
 /*
@@ -238,7 +237,7 @@ mysql_confirm(struct sink *base, struct err *e)
 	rc = client_value(&c, &epoch, e, "SELECT epoch FROM %s.checkpoint WHERE channel = %s",
 		s->state, channel);
 	if (rc == RC_OK && epoch != NULL && strtoull(epoch, NULL, 10) > s->epoch)
-		rc = sink_fenced(s, e);
+		rc = sink_fenced(&s->env, s->epoch, e);
 	free(epoch);
 	free(channel);
 	client_close(&c);
@@ -387,7 +386,6 @@ mysql_wish(struct sink *base, const char *wish, struct err *e)
 static enum rc
 mysql_clear(struct sink *base, struct err *e)
 {
-	static const char *const names[] = {"checkpoint", "table_state", "chunk", "ddl_note"};
 	struct mysql_sink *s = (struct mysql_sink *)base;
 	char *channel;
 	enum rc rc = client_open(&s->main, s->env.conf, "target", SINK_SQL_MODE, e);
@@ -400,9 +398,9 @@ mysql_clear(struct sink *base, struct err *e)
 		rc = end_old_sessions(s, e);
 	if (rc == RC_OK)
 		rc = client_run(&s->main, e, "START TRANSACTION");
-	for (size_t i = 0; i < COUNT_OF(names) && rc == RC_OK; i++)
+	for (size_t i = 0; i < COUNT_OF(state_tables) && rc == RC_OK; i++)
 		rc = client_run(&s->main, e, "DELETE FROM %s.%s WHERE channel = %s", s->state,
-			names[i], channel);
+			state_tables[i].name, channel);
 	if (rc == RC_OK)
 		rc = client_run(&s->main, e, "COMMIT");
 	free(channel);

@@ -114,8 +114,6 @@ enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct ta
 enum rc sink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
 	bool intercept, struct err *e) MUSTCHECK;
 
-/* FENCED, in words. */
-enum rc sink_fenced(const struct mysql_sink *s, struct err *e);
 bool session_has_mode(const struct event_ddl *ev, const char *mode);
 /* The source's session for a statement, as far as this target has it; and back to ours. */
 enum rc session_enter(struct mysql_lane *l, const struct event_ddl *ev, struct err *e) MUSTCHECK;

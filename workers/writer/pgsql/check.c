@@ -184,9 +184,7 @@ check_names(struct pgsql_sink *s, struct checks *out)
 			    buf_text(&b)) == RC_OK &&
 			found != NULL) {
 			failed = true;
-			checks_add(out, CHECK_FAIL, item,
-				"rename or drop it, map the table to another name (to_table), or "
-				"set existing = \"ignore\"",
+			checks_add(out, CHECK_FAIL, item, SINK_INTERCEPT_REMEDY,
 				"target table %s.%s exists",
 				routes_table_db(s->env.routes, db, table), found);
 		}

@@ -236,12 +236,8 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 	ours = state != TABLE_STATE_COUNT;
 	if (rc == RC_OK && there && state == TABLE_RELOAD)
 		rc = empty_table(l, schema, name, e);
-	if (rc == RC_OK && there && !ours && intercept) {
-		err_set(e, RC_CONFIG, "target table %s.%s exists already (source table %s.%s)",
-			schema, name, o->db, o->name);
-		return err_remedy(e, "rename or drop it, map the table to another name (to_table), "
-				     "or set existing = \"ignore\"");
-	}
+	if (rc == RC_OK && there && !ours && intercept)
+		return sink_intercept(o, schema, name, e);
 	if (rc == RC_OK && !there)
 		rc = create_from_columns(l, t, schema, name, e);
 	if (rc == RC_OK && !there)
@@ -535,7 +531,7 @@ had_index(const struct table_change *ch, const struct table *before, const struc
 static enum rc
 drop_primary(struct pgsql_lane *l, const struct table *t, struct err *e)
 {
-	struct pgsql_tables list = {0};
+	struct table_list list = {0};
 	const struct routes *r = l->sink->env.routes;
 	struct buf b;
 	enum rc rc = pgsql_describe(&l->c, routes_table_db(r, t->db, t->name),
@@ -550,7 +546,7 @@ drop_primary(struct pgsql_lane *l, const struct table *t, struct err *e)
 			break;
 		}
 	buf_release(&b);
-	pgsql_tables_release(&list);
+	table_list_release(&list);
 	return rc;
 }
 

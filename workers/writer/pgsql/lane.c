@@ -217,7 +217,7 @@ move_checkpoint(struct pgsql_lane *l, const struct checkpoint *c, struct err *e)
 	PQclear(res);
 	if (rc != RC_OK || found == 1)
 		return rc;
-	return pgsink_fenced(l->sink, e);
+	return sink_fenced(&l->sink->env, l->sink->epoch, e);
 }
 
 /* A COMMIT of a failed transaction is answered with ROLLBACK, and no error. */

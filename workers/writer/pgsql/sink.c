@@ -94,15 +94,19 @@ static enum rc
 make_tables(struct pgsql_sink *s, struct err *e)
 {
 	char *there = NULL;
-	struct buf b;
+	struct buf b, names;
 	enum rc rc;
 
 	buf_init(&b);
+	buf_init(&names);
 	pgsql_quote_text(&b, conf_str(s->env.conf, "state_schema"));
+	for (size_t i = 0; i < COUNT_OF(state_tables); i++)
+		buf_printf(&names, "%s'%s'", i == 0 ? "" : ", ", state_tables[i].name);
 	rc = pgsql_value(&s->main, &there, e,
 		"SELECT count(*) FROM pg_tables WHERE schemaname = %s AND tablename IN "
-		"('checkpoint', 'table_state', 'chunk')",
-		buf_text(&b));
+		"(%s)",
+		buf_text(&b), buf_text(&names));
+	buf_release(&names);
 	if (rc == RC_OK && there != NULL && strtoul(there, NULL, 10) == pgsink_state_count()) {
 		free(there);
 		buf_release(&b);
@@ -323,17 +327,6 @@ pgsink_wish(struct sink *base, const char *wish, struct err *e)
 	return rc;
 }
 
-enum rc
-pgsink_fenced(const struct pgsql_sink *s, struct err *e)
-{
-	err_set(e, RC_FENCED,
-		"another gateway has taken over the channel \"%s\": the target's checkpoint is not "
-		"ours any more (epoch %" PRIu64 ")",
-		s->env.channel, s->epoch);
-	return err_remedy(e, "let one gateway run the channel; stop this one's daemon or remove "
-			     "the channel's file here");
-}
-
 /* On a connection of its own: any thread may ask. */
 static enum rc
 pgsink_confirm(struct sink *base, struct err *e)
@@ -349,7 +342,7 @@ pgsink_confirm(struct sink *base, struct err *e)
 	rc = pgsql_value(&c, &epoch, e, "SELECT epoch FROM %s.checkpoint WHERE channel = %s",
 		s->state, channel);
 	if (rc == RC_OK && epoch != NULL && strtoull(epoch, NULL, 10) > s->epoch)
-		rc = pgsink_fenced(s, e);
+		rc = sink_fenced(&s->env, s->epoch, e);
 	free(epoch);
 	free(channel);
 	pgsql_close(&c);
@@ -383,7 +376,7 @@ pgsink_describe(
 	struct sink *base, const char *db, const char *name, struct table **out, struct err *e)
 {
 	struct pgsql_sink *s = (struct pgsql_sink *)base;
-	struct pgsql_tables list = {0};
+	struct table_list list = {0};
 	enum rc rc = pgsql_describe(&s->main, db, name, &list, e);
 
 	*out = NULL;
@@ -391,7 +384,7 @@ pgsink_describe(
 		*out = list.tables[0];
 		list.tables[0] = NULL;
 	}
-	pgsql_tables_release(&list);
+	table_list_release(&list);
 	return rc;
 }
 

@@ -86,8 +86,6 @@ enum rc pgsink_exec(struct pgsql_lane *l, const char *sql, struct err *e) MUSTCH
 enum rc pgsink_error(struct pgsql_lane *l, const PGresult *res, struct err *e, const char *what);
 /* Foreign keys and triggers off or on, in a transaction, as far as the account may. */
 enum rc pgsink_fk(struct pgsql_lane *l, bool off, struct err *e) MUSTCHECK;
-/* The checkpoint's row is not ours any more. */
-enum rc pgsink_fenced(const struct pgsql_sink *s, struct err *e);
 
 /* The type that a column of the source gets here. */
 void pgsink_type(struct buf *b, const struct column *c);

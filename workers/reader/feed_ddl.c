@@ -1,0 +1,222 @@
+/*
+ * feed_ddl.c - statements that change tables, on their way into the ring.
+ *
+ * What they void of a load goes before them; what they make of states and
+ * columns goes with them, in one transaction.
+ */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/failpoint.h"
+#include "workers/reader/feed_private.h"
+
+/* A table that will be made anew from the catalog has no use for statements before that; one in
+ * quarantine follows its name. */
+static bool
+follows_ddl(const struct feed *f, const struct feed_table *t, enum ddl_effect effect)
+{
+	if (effect == DDL_DROPPED || effect == DDL_RENAMED)
+		return t->state != TABLE_WAITING;
+	return t->state != TABLE_WAITING && t->state != TABLE_QUARANTINED &&
+	       (t->state != TABLE_RELOAD || !f->initial_schema);
+}
+
+/* Whether the target has any of the tables: else the statement is part of what the initial schema
+ * will show. */
+static bool
+concerns_target(struct feed *f, const struct ddl_change *changes, uint32_t n)
+{
+	if (n == 0)
+		return !feed_is_initial(f);
+	for (uint32_t i = 0; i < n; i++) {
+		struct feed_table *t = feed_find(f, changes[i].db, changes[i].name);
+
+		if (t == NULL ? !feed_is_initial(f) : follows_ddl(f, t, changes[i].effect))
+			return true;
+	}
+	return false;
+}
+
+static bool
+same_key(const struct feed_table *t, const struct table *now)
+{
+	const struct index *a = table_key(t->full), *b = table_key(now);
+
+	if (a == NULL || b == NULL)
+		return a == b;
+	if (a->nparts != b->nparts)
+		return false;
+	for (uint32_t i = 0; i < a->nparts; i++)
+		if (strcmp(t->full->columns[a->parts[i].column].name,
+			    now->columns[b->parts[i].column].name) != 0)
+			return false;
+	return true;
+}
+
+static struct feed_table *
+add_renamed(struct feed *f, const struct feed_table *t, const struct ddl_change *ch)
+{
+	struct table *moved = table_copy(t->full);
+	struct feed_table *to;
+
+	free(moved->db);
+	free(moved->name);
+	moved->db = xstrdup(ch->to_db);
+	moved->name = xstrdup(ch->to_name);
+	to = feed_find(f, ch->to_db, ch->to_name);
+	if (to == NULL) {
+		to = feed_add(f, moved, t->state);
+	} else { /* a restart found it, as what it was to become */
+		feed_cancel_chunks(f, to);
+		feed_set_schema(f, to, moved);
+		to->state = t->state;
+	}
+	table_free(moved);
+	return to;
+}
+
+/*
+ * Before the statement. What a load was about to do under this name or along
+ * this key is void: the target must know that first, for behind the statement a
+ * restart would find a load that cannot go on.
+ */
+static enum rc
+change_table(struct feed *f, const struct ddl_change *ch)
+{
+	struct feed_table *t = feed_find(f, ch->db, ch->name);
+	enum rc rc = RC_OK;
+	bool begun;
+
+	if (t == NULL)
+		return RC_OK;
+	begun = t->state == TABLE_SCHEMA || t->state == TABLE_LOADING || t->state == TABLE_RELOAD;
+	feed_cancel_chunks(f, t);
+	if (begun && ch->effect == DDL_RENAMED && routes_table(f->routes, ch->to_db, ch->to_name))
+		rc = feed_start_over(f, add_renamed(f, t, ch));
+	if (rc == RC_OK && begun && (ch->effect == DDL_RENAMED || ch->effect == DDL_DROPPED))
+		rc = feed_emit_state(f, t, TABLE_REMOVED);
+	if (rc == RC_OK && ch->effect == DDL_CHANGED && ch->table != NULL) {
+		bool again = t->state == TABLE_LOADING && !same_key(t, ch->table);
+
+		feed_set_schema(f, t, ch->table);
+		if (again)
+			rc = feed_start_over(f, t);
+	}
+	return rc;
+}
+
+/* After the statement's own commit: states and columns as they are now, for the target to keep. */
+static enum rc
+follow_up(struct feed *f, const struct ddl_change *ch)
+{
+	struct feed_table *t = feed_find(f, ch->db, ch->name);
+
+	switch (ch->effect) {
+	case DDL_CREATED:
+		if (t == NULL && ch->table != NULL && routes_table(f->routes, ch->db, ch->name))
+			t = feed_add(f, ch->table, TABLE_STREAMING);
+		return t != NULL ? feed_emit_state(f, t, TABLE_STREAMING) : RC_OK;
+	case DDL_CHANGED:
+		return t != NULL ? feed_emit_state(f, t, t->state) : RC_OK;
+	case DDL_DROPPED:
+		return t != NULL ? feed_emit_state(f, t, TABLE_REMOVED) : RC_OK;
+	case DDL_RENAMED:
+		if (t == NULL)
+			return RC_OK;
+		if (routes_table(f->routes, ch->to_db, ch->to_name)) {
+			enum rc rc = feed_emit_state(f, add_renamed(f, t, ch), t->state);
+
+			if (rc != RC_OK)
+				return rc;
+		}
+		return feed_emit_state(f, t, TABLE_REMOVED);
+	case DDL_TRUNCATED:
+	case DDL_EFFECT_COUNT:
+	default:
+		return RC_OK;
+	}
+}
+
+static void
+encode_carried(struct feed *f, const struct table *t, struct buf *b)
+{
+	uint32_t *pick = xcalloc(t->ncolumns, sizeof *pick);
+	struct table *carried = feed_pick(f, t, pick);
+
+	table_encode(carried, b);
+	table_free(carried);
+	free(pick);
+}
+
+/* The changes as the writer gets them: the tables before them are still known here. */
+static void
+describe_changes(struct feed *f, const struct ddl_change *changes, uint32_t n,
+	struct table_change *out, struct buf *tables)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct ddl_change *ch = &changes[i];
+		const struct feed_table *t = feed_find(f, ch->db, ch->name);
+		struct buf *before = &tables[2 * i], *after = &tables[2 * i + 1];
+
+		if (t != NULL)
+			table_encode(t->carried, before);
+		if (ch->table != NULL)
+			encode_carried(f, ch->table, after);
+		out[i] = (struct table_change){
+			.effect = ch->effect,
+			.db = ch->db,
+			.name = ch->name,
+			.to_db = ch->to_db != NULL ? ch->to_db : "",
+			.to_name = ch->to_name != NULL ? ch->to_name : "",
+			.before = before->data,
+			.before_len = (uint32_t)before->len,
+			.after = after->data,
+			.after_len = (uint32_t)after->len,
+			.columns = ch->columns,
+			.ncolumns = ch->ncolumns,
+		};
+	}
+}
+
+static enum rc
+emit_ddl(
+	struct feed *f, const struct event *ev, const struct ddl_change *changes, uint32_t nchanges)
+{
+	bool carried = concerns_target(f, changes, nchanges);
+	enum rc rc = RC_OK;
+
+	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
+		rc = change_table(f, &changes[i]);
+	if (rc != RC_OK || !carried)
+		return rc;
+	FAILPOINT(READER_DDL);
+	if ((rc = feed_emit_begin(f)) != RC_OK || (rc = feed_emit(f, ev)) != RC_OK)
+		return rc;
+	FAILPOINT(READER_DDL_PUT);
+	/* TABLE events in a DDL's transaction take effect behind it. */
+	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
+		rc = follow_up(f, &changes[i]);
+	return rc;
+}
+
+enum rc
+feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
+	uint32_t nchanges)
+{
+	struct table_change *described = xcalloc(nchanges, sizeof *described);
+	struct buf *tables = xcalloc((size_t)nchanges * 2, sizeof *tables);
+	struct event ev = {.kind = EVENT_DDL, .ddl = *ddl};
+	enum rc rc;
+
+	describe_changes(f, changes, nchanges, described, tables);
+	ev.ddl.changes = described;
+	ev.ddl.nchanges = nchanges;
+	rc = emit_ddl(f, &ev, changes, nchanges);
+	for (size_t i = 0; i < (size_t)nchanges * 2; i++)
+		buf_release(&tables[i]);
+	free(tables);
+	free(described);
+	return rc;
+}
