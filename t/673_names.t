@@ -113,7 +113,7 @@ for my $case (['MariaDB', 'MariaDB'], ['MySQL', 'MySQL'], ['MariaDB', 'MySQL'], 
     is($pair->follow($source, $target), 0, "$from to $to: streamed") or diag $pair->output;
     is($all->(), '', "$from to $to: the stream is exact");
     is_deeply($target->rows("SELECT `c\"d``` AS a, `new\"``c`, c FROM `m``\"'%`.`\"to``'` ORDER BY 1"), [[1, undef, 3], [2, 3, 5]], "$from to $to: mapped");
-    my $shape = "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_DEFAULT, COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'names' ORDER BY 1, ORDINAL_POSITION";
+    my $shape = "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_DEFAULT, COLUMN_COMMENT FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'names' ORDER BY BINARY TABLE_NAME, ORDINAL_POSITION";
     is_deeply($target->rows($shape), $source->rows($shape), "$from to $to: columns, defaults and comments are the same") if $from eq $to;
     is($target->one('SELECT CONCAT(COUNT(*), "") FROM information_schema.VIEWS WHERE TABLE_SCHEMA = "names"'), @names + 1, "$from to $to: views") if $to eq 'MySQL';
     is_deeply($target->rows('SELECT * FROM names.`ansi"view` ORDER BY 1'), $source->rows('SELECT * FROM names.`ansi"view` ORDER BY 1'), "$from to $to: a view of another mode");
