@@ -271,8 +271,8 @@ feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
 
 /* ---- transactions ---- */
 
-enum rc
-feed_begin(struct feed *f, struct logpos at)
+static enum rc
+enter(struct feed *f)
 {
 	pthread_mutex_lock(&f->lock);
 	while (!f->stopped && !f->draining && (f->armed != 0 || f->lanes_waiting != 0))
@@ -283,7 +283,6 @@ feed_begin(struct feed *f, struct logpos at)
 	}
 	f->in_txn = true;
 	f->emitted = false;
-	f->begin_at = at;
 	return RC_OK;
 }
 
@@ -292,6 +291,18 @@ leave(struct feed *f)
 {
 	f->in_txn = false;
 	pthread_mutex_unlock(&f->lock);
+}
+
+/* What is due where a log ends may come due between two transactions: a log has other records, too.
+ */
+enum rc
+feed_begin(struct feed *f, struct logpos at, struct err *e)
+{
+	enum rc rc = enter(f);
+
+	if (rc == RC_OK && (rc = feed_boundary(f, at, e)) != RC_OK)
+		leave(f);
+	return rc;
 }
 
 enum rc
@@ -565,7 +576,7 @@ finish(struct feed *f, const struct event_commit *c, struct err *e)
 	if (rc == RC_OK && f->news)
 		rc = say_quarantined(f);
 	if (rc == RC_OK)
-		rc = feed_boundary(f, e);
+		rc = feed_boundary(f, f->at, e);
 	return rc;
 }
 
@@ -607,7 +618,7 @@ feed_abandon(struct feed *f, const struct event_commit *c)
 enum rc
 feed_idle(struct feed *f, const struct event_commit *c, struct err *e)
 {
-	enum rc rc = feed_begin(f, c->at);
+	enum rc rc = enter(f);
 
 	if (rc != RC_OK)
 		return rc;

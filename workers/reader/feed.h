@@ -32,8 +32,9 @@
 struct feed;
 struct feed_table;
 
-/* A transaction starts; `at` is where its first event begins. Takes the lock. */
-enum rc feed_begin(struct feed *f, struct logpos at) MUSTCHECK;
+/* A transaction starts; everything that was committed before `at` has been read, and it was not.
+ * Takes the lock. */
+enum rc feed_begin(struct feed *f, struct logpos at, struct err *e) MUSTCHECK;
 
 /*
  * The table as the log has it from here on, all columns. The handle is valid

@@ -70,8 +70,7 @@ struct feed {
 	void *read_catalog_arg;
 
 	bool in_txn;
-	bool emitted; /* BEGIN is in the ring */
-	struct logpos begin_at;
+	bool emitted;	  /* BEGIN is in the ring */
 	struct logpos at; /* the last boundary */
 	char *position;
 	struct event_commit last; /* its texts point into position */
@@ -103,8 +102,9 @@ void feed_set_schema(struct feed *f, struct feed_table *t, const struct table *f
 /* The table, and what refers to it, loads again: state RELOAD goes into the stream. Not within a
  * transaction that has put something there. Lock held. */
 enum rc feed_start_over(struct feed *f, struct feed_table *t);
-/* At a boundary: puts in what has become due there: initial objects, chunks. Lock held. */
-enum rc feed_boundary(struct feed *f, struct err *e);
+/* Between transactions, all before `at` read: puts in what is due by then: initial objects, chunks.
+ * Lock held. */
+enum rc feed_boundary(struct feed *f, struct logpos at, struct err *e);
 /* Its lane takes it again from the start. */
 void feed_cancel_chunk(struct feed *f, struct chunk *c);
 void feed_cancel_chunks(struct feed *f, struct feed_table *t);

@@ -439,7 +439,7 @@ settle_table(struct feed *f, struct feed_table *t)
 }
 
 static enum rc
-place_due(struct feed *f)
+place_due(struct feed *f, struct logpos at)
 {
 	struct chunk *c = f->chunks;
 	bool placed = false;
@@ -448,7 +448,7 @@ place_due(struct feed *f)
 	while (c != NULL && rc == RC_OK) {
 		struct chunk *next = c->next;
 
-		if (c->state == CHUNK_READY && logpos_cmp(f->at, c->high) >= 0) {
+		if (c->state == CHUNK_READY && logpos_cmp(at, c->high) >= 0) {
 			struct feed_table *t = c->table;
 
 			rc = place(f, c);
@@ -466,17 +466,17 @@ place_due(struct feed *f)
 }
 
 enum rc
-feed_boundary(struct feed *f, struct err *e)
+feed_boundary(struct feed *f, struct logpos at, struct err *e)
 {
 	enum rc rc = RC_OK;
 
 	(void)e;
-	if (f->initial_pending && logpos_cmp(f->at, f->initial_high) >= 0) {
+	if (f->initial_pending && logpos_cmp(at, f->initial_high) >= 0) {
 		rc = emit_initial(f);
 		ring_publish(f->ring);
 	}
 	if (rc == RC_OK && f->chunks != NULL)
-		rc = place_due(f);
+		rc = place_due(f, at);
 	return rc;
 }
 
@@ -491,7 +491,7 @@ chunk_ready(
 	if (c->state == CHUNK_OPEN) {
 		c->state = CHUNK_READY;
 		c->high = high;
-		rc = feed_boundary(f, e);
+		rc = feed_boundary(f, f->at, e);
 	}
 	unlock_lane(f);
 	return rc;

@@ -88,6 +88,22 @@ model_forward(struct fake_source *s, uint64_t to)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/*
+ * Where a transaction's commit ends in the log. Others' records lie behind it:
+ * the log ends, and the next one begins, where no transaction ended.
+ */
+static struct logpos
+commit_end(uint64_t transaction)
+{
+	return (struct logpos){.offset = 2 * transaction};
+}
+
+static struct logpos
+log_end(uint64_t transaction)
+{
+	return (struct logpos){.offset = 2 * transaction + 1};
+}
+
 static enum rc
 fake_identify(struct source *base, char **id, struct err *e)
 {
@@ -140,7 +156,7 @@ fake_catalog(struct source *base, struct catalog *out, struct logpos *high, stru
 		o->table = t;
 		o->sql = xasprintf("CREATE TABLE %s", t->name);
 	}
-	*high = (struct logpos){.offset = s->model->at};
+	*high = log_end(s->model->at);
 	return RC_OK;
 }
 
@@ -151,7 +167,7 @@ commit_of(const struct fake_source *s, struct event_commit *c, char text[40])
 {
 	snprintf(text, 40, "txn=%" PRIu64, s->model->at);
 	*c = (struct event_commit){
-		.at = {.offset = s->model->at},
+		.at = commit_end(s->model->at),
 		.order = s->model->at,
 		.time_us = now_us(),
 		.txid = text,
@@ -201,7 +217,7 @@ stream_one(struct fake_source *s, struct err *e)
 {
 	struct event_commit c;
 	char text[40];
-	enum rc rc = feed_begin(s->env.feed, (struct logpos){.offset = s->model->at + 1});
+	enum rc rc = feed_begin(s->env.feed, log_end(s->model->at), e);
 
 	if (rc != RC_OK)
 		return rc;
@@ -236,6 +252,7 @@ idle(struct fake_source *s, struct err *e)
 
 	atomic_store(&s->env.stats[STAT_CAUGHT_UP], s->model->at >= s->transactions);
 	commit_of(s, &c, text);
+	c.at = log_end(s->model->at);
 	return feed_idle(s->env.feed, &c, e);
 }
 
@@ -355,7 +372,7 @@ fake_lane_snapshot(struct source_lane *base, const struct snapshot_request *req,
 	pthread_mutex_unlock(&s->lock);
 	for (int i = 0; i < AHEAD && l->snapshot->at < s->transactions; i++)
 		model_step(l->snapshot);
-	*high = (struct logpos){.offset = l->snapshot->at};
+	*high = log_end(l->snapshot->at);
 	return RC_OK;
 }
 

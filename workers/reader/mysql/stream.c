@@ -121,13 +121,13 @@ print_txid(struct stream *st)
 }
 
 static enum rc
-begin_feeding(struct stream *st)
+begin_feeding(struct stream *st, struct err *e)
 {
 	enum rc rc;
 
 	if (st->feeding)
 		return RC_OK;
-	rc = feed_begin(st->feed, st->begin);
+	rc = feed_begin(st->feed, st->begin, e);
 	st->feeding = rc == RC_OK;
 	return rc;
 }
@@ -150,7 +150,7 @@ end_transaction(struct stream *st, struct err *e)
 	move_position(st);
 	if (st->framing != SKIPPING) {
 		print_txid(st);
-		if ((rc = begin_feeding(st)) != RC_OK)
+		if ((rc = begin_feeding(st, e)) != RC_OK)
 			return rc;
 		fill_commit(st, &c);
 		st->feeding = false;
@@ -186,7 +186,8 @@ take_table_map(struct stream *st, const struct binlog_event *ev, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	/* Tables are the feed's: they are looked at within its lock. */
-	if (routes_table(st->s->env.routes, m->db, m->name) && (rc = begin_feeding(st)) != RC_OK) {
+	if (routes_table(st->s->env.routes, m->db, m->name) &&
+		(rc = begin_feeding(st, e)) != RC_OK) {
 		binlog_table_free(m);
 		return rc;
 	}
@@ -247,7 +248,7 @@ take_rows(struct stream *st, const struct binlog_event *ev, struct err *e)
 			rc = err_set(e, RC_DATA,
 				"the log has rows of %s.%s with another number of columns",
 				m->map->db, m->map->name);
-		else if ((rc = begin_feeding(st)) == RC_OK)
+		else if ((rc = begin_feeding(st, e)) == RC_OK)
 			rc = feed_rows(st, m, &r, e);
 	}
 	free(r.inflated);
@@ -349,7 +350,7 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 	session_print(st->s, q, &session);
 	rc = log_tables_changes(&st->tables, d, changes, &n, e);
 	if (rc == RC_OK)
-		rc = begin_feeding(st);
+		rc = begin_feeding(st, e);
 	if (rc == RC_OK) {
 		struct event_ddl ev = {.db = q->db,
 			.sql = buf_text(&sql),
@@ -827,7 +828,7 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 	if (rc == RC_OK) {
 		st.applied = done.gtids;
 		st.position = st.at.offset;
-		rc = feed_begin(st.feed, (struct logpos){0});
+		rc = feed_begin(st.feed, (struct logpos){0}, e);
 	}
 	if (rc == RC_OK) {
 		rc = log_tables_restore(&st.tables, e);

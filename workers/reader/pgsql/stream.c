@@ -87,13 +87,13 @@ fill_commit(struct stream *st, struct event_commit *c)
 }
 
 static enum rc
-begin_feeding(struct stream *st)
+begin_feeding(struct stream *st, struct err *e)
 {
 	enum rc rc;
 
 	if (st->feeding)
 		return RC_OK;
-	rc = feed_begin(st->feed, (struct logpos){.offset = st->commit_lsn});
+	rc = feed_begin(st->feed, (struct logpos){.offset = st->commit_lsn}, e);
 	st->feeding = rc == RC_OK;
 	st->rows = false;
 	return rc;
@@ -131,12 +131,12 @@ feed_change(struct stream *st, const char *sql, const struct ddl_change *changes
 	if (st->feeding && st->rows)
 		rc = cut(st, e);
 	if (rc == RC_OK)
-		rc = begin_feeding(st);
+		rc = begin_feeding(st, e);
 	if (rc == RC_OK)
 		rc = feed_ddl(st->feed, &ev, changes, n);
 	if (rc == RC_OK)
 		rc = cut(st, e);
-	return rc == RC_OK ? begin_feeding(st) : rc;
+	return rc == RC_OK ? begin_feeding(st, e) : rc;
 }
 
 static enum rc
@@ -292,7 +292,7 @@ take_row(struct stream *st, const struct pgout_event *ev, struct err *e)
 	if (!r->selected)
 		return RC_OK;
 	st->selected = true;
-	if ((rc = begin_feeding(st)) != RC_OK)
+	if ((rc = begin_feeding(st, e)) != RC_OK)
 		return rc;
 	/* A table that waits for its load is looked at when its rows count. */
 	if (r->feed != NULL && !feed_wants(st->feed, r->feed))
@@ -323,7 +323,7 @@ take_commit(struct stream *st, const struct pgout_event *ev, struct err *e)
 	enum rc rc = RC_OK;
 
 	if (st->framing == IN_TRANSACTION) {
-		if ((rc = begin_feeding(st)) != RC_OK)
+		if ((rc = begin_feeding(st, e)) != RC_OK)
 			return rc;
 		st->at = (struct pgsql_position){.lsn = ev->lsn};
 		st->skip = 0;
