@@ -39,12 +39,12 @@ sub begin {
 sub named {
     my ($self, $text) = @_;
     my $names = $self->{names};
+    $text =~ s/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?Z/TIME/g;
     for my $name (sort { length $names->{$b} <=> length $names->{$a} || $a cmp $b } keys %$names) {
         next if ref $names->{$name};
         $text =~ s/(?<![\w.])\Q$names->{$name}\E(?!\w)/$name/g;
     }
-    $text =~ s/$names->{$_}/$_/g for sort grep { ref $names->{$_} } keys %$names;
-    $text =~ s/\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ/TIME/g;
+    $text =~ s/$names->{$_}/$_/g for sort { $b cmp $a } grep { ref $names->{$_} } keys %$names;
     return $text;
 }
 
