@@ -131,20 +131,15 @@ format_text(struct buf *b, enum log_level level, const char *text)
 	buf_putc(b, '\n');
 }
 
-void
-log_line(enum log_level level, const char *fmt, ...)
+static void
+write_line(enum log_level level, const char *fmt, va_list ap)
 {
 	int saved = errno;
 	struct buf line;
-	va_list ap;
 	char *s;
 
-	if (level < state.level)
-		return;
-	va_start(ap, fmt);
 	if (vasprintf(&s, fmt, ap) < 0)
 		s = NULL;
-	va_end(ap);
 	buf_init(&line);
 	if (s != NULL) {
 		(state.json ? format_json : format_text)(&line, level, s);
@@ -160,16 +155,43 @@ log_line(enum log_level level, const char *fmt, ...)
 }
 
 void
+log_line(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (level < state.level)
+		return;
+	va_start(ap, fmt);
+	write_line(level, fmt, ap);
+	va_end(ap);
+}
+
+/* Whatever the level. */
+static void last_words(const char *fmt, ...) PRINTF(1, 2);
+
+static void
+last_words(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_line(LOG_LVL_ERROR, fmt, ap);
+	va_end(ap);
+}
+
+#define ERR_LINE "%s%s%s class=%s"
+#define ERR_WORDS(e) (e)->text, (e)->remedy[0] != '\0' ? "; " : "", (e)->remedy, rc_name((e)->rc)
+
+void
 log_err(enum log_level level, const struct err *e)
 {
-	log_line(level, "%s%s%s class=%s", e->text, e->remedy[0] != '\0' ? "; " : "", e->remedy,
-		rc_name(e->rc));
+	log_line(level, ERR_LINE, ERR_WORDS(e));
 }
 
 void
 fatal(const struct err *e)
 {
-	log_err(LOG_LVL_ERROR, e);
+	last_words(ERR_LINE, ERR_WORDS(e));
 	exit(rc_exit(e->rc));
 }
 
@@ -183,6 +205,6 @@ bug(const char *fmt, ...)
 	if (vasprintf(&s, fmt, ap) < 0)
 		s = NULL;
 	va_end(ap);
-	log_error("bug: %s", s != NULL ? s : fmt);
+	last_words("bug: %s", s != NULL ? s : fmt);
 	_exit(rc_exit(RC_BUG));
 }

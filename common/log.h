@@ -32,6 +32,7 @@ enum log_level {
 
 /* Names the process in each line: "synclined", "reader", "writer"; channel may be NULL. */
 void log_init(const char *program, const char *channel);
+/* LOG_LVL_COUNT: nothing but what ends the program (fatal, bug). */
 void log_set_level(enum log_level level);
 /* False (and no change) for a name that LOG_LIST does not have. */
 bool log_parse_level(const char *name, enum log_level *level);

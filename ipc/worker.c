@@ -246,7 +246,7 @@ end_failed(struct worker *w, const struct err *e)
 
 	send_queue(w);
 	send_report(w);
-	log_err(LOG_LVL_ERROR, e);
+	log_err(LOG_LVL_INFO, e); /* the supervisor says it as loud as it is */
 	buf_init(&b);
 	buf_u8(&b, (uint8_t)rc);
 	buf_u32(&b, (uint32_t)e->code);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mem.h"
 #include "ipc/msg.h"
 #include "supervisor/view.h"
 
@@ -76,6 +77,22 @@ view_checks(const struct checks *c)
 }
 
 /* ---- parts of a channel ---- */
+
+/* Where an end is, as far as the settings say: "db1:3306", "db1", a socket's path. */
+static json_t *
+view_address(const struct conf *c, const char *end)
+{
+	const char *host = conf_strf(c, "%s.host", end), *socket = conf_strf(c, "%s.socket", end);
+	char *path = xasprintf("%s.port", end), *both = NULL;
+	json_t *j;
+
+	if (socket == NULL && host != NULL && conf_has(c, path))
+		both = xasprintf("%s:%lld", host, (long long)conf_int(c, path));
+	j = text(socket != NULL ? socket : both != NULL ? both : host);
+	free(both);
+	free(path);
+	return j;
+}
 
 static json_t *
 view_progress(const struct runner *r, const struct metrics_rates *rates)
@@ -200,6 +217,8 @@ view_channel(const struct runner *r, bool details)
 	json_object_set_new(j, "name", text(conf_str(r->conf, "name")));
 	json_object_set_new(j, "source", text(conf_str(r->conf, "source.kind")));
 	json_object_set_new(j, "target", text(conf_str(r->conf, "target.kind")));
+	json_object_set_new(j, "source_address", view_address(r->conf, "source"));
+	json_object_set_new(j, "target_address", view_address(r->conf, "target"));
 	json_object_set_new(j, "state", text(channel_state_name(record->state)));
 	json_object_set_new(j, "since", time_or_null(record->since_us));
 	json_object_set_new(j, "wish", text(wish_name(record->wish)));

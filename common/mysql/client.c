@@ -68,7 +68,7 @@ fill(struct client *c, struct err *e, const char *what, unsigned number, const c
 
 	if (e == NULL)
 		return rc;
-	err_set(e, rc, "%s %s: %s (error %u)", c->end, what, text, number);
+	err_set(e, rc, "%s %s: %s (error %u)", c->name, what, text, number);
 	/* A lost connection carries code 0: the one thing that callers ask for. */
 	e->code = is_lost(number) ? 0 : (int)number;
 	return rc;
@@ -187,6 +187,94 @@ watch_for_silence(struct client *c)
 
 #define TLS_ERROR 2026
 
+/* Numbers of a refusal, from servers and libraries of both kinds. */
+enum refusal {
+	HOST_BLOCKED = 1129,
+	HOST_REFUSED = 1130,
+	TOO_MANY = 1040,
+	TOO_MANY_OF_USER = 1203,
+	LIMIT_OF_USER = 1226,
+	ACCESS_DENIED = 1045,
+	ACCESS_DENIED_PLUGIN = 1698,
+	PASSWORD_EXPIRED = 1820,
+	OLD_CLIENT = 1251,
+	OLD_PASSWORD_SERVER = 1275,
+	OLD_PASSWORD_CLIENT = 2049,
+	NO_PLUGIN = 2059,
+};
+
+bool
+client_is_old_password(int number)
+{
+	return number == OLD_CLIENT || number == OLD_PASSWORD_SERVER ||
+	       number == OLD_PASSWORD_CLIENT;
+}
+
+static enum rc
+tls_remedy(struct client *c, struct err *e)
+{
+	if (e->rc == RC_CONFIG)
+		return err_remedy(e,
+			"let %s.tls_ca name the certificate that signs the server's, and %s.host "
+			"be a name in the server's; or set %s.tls = \"require\", which encrypts "
+			"and does not verify",
+			c->end, c->end, c->end);
+	return err_remedy(e, "enable TLS at the server, or set %s.tls = \"prefer\"", c->end);
+}
+
+static enum rc
+remedy(struct client *c, unsigned number, struct err *e)
+{
+	switch (number) {
+	case ACCESS_DENIED:
+	case ACCESS_DENIED_PLUGIN:
+		return err_remedy(e,
+			"see that %s.user and its password (%s.password_file) are right; or let an "
+			"administrator of the server set it for that account: ALTER USER ... "
+			"IDENTIFIED BY '...'",
+			c->end, c->end);
+	case HOST_REFUSED:
+		return err_remedy(e,
+			"let an administrator of the server create the account for the address "
+			"that the text names: CREATE USER '%s'@'...' IDENTIFIED BY '...'",
+			setting(c, "user"));
+	case HOST_BLOCKED:
+		return err_remedy(e, "let an administrator of the server run FLUSH HOSTS, and see "
+				     "why connections broke");
+	case TOO_MANY:
+	case TOO_MANY_OF_USER:
+	case LIMIT_OF_USER:
+		return err_remedy(
+			e, "end sessions at the server, or raise the limit that it names");
+	case PASSWORD_EXPIRED:
+		return err_remedy(e,
+			"let an administrator of the server renew the account's password: ALTER "
+			"USER '%s'@'...' IDENTIFIED BY '...'",
+			setting(c, "user"));
+	case OLD_CLIENT:
+	case OLD_PASSWORD_SERVER:
+	case OLD_PASSWORD_CLIENT:
+		return err_remedy(e,
+			"let an administrator of the server give the account's password the format "
+			"of MySQL 4.1 and later: SET old_passwords = 0; SET PASSWORD FOR "
+			"'%s'@'...' "
+			"= PASSWORD('...')",
+			setting(c, "user"));
+	case NO_PLUGIN:
+		return err_remedy(e,
+			"let an administrator of the server identify '%s'@'...' with "
+			"mysql_native_password, caching_sha2_password, sha256_password or ed25519",
+			setting(c, "user"));
+	case TLS_ERROR:
+		return tls_remedy(c, e);
+	default:
+		return err_remedy(e,
+			"see that the server runs, that it listens at this address (%s.host, "
+			"%s.port), and that no firewall stands in between",
+			c->end, c->end);
+	}
+}
+
 /*
  * Nobody answers, or we are refused. A certificate that does not verify is not
  * a lost connection, which is all that the library's number says: it will not
@@ -195,27 +283,17 @@ watch_for_silence(struct client *c)
 static enum rc
 cannot_connect(struct client *c, struct err *e)
 {
-	const char *host = setting(c, "host"), *socket = setting(c, "socket"),
-		   *user = setting(c, "user");
-	bool unverified = mysql_errno(c->my) == TLS_ERROR &&
-			  strcasestr(mysql_error(c->my), "certificate") != NULL;
-	char path[32];
-	enum rc rc = client_error(c, e, "cannot be reached");
+	unsigned number = mysql_errno(c->my);
+	const char *text = mysql_error(c->my);
+	bool unverified = number == TLS_ERROR && strcasestr(text, "certificate") != NULL;
 
-	if (unverified) {
-		rc = err_set(e, RC_CONFIG, "%s is not trusted: %s", c->end, mysql_error(c->my));
-		err_remedy(e,
-			"let %s.tls_ca name the certificate that signs the server's, and %s.host "
-			"be a name in the server's; or set %s.tls = \"require\", which encrypts "
-			"and does not verify",
-			c->end, c->end, c->end);
-	}
-	snprintf(path, sizeof path, "%s.port", c->end);
-	if (socket != NULL)
-		err_context(e, "%s as %s", socket, user);
-	else
-		err_context(e, "%s:%u as %s", host, (unsigned)conf_int(c->conf, path), user);
-	return rc;
+	if (e == NULL)
+		return client_class(number);
+	err_set(e, unverified ? RC_CONFIG : client_class(number),
+		"cannot connect to the %s as \"%s\": %s (error %u)", c->name, setting(c, "user"),
+		text, number);
+	e->code = is_lost(number) ? 0 : (int)number;
+	return remedy(c, number, e);
 }
 
 static void
@@ -250,6 +328,10 @@ client_open(struct client *c, const struct conf *conf, const char *end, const ch
 	user = setting(c, "user");
 	snprintf(path, sizeof path, "%s.port", end);
 	port = conf_has(conf, path) ? (unsigned)conf_int(conf, path) : MYSQL_PORT;
+	if (socket != NULL)
+		snprintf(c->name, sizeof c->name, "%s %s", end, socket);
+	else
+		snprintf(c->name, sizeof c->name, "%s %s:%u", end, host, port);
 	if (mysql_real_connect(c->my, socket != NULL ? NULL : host, user, setting(c, "password"),
 		    NULL, socket != NULL ? 0 : port, socket,
 		    CLIENT_FOUND_ROWS | CLIENT_MULTI_RESULTS) == NULL) {
@@ -424,11 +506,11 @@ client_dump_next(struct client *c, const unsigned char **event, size_t *len, str
 	if (n == packet_error)
 		return client_error(c, e, "stopped sending its log");
 	if (n == 0)
-		return err_set(e, RC_RETRY, "%s sent an empty packet in its log", c->end);
+		return err_set(e, RC_RETRY, "%s sent an empty packet in its log", c->name);
 	if (p[0] == 0xfe && n < 9)
 		return RC_AGAIN;
 	if (p[0] != 0)
-		return err_set(e, RC_DATA, "%s sent a packet of kind %u in its log", c->end, p[0]);
+		return err_set(e, RC_DATA, "%s sent a packet of kind %u in its log", c->name, p[0]);
 	*event = p + 1;
 	*len = n - 1;
 	return RC_OK;

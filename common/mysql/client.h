@@ -34,7 +34,8 @@ struct server {
 struct client {
 	MYSQL *my;
 	struct server server;
-	const char *end; /* "source" or "target": for error texts and settings */
+	const char *end; /* "source" or "target": for settings */
+	char name[300];	 /* "source db1:3306": for error texts */
 	const struct conf *conf;
 	void *dump; /* the open log, where the library wants one */
 };
@@ -43,7 +44,7 @@ struct client {
  * Connects by the settings of `end`: host, port or socket, user, password, tls, timeouts.
  * Session: time zone +00:00, sql_mode as given ("" is none), names binary,
  * isolation READ COMMITTED, autocommit on, CLIENT_FOUND_ROWS. RETRY when nobody
- * answers, CONFIG when we are refused.
+ * answers, CONFIG when we are refused; with what to do about it.
  */
 enum rc client_open(struct client *c, const struct conf *conf, const char *end,
 	const char *sql_mode, struct err *e) MUSTCHECK;
@@ -68,6 +69,8 @@ void client_quote(struct client *c, struct buf *b, const char *text, size_t len)
 /* From the connection's (or statement's) last error; `what` is "cannot X Y". */
 enum rc client_error(struct client *c, struct err *e, const char *what);
 enum rc client_stmt_error(struct client *c, MYSQL_STMT *st, struct err *e, const char *what);
+/* The account's password is of the format from before 4.1, or the library knows none like it. */
+bool client_is_old_password(int number);
 /* How an error number is classed; lost connections, deadlocks and lock timeouts are RETRY. */
 enum rc client_class(unsigned number);
 /* Deadlock, lock wait timeout: the same transaction may pass when run again. */

@@ -18,7 +18,7 @@ rights_account(struct client *c, struct buf *out, struct err *e)
 		return rc;
 	at = account != NULL ? strrchr(account, '@') : NULL;
 	if (at == NULL)
-		rc = err_set(e, RC_DATA, "%s names no account of ours", c->end);
+		rc = err_set(e, RC_DATA, "%s names no account of ours", c->name);
 	else
 		buf_printf(out, "'%.*s'@'%s'", (int)(at - account), account, at + 1);
 	free(account);

@@ -87,6 +87,10 @@ judge_rest(struct run *r)
 
 		show_checks(items, r->cli);
 		json_decref(items);
+		show_error("the precheck failed, nothing was begun",
+			"mend what fails, then run it again");
+		end(r, rc_exit(record->cause.rc));
+		return;
 	}
 	if (record->cause.rc != RC_OK) {
 		end(r, show_err(&record->cause));
@@ -325,7 +329,8 @@ cli_run(const struct cli *c)
 	}
 	prctl(PR_SET_DUMPABLE, 0); /* credentials pass through our memory */
 	log_init("syncline", NULL);
-	log_set_level(c->value[OPT_VERBOSE] != NULL ? LOG_LVL_INFO : LOG_LVL_ERROR);
+	/* What stops the channel is said once, at the end, and what it waits for as progress. */
+	log_set_level(c->value[OPT_VERBOSE] != NULL ? LOG_LVL_INFO : LOG_LVL_COUNT);
 	r.loop = loop_new();
 	status = run_in(
 		&r, temporary != NULL ? temporary : c->value[OPT_STATE], conf, id, c->arguments[0]);

@@ -190,15 +190,54 @@ show_cause(const char *label, json_t *cause)
 		printf("  %-14s %s\n", "what to do", json_text(cause, "remedy"));
 }
 
+/* What a failed channel waits for when its cause is gone, unless the remedy ends with it. */
 static void
-show_restarts(json_t *r)
+show_way_on(json_t *ch)
 {
+	const char *remedy = json_text(json_object_get(ch, "cause"), "remedy");
+
+	if (strstr(json_text(ch, "state"), "Failed") != NULL &&
+		strstr(remedy, "syncline start") == NULL)
+		printf("  %-14s syncline start %s\n", "then", json_text(ch, "channel"));
+}
+
+/* Of a failed precheck the first item is the reason; the others. */
+static void
+show_other_failures(json_t *ch)
+{
+	bool first = true;
+	size_t i;
+	json_t *item;
+
+	if (strcmp(json_text(ch, "state"), "Precheck Failed") != 0)
+		return;
+	json_array_foreach(json_object_get(ch, "precheck"), i, item)
+	{
+		if (strcmp(json_text(item, "result"), "fail") != 0)
+			continue;
+		if (!first) {
+			printf("  %-14s %s: %s\n", "also", json_text(item, "item"),
+				json_text(item, "cause"));
+			printf("  %-14s %s\n", "what to do", json_text(item, "remedy"));
+		}
+		first = false;
+	}
+}
+
+/* A failure that is the reason stands there already. */
+static void
+show_restarts(json_t *ch)
+{
+	json_t *r = json_object_get(ch, "restarts"), *failure = json_object_get(r, "last_failure");
+
 	printf("  %-14s %.0f", "restarts", json_number(r, "count"));
 	if (json_is_number(json_object_get(r, "next")))
 		printf(", failures in a row %.0f, next start at %s",
 			json_number(r, "failures_in_a_row"), say_time(json_object_get(r, "next")));
 	putchar('\n');
-	show_cause("last failure", json_object_get(r, "last_failure"));
+	if (strcmp(json_text(failure, "text"), json_text(json_object_get(ch, "cause"), "text")) !=
+		0)
+		show_cause("last failure", failure);
 }
 
 static void
@@ -247,8 +286,12 @@ show_status(json_t *ch, const struct cli *c)
 	printf("%s  %s%s%s since %s\n", json_text(ch, "channel"), state_color(state, c), state,
 		no_color(c), say_time(json_object_get(ch, "since")));
 	show_cause("reason", json_object_get(ch, "cause"));
-	printf("  %-14s %s -> %s, %s\n", "ends", json_text(ch, "source"), json_text(ch, "target"),
-		json_text(ch, "file"));
+	show_other_failures(ch);
+	show_way_on(ch);
+	printf("  %-14s %s %s -> %s %s\n", "ends", json_text(ch, "source"),
+		json_text(ch, "source_address"), json_text(ch, "target"),
+		json_text(ch, "target_address"));
+	printf("  %-14s %s\n", "file", json_text(ch, "file"));
 	printf("  %-14s %s, generation %.0f, reader %.0f, writer %.0f\n", "activity",
 		json_text(ch, "activity"), json_number(ch, "generation"),
 		json_number(ch, "reader_pid"), json_number(ch, "writer_pid"));
@@ -256,7 +299,7 @@ show_status(json_t *ch, const struct cli *c)
 		json_is_true(json_object_get(ch, "wish_in_target")) ? ""
 								    : ", not in the target yet");
 	printf("  %-14s %s\n", "guarantee", json_text(ch, "guarantee"));
-	show_restarts(json_object_get(ch, "restarts"));
+	show_restarts(ch);
 	if (json_text(ch, "position")[0] != '\0')
 		printf("  %-14s %s\n", "position", json_text(ch, "position"));
 	printf("  %-14s %.1f tx/s, %.2f MB/s, delay %s, ring %.0f%% full\n", "now",

@@ -150,6 +150,20 @@ targets_free(struct apply *a)
 	fk_world_free(a->world);
 }
 
+/* What is not at the target: made by us once and taken away, or expected from its owner. */
+static enum rc
+missing_remedy(const struct apply *a, const struct target *t, const char *otherwise, struct err *e)
+{
+	const char *channel = a->worker->channel;
+
+	if (!conf_has_word(a->worker->conf, "initial", "schema"))
+		return err_remedy(e, "%s", otherwise);
+	return err_remedy(e,
+		"put it back as it was, rows and all, or let `syncline resync %s %s.%s` make and "
+		"load the table anew; then `syncline start %s`",
+		channel, t->source_db, t->source_name, channel);
+}
+
 static enum rc
 map_columns(struct apply *a, struct target *t, struct err *e)
 {
@@ -164,8 +178,10 @@ map_columns(struct apply *a, struct target *t, struct err *e)
 				"target table %s.%s has no column \"%s\" (source column %s.%s.%s)",
 				t->db, t->name, name != NULL ? name : source, t->source_db,
 				t->source_name, source);
-			return err_remedy(e, "add the column at the target, or put it into "
-					     "drop_columns of the object");
+			return missing_remedy(a, t,
+				"add the column at the target, or put it into drop_columns of the "
+				"object",
+				e);
 		}
 	}
 	return RC_OK;
@@ -208,9 +224,10 @@ describe(struct apply *a, struct target *t, struct err *e)
 	if (rc == RC_OK && t->table == NULL) {
 		err_set(e, RC_CONFIG, "target table %s.%s does not exist (source table %s.%s)",
 			t->db, t->name, t->source_db, t->source_name);
-		err_remedy(
-			e, "create it, or let the channel do so: initial = [\"schema\", \"data\"]");
-		rc = RC_CONFIG;
+		rc = missing_remedy(a, t,
+			"create it at the target with the source's columns and keys, for `initial` "
+			"does not name \"schema\"",
+			e);
 	}
 	return rc;
 }

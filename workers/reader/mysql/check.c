@@ -34,35 +34,44 @@ is(const char *value, const char *a, const char *b)
 	       (strcasecmp(value, a) == 0 || (b != NULL && strcasecmp(value, b) == 0));
 }
 
-static void
+/* False: there is no log. */
+static bool
 check_log(struct client *c, struct checks *out)
 {
 	char *id = variable(c, "server_id"), *log = variable(c, "log_bin"),
 	     *format = variable(c, "binlog_format");
+	bool on = is(log, "1", "ON");
 
 	if (id == NULL || strtoul(id, NULL, 10) < 2)
 		checks_add(out, CHECK_FAIL, "Value of server_id in the source database",
-			"set server_id to a number of at least 2 that no other server has, at the "
-			"source",
-			"server_id is %s", id != NULL ? id : "unknown");
+			"at the source: SET GLOBAL server_id = N, a number of at least 2 that no "
+			"other server of its replication has; and server_id = N in its "
+			"configuration",
+			"server_id is %s at the %s", id != NULL ? id : "unknown", c->name);
 	else
 		checks_pass(out, "Value of server_id in the source database");
-	if (!is(log, "1", "ON"))
+	if (!on)
 		checks_add(out, CHECK_FAIL,
 			"Whether binary logging is enabled for the source database",
-			"set log_bin in the source's configuration and restart it",
-			"log_bin is off");
+			"put log_bin, binlog_format = ROW and a server_id into the [mysqld] part "
+			"of "
+			"the source's configuration and restart it",
+			"log_bin is off at the %s", c->name);
 	else
 		checks_pass(out, "Whether binary logging is enabled for the source database");
 	if (!is(format, "ROW", NULL))
 		checks_add(out, CHECK_FAIL, "Binary log format of the source database",
-			"SET GLOBAL binlog_format='ROW'; and let all sessions connect again",
-			"binlog_format is %s", format != NULL ? format : "unknown");
+			"at the source: SET GLOBAL binlog_format = 'ROW'; and binlog_format = ROW "
+			"in its configuration; sessions that are connected keep theirs until they "
+			"connect again",
+			"binlog_format is %s at the %s", format != NULL ? format : "unknown",
+			c->name);
 	else
 		checks_pass(out, "Binary log format of the source database");
 	free(id);
 	free(log);
 	free(format);
+	return on;
 }
 
 static void
@@ -74,14 +83,16 @@ check_images(struct client *c, struct checks *out)
 
 	if (image != NULL && !is(image, "FULL", NULL))
 		checks_add(out, CHECK_WARN, "Row images of the source database",
-			"SET GLOBAL binlog_row_image='FULL'; then conflicts can be overwritten, "
-			"and "
-			"rows found by all of their columns",
-			"binlog_row_image is %s", image);
+			"at the source: SET GLOBAL binlog_row_image = 'FULL'; then conflicts can "
+			"be "
+			"overwritten, and rows found by all of their columns",
+			"binlog_row_image is %s at the %s", image, c->name);
 	if (options != NULL && *options != '\0')
 		checks_add(out, CHECK_FAIL, "Partial JSON of the source database",
-			"SET GLOBAL binlog_row_value_options='';", "binlog_row_value_options is %s",
-			options);
+			"at the source: SET GLOBAL binlog_row_value_options = ''; sessions that "
+			"are "
+			"connected keep theirs until they connect again",
+			"binlog_row_value_options is %s at the %s", options, c->name);
 	if (metadata == NULL)
 		checks_add(out, CHECK_WARN, NAMES,
 			"nothing need be set: should log and schema ever disagree, load the table "
@@ -89,12 +100,22 @@ check_images(struct client *c, struct checks *out)
 			"%s does not name columns in its log", c->server.text);
 	else if (!is(metadata, "FULL", NULL))
 		checks_add(out, CHECK_WARN, NAMES,
-			"SET GLOBAL binlog_row_metadata='FULL'; then several ALTER TABLE in quick "
-			"succession can be followed",
-			"binlog_row_metadata is %s", metadata);
+			"at the source: SET GLOBAL binlog_row_metadata = 'FULL'; then several "
+			"ALTER TABLE in quick succession can be followed",
+			"binlog_row_metadata is %s at the %s", metadata, c->name);
 	free(image);
 	free(options);
 	free(metadata);
+}
+
+static void
+lacks_right(const struct mysql_source *s, struct checks *out, const char *what, const struct err *e)
+{
+	char *remedy = xasprintf(
+		"let an administrator run what `syncline check --sql %s` prints", s->env.channel);
+
+	checks_add(out, CHECK_FAIL, PERMISSIONS, remedy, "%s: %s", what, e->text);
+	free(remedy);
 }
 
 /* Every column of it: rights may be given column by column. */
@@ -114,33 +135,45 @@ may_read(struct mysql_source *s, const struct table *t, struct err *e)
 }
 
 static void
+check_engine(const struct table *t, struct checks *out)
+{
+	static const char *const engines[] = {"FEDERATED", "MRG_MyISAM", "TokuDB"};
+
+	for (size_t i = 0; i < COUNT_OF(engines); i++)
+		if (t->engine != NULL && strcasecmp(t->engine, engines[i]) == 0) {
+			char *remedy =
+				xasprintf("at the source: ALTER TABLE %s.%s ENGINE=InnoDB; or "
+					  "leave it out: { "
+					  "database = \"%s\"; table = \"%s\"; exclude = true; }",
+					t->db, t->name, t->db, t->name);
+
+			checks_add(out, CHECK_FAIL, "Storage engine", remedy,
+				"source table %s.%s has engine %s", t->db, t->name, t->engine);
+			free(remedy);
+		}
+}
+
+static void
 check_table(struct mysql_source *s, const struct table *t, struct checks *out)
 {
 	struct err e;
 
-	static const char *const engines[] = {"FEDERATED", "MRG_MyISAM", "MRG_MYISAM", "TokuDB"};
-
-	for (size_t i = 0; i < COUNT_OF(engines); i++)
-		if (t->engine != NULL && strcasecmp(t->engine, engines[i]) == 0)
-			checks_add(out, CHECK_FAIL, "Storage engine",
-				"change the table to InnoDB: ALTER TABLE ... ENGINE=InnoDB",
-				"%s.%s has engine %s", t->db, t->name, t->engine);
+	check_engine(t, out);
 	for (uint32_t i = 0; i < t->nfks; i++)
 		if (!routes_table(s->env.routes, t->fks[i].ref_db, t->fks[i].ref_table))
 			checks_add(out, CHECK_FAIL, "Integrity of FOREIGN KEY constraint",
 				"drop the foreign key, add the parent table to the objects, or "
 				"remove the child",
-				"%s.%s refers to %s.%s, which is not selected", t->db, t->name,
-				t->fks[i].ref_db, t->fks[i].ref_table);
+				"source table %s.%s refers to %s.%s, which is not selected", t->db,
+				t->name, t->fks[i].ref_db, t->fks[i].ref_table);
 	if (!may_read(s, t, &e))
-		checks_add(out, CHECK_FAIL, PERMISSIONS,
-			"let an administrator run what `syncline check --sql` prints", "%s",
-			e.text);
+		lacks_right(s, out, "the account may not read a table", &e);
 	if (table_key(t) == NULL)
 		checks_add(out, CHECK_WARN, "Primary or unique key",
 			"add a PRIMARY KEY: without one each change is matched by all columns, and "
 			"the table loads as one piece",
-			"%s.%s has no primary key and no unique key without NULLs", t->db, t->name);
+			"source table %s.%s has no primary key and no unique key without NULLs",
+			t->db, t->name);
 }
 
 /* What MariaDB keeps as tables without being base tables: its rows are in the log all the same. */
@@ -160,7 +193,8 @@ check_other_tables(struct mysql_source *s, struct checks *out, struct err *e)
 			checks_add(out, CHECK_FAIL, "Kinds of tables",
 				"leave it out: { database = \"...\"; table = \"...\"; exclude = "
 				"true; }, or ALTER TABLE ... DROP SYSTEM VERSIONING",
-				"%s.%s is of the kind \"%s\", which this version does not carry",
+				"source table %s.%s is of the kind \"%s\", which this version does "
+				"not carry",
 				row[0], row[1], row[2]);
 	mysql_free_result(res);
 	return RC_OK;
@@ -182,7 +216,7 @@ check_tables(struct mysql_source *s, struct checks *out, struct err *e)
 		checks_add(out, CHECK_WARN, "Objects",
 			"check database and table names in `objects`, and the account's SELECT "
 			"right",
-			"no existing table is selected");
+			"no table of the %s is selected", s->main.name);
 	else if (rc == RC_OK)
 		checks_pass(out, "Objects");
 	table_list_release(&list);
@@ -205,9 +239,7 @@ may_see_log_end(struct mysql_source *s, struct mysql_position *end, struct check
 
 	if (position_of_log_end(&s->main, end, &e) == RC_OK)
 		return true;
-	checks_add(out, CHECK_FAIL, PERMISSIONS,
-		"let an administrator run what `syncline check --sql` prints",
-		"the account may not ask for the log's end: %s", e.text);
+	lacks_right(s, out, "the account may not ask for the log's end", &e);
 	return false;
 }
 
@@ -233,9 +265,7 @@ may_read_log(struct mysql_source *s, const struct mysql_position *end, struct ch
 	}
 	if (rc == RC_OK)
 		return true;
-	checks_add(out, CHECK_FAIL, PERMISSIONS,
-		"let an administrator run what `syncline check --sql` prints",
-		"the account may not read the log: %s", e.text);
+	lacks_right(s, out, "the account may not read the log", &e);
 	return false;
 }
 
@@ -290,10 +320,10 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 	enum rc rc;
 
 	if (client_open(&s->main, s->env.conf, "source", SOURCE_SQL_MODE, &failure) != RC_OK) {
-		checks_add(out, CHECK_FAIL, "Source database connectivity",
-			"check host, port, user and password, the account's allowed addresses, and "
-			"firewalls in between",
-			"%s", failure.text);
+		checks_add(out, CHECK_FAIL,
+			client_is_old_password(failure.code) ? "Format of MySQL database password"
+							     : "Source database connectivity",
+			failure.remedy, "%s", failure.text);
 		if (want_sql)
 			print_sql(s, false, out);
 		return RC_OK;
@@ -303,13 +333,13 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 	checks_pass(out, "Source database connectivity");
 	if (s->main.server.version < 50500)
 		checks_add(out, CHECK_FAIL, "Source database version",
-			"upgrade the source to MySQL 5.5 or later", "it is %s",
-			s->main.server.text);
+			"upgrade it to MySQL 5.5 or later, or MariaDB 10.1 or later",
+			"the %s is of version %s", s->main.name, s->main.server.text);
 	else
 		checks_pass(out, "Source database version");
-	check_log(&s->main, out);
+	if (check_log(&s->main, out))
+		check_rights(s, out);
 	check_images(&s->main, out);
-	check_rights(s, out);
 	if ((rc = check_tables(s, out, e)) != RC_OK)
 		return rc;
 	return check_other_tables(s, out, e);

@@ -147,8 +147,13 @@ mysql_identify(struct source *base, char **id, struct err *e)
 	return client_value(&s->main, id, e, "SELECT @@server_uuid");
 }
 
-#define EXECUTED_MARIADB "SELECT @@GLOBAL.gtid_binlog_pos"
-#define EXECUTED_MYSQL "SELECT REPLACE(@@GLOBAL.gtid_executed, '\\n', '')"
+enum rc
+mysql_executed(struct mysql_source *s, char **text, struct err *e)
+{
+	return client_value(&s->main, text, e,
+		s->main.server.mariadb ? "SELECT @@GLOBAL.gtid_binlog_pos"
+				       : "SELECT REPLACE(@@GLOBAL.gtid_executed, '\\n', '')");
+}
 
 /*
  * GTIDs are the same on a replica, files and offsets are not. The log is asked
@@ -174,8 +179,7 @@ mysql_take_over(struct source *base, const char *position, char **here, struct e
 				   "file another id, or reset the channel");
 	}
 	if (rc == RC_OK)
-		rc = client_value(&s->main, &text, e,
-			s->main.server.mariadb ? EXECUTED_MARIADB : EXECUTED_MYSQL);
+		rc = mysql_executed(s, &text, e);
 	if (rc == RC_OK)
 		rc = gtid_parse(&executed, s->main.server.mariadb, text != NULL ? text : "", e);
 	if (rc == RC_OK && !gtid_within(&p.gtids, &executed)) {
@@ -240,7 +244,7 @@ mysql_gtid_tip(struct mysql_source *s, struct mysql_position *p, struct err *e)
 
 	if (rc != RC_OK || !s->use_gtid)
 		return rc;
-	rc = client_value(&s->main, &gtids, e, EXECUTED_MYSQL);
+	rc = mysql_executed(s, &gtids, e);
 	if (rc == RC_OK && gtids != NULL)
 		rc = gtid_parse(&p->gtids, false, gtids, e);
 	p->has_gtids = true;

@@ -5,6 +5,7 @@
  * stream.c   the log thread: events into the feed
  * session.c  the sessions that statements ran in
  * tables.c   the tables as of a place in the log
+ * gap.c      a log that does not have what the channel needs
  * lane.c     chunk bounds, snapshots, reading
  * check.c    the precheck
  */
@@ -51,6 +52,16 @@ void position_print(const struct mysql_position *p, struct buf *b);
 struct logpos position_at(const char *file, uint64_t offset);
 /* The end of the server's log. */
 enum rc position_of_log_end(struct client *c, struct mysql_position *p, struct err *e) MUSTCHECK;
+
+/* The GTIDs that the server has executed, as text; the caller's to free. */
+enum rc mysql_executed(struct mysql_source *s, char **text, struct err *e) MUSTCHECK;
+
+/* What the server says with number 1236 is in *e: where the channel stands, what is there, what to
+ * do; CONFIG. */
+enum rc mysql_log_refused(struct mysql_source *s, const struct mysql_position *at, struct err *e);
+/* The same where we have seen it ourselves: the log ends before `at`. */
+enum rc mysql_log_begun_anew(
+	struct mysql_source *s, const struct mysql_position *at, struct err *e);
 
 /* As event_ddl.session: of a statement in the log; or bit by bit, of an object that SHOW CREATE
  * tells of. Words that mean nothing elsewhere are left out. */

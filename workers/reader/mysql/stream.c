@@ -468,18 +468,24 @@ measure_clock(struct stream *st)
 	free(text);
 }
 
-/* Bytes between here and the log's end. */
-static void
-measure_backlog(struct stream *st)
+/*
+ * Bytes between here and the log's end. A server whose log is begun anew goes on
+ * telling us that there is nothing new: only that the log ends before here gives
+ * it away.
+ */
+static enum rc
+measure_backlog(struct stream *st, struct err *e)
 {
 	struct logpos here = position_at(st->at.file, st->position);
 	uint64_t bytes = 0;
+	struct logpos last = {0};
+	bool anew = false;
 	MYSQL_RES *res;
 	MYSQL_ROW row;
-	struct err e;
+	struct err ignored;
 
-	if (client_query(&st->s->main, &res, &e, "SHOW BINARY LOGS") != RC_OK)
-		return;
+	if (client_query(&st->s->main, &res, &ignored, "SHOW BINARY LOGS") != RC_OK)
+		return RC_OK;
 	while ((row = mysql_fetch_row(res)) != NULL) {
 		uint64_t size = strtoull(row[1], NULL, 10);
 		struct logpos end = position_at(row[0], size);
@@ -488,22 +494,27 @@ measure_backlog(struct stream *st)
 			bytes += size;
 		else if (end.file == here.file && size > here.offset)
 			bytes += size - here.offset;
+		anew = anew || (end.file == here.file && size < here.offset);
+		last = end;
 	}
 	mysql_free_result(res);
+	if (anew || last.file < here.file)
+		return mysql_log_begun_anew(st->s, &st->at, e);
 	set_stat(st, STAT_READ_LAG, bytes);
+	return RC_OK;
 }
 
-/* For people's eyes only: what cannot be measured stays as it was. */
-static void
-measure(struct stream *st)
+/* What cannot be measured stays as it was. */
+static enum rc
+measure(struct stream *st, struct err *e)
 {
 	uint64_t now = mono_us();
 
 	if (st->measured_at != 0 && now < st->measured_at + MEASURE_US)
-		return;
+		return RC_OK;
 	st->measured_at = now;
 	measure_clock(st);
-	measure_backlog(st);
+	return measure_backlog(st, e);
 }
 
 /* ---- other events ---- */
@@ -594,9 +605,10 @@ take_event(struct stream *st, const struct binlog_event *ev, struct err *e)
 		if (logpos_cmp(position_at(st->at.file, st->position), st->end) < 0 &&
 			st->end.offset <= UINT32_MAX)
 			return idle(st, e);
+		if (measure(st, e) != RC_OK)
+			return e->rc;
 		set_stat(st, STAT_CAUGHT_UP, 1);
 		set_stat(st, STAT_READ_LAG, 0);
-		measure(st);
 		st->time = (uint32_t)time(NULL);
 		st->gtid.commit_us = 0;
 		return idle(st, e);
@@ -716,30 +728,14 @@ explain_rival(struct stream *st, struct err *e)
 		"id by chance, set source.server_id to a free number; then start the channel");
 }
 
-/* The server will not send from there: what is wanted, what is there, what to do. */
+/* The server will not send from there. */
 static enum rc
 explain_refusal(struct stream *st, struct err *e)
 {
-	char reason[sizeof e->text], *oldest = NULL;
-	struct err ignored;
-
 	if (e->code == SAME_SERVER_ID ||
 		(e->code == BINLOG_FATAL && strstr(e->text, "same server_uuid/server_id") != NULL))
 		return explain_rival(st, e);
-	if (e->code != BINLOG_FATAL)
-		return e->rc;
-	snprintf(reason, sizeof reason, "%s", e->text);
-	buf_clear(&st->text);
-	position_print(&st->at, &st->text);
-	if (client_value(&st->s->main, &oldest, &ignored, "SHOW BINARY LOGS") != RC_OK)
-		oldest = NULL;
-	err_set(e, RC_CONFIG,
-		"the source does not have the log any more from %s on (its oldest file: %s): %s",
-		buf_text(&st->text), oldest != NULL ? oldest : "none", reason);
-	free(oldest);
-	return err_remedy(e,
-		"keep logs longer at the source (binlog_expire_logs_seconds, expire_logs_days); "
-		"then reset the channel, which loads everything again");
+	return e->code == BINLOG_FATAL ? mysql_log_refused(st->s, &st->at, e) : e->rc;
 }
 
 static enum rc
@@ -764,8 +760,8 @@ run(struct stream *st, struct err *e)
 		if ((rc = binlog_split(&st->format, p, n, &ev, e)) != RC_OK)
 			return rc;
 		atomic_fetch_add(&s->env.stats[STAT_READ_BYTES], n);
-		if (++st->events % MEASURE_EVENTS == 0)
-			measure(st);
+		if (++st->events % MEASURE_EVENTS == 0 && measure(st, e) != RC_OK)
+			return e->rc;
 		if (ev.next_pos != 0 && ev.type != ROTATE_EVENT &&
 			(ev.flags & BINLOG_ARTIFICIAL) == 0)
 			st->position = ev.next_pos;
@@ -839,7 +835,9 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 		rc = open_log(&st, e);
 	if (rc == RC_OK) {
 		set_stat(&st, STAT_READ_LAG, UINT64_MAX);
-		measure(&st);
+		rc = measure(&st, e);
+	}
+	if (rc == RC_OK) {
 		rc = FAILPOINT_LOST(READER_DUMP, e);
 		if (rc == RC_OK)
 			rc = start_dump(&st, e);

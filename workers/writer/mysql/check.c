@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/mem.h"
 #include "common/mysql/quote.h"
 #include "common/mysql/rights.h"
 #include "workers/writer/mysql/sink.h"
@@ -61,6 +62,17 @@ print_sql(struct mysql_sink *s, bool connected, struct checks *out)
 	out->sql = (char *)b.data;
 }
 
+static void
+lacks_right(
+	const struct mysql_sink *s, struct checks *out, enum check_result result, const char *what)
+{
+	char *remedy = xasprintf(
+		"let an administrator run what `syncline check --sql %s` prints", s->env.channel);
+
+	checks_add(out, result, PERMISSIONS, remedy, "%s", what);
+	free(remedy);
+}
+
 static bool
 check_state(struct mysql_sink *s, struct checks *out)
 {
@@ -69,8 +81,8 @@ check_state(struct mysql_sink *s, struct checks *out)
 	if (client_run(&s->main, &e, "SELECT 1 FROM %s.checkpoint LIMIT 1", s->state) == RC_OK ||
 		client_run(&s->main, &e, "CREATE DATABASE IF NOT EXISTS %s", s->state) == RC_OK)
 		return true;
-	checks_add(out, CHECK_FAIL, PERMISSIONS,
-		"let an administrator run what `syncline check --sql` prints", "%s", e.text);
+	err_context(&e, "the account may not make our own tables in %s", s->state);
+	lacks_right(s, out, CHECK_FAIL, e.text);
 	return false;
 }
 
@@ -90,11 +102,13 @@ check_database(struct mysql_sink *s, const char *db, struct checks *out)
 		return false;
 	}
 	good = missing.len == 0;
-	if (!good)
-		checks_add(out, certain ? CHECK_FAIL : CHECK_WARN, PERMISSIONS,
-			"let an administrator run what `syncline check --sql` prints",
-			"the account lacks %s on %s%s", buf_text(&missing), db != NULL ? db : "*.*",
-			certain ? "" : ", unless by a role");
+	if (!good) {
+		char *what = xasprintf("the account lacks %s on %s at the %s%s", buf_text(&missing),
+			db != NULL ? db : "*.*", s->main.name, certain ? "" : ", unless by a role");
+
+		lacks_right(s, out, certain ? CHECK_FAIL : CHECK_WARN, what);
+		free(what);
+	}
 	buf_release(&missing);
 	return good;
 }
@@ -171,10 +185,10 @@ sink_check(struct sink *base, bool want_sql, struct checks *out, struct err *e)
 
 	(void)e;
 	if (client_open(&s->main, s->env.conf, "target", SINK_SQL_MODE, &failure) != RC_OK) {
-		checks_add(out, CHECK_FAIL, "Destination database connectivity",
-			"check host, port, user and password, the account's allowed addresses, and "
-			"firewalls in between",
-			"%s", failure.text);
+		checks_add(out, CHECK_FAIL,
+			client_is_old_password(failure.code) ? "Format of MySQL database password"
+							     : "Destination database connectivity",
+			failure.remedy, "%s", failure.text);
 		if (want_sql)
 			print_sql(s, false, out);
 		return RC_OK;

@@ -138,8 +138,8 @@ make_tables(struct mysql_sink *s, struct err *e)
 	buf_release(&b);
 	if (rc == RC_CONFIG) {
 		err_context(e, "cannot make our own tables in %s", s->state);
-		err_remedy(e, "let an administrator run what `syncline check --sql` prints, or "
-			      "grant CREATE on that database");
+		err_remedy(e, "let an administrator run what `syncline check --sql %s` prints",
+			s->env.channel);
 	}
 	return rc;
 }
