@@ -12,6 +12,7 @@
 #include "common/mem.h"
 #include "workers/reader/mysql/event.h"
 #include "workers/reader/mysql/value.h"
+#include "workers/reader/mysql/xa.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -53,6 +54,20 @@ rows(const struct binlog_event *ev, const struct binlog_format *f, const struct 
 	free(r.inflated);
 }
 
+static void
+statement(const struct binlog_event *ev)
+{
+	struct binlog_query q;
+	struct xid id;
+	struct err e;
+
+	if (binlog_query(ev, &q, &e) != RC_OK)
+		return;
+	if (xid_of_statement(q.sql, q.len, &id, &e) != RC_OK)
+		id.format = 0;
+	free(q.inflated);
+}
+
 static enum rc
 inner(void *arg, const struct binlog_event *ev, struct err *e)
 {
@@ -69,7 +84,8 @@ one(const uint8_t *p, size_t n, struct binlog_format *f, struct binlog_table **m
 {
 	struct binlog_event ev = {
 		.type = p[0], .len = (uint32_t)n, .body = p + 1, .body_len = n - 1};
-	struct binlog_query q;
+	bool one_phase;
+	struct xid id;
 	struct binlog_gtid g;
 	struct binlog_table *t;
 	char name[512];
@@ -85,8 +101,11 @@ one(const uint8_t *p, size_t n, struct binlog_format *f, struct binlog_table **m
 		break;
 	case QUERY_EVENT:
 	case MARIADB_QUERY_COMPRESSED_EVENT:
-		if (binlog_query(&ev, &q, &e) == RC_OK)
-			free(q.inflated);
+		statement(&ev);
+		break;
+	case XA_PREPARE_EVENT:
+		if (xid_of_event(&ev, &id, &one_phase, &e) != RC_OK)
+			id.format = 0;
 		break;
 	case GTID_EVENT:
 	case GTID_TAGGED_EVENT:

@@ -13,6 +13,7 @@
 #include "common/mysql/gtid.h"
 #include "workers/reader/mysql/event.h"
 #include "workers/reader/mysql/value.h"
+#include "workers/reader/mysql/xa.h"
 
 /* As a MariaDB 10.11 writes them (FULL metadata, CRC32): each type once. */
 static const char table_map[] = "12e6026b134d000000ae0000008405000000001200000000000100016400017400"
@@ -268,6 +269,36 @@ test_gtid_tags(void **state)
 	buf_release(&b);
 }
 
+/* An XA identifier says the same as an event and as a statement; damaged, it is said so. */
+static void
+test_xid(void **state)
+{
+	static const unsigned char body[] = {
+		1, 7, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 'a', 0xfe, '\''};
+	static const char statement[] = "XA COMMIT X'61fe',X'27',7";
+	static const char *const wrong[] = {"XA COMMIT 'a'", "XA COMMIT X'6',X'',1",
+		"XA COMMIT X'61',X'',", "XA COMMIT X'61", "XA COMMIT X'6g',X'',1"};
+	struct binlog_event ev = {.type = XA_PREPARE_EVENT, .body = body, .body_len = sizeof body};
+	bool one_phase;
+	struct xid a, b;
+	struct err e;
+	struct buf text;
+
+	(void)state;
+	buf_init(&text);
+	assert_int_equal(xid_of_event(&ev, &a, &one_phase, &e), RC_OK);
+	assert_true(one_phase);
+	assert_int_equal(xid_of_statement(statement, sizeof statement - 1, &b, &e), RC_OK);
+	assert_memory_equal(&a, &b, sizeof a);
+	xid_print(&a, &text);
+	assert_string_equal(buf_text(&text), statement + 10);
+	for (ev.body_len = 0; ev.body_len < sizeof body; ev.body_len++)
+		assert_int_equal(xid_of_event(&ev, &a, &one_phase, &e), RC_DATA);
+	for (size_t i = 0; i < COUNT_OF(wrong); i++)
+		assert_int_equal(xid_of_statement(wrong[i], strlen(wrong[i]), &b, &e), RC_DATA);
+	buf_release(&text);
+}
+
 int
 main(void)
 {
@@ -277,6 +308,7 @@ main(void)
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_gtid),
 		cmocka_unit_test(test_gtid_tags),
+		cmocka_unit_test(test_xid),
 	};
 
 	return cmocka_run_group_tests_name("mysql_event", tests, NULL, NULL);

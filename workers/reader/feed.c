@@ -175,6 +175,12 @@ feed_follows_new(const struct feed *f)
 	return !feed_is_initial(f);
 }
 
+bool
+feed_has(struct feed *f, const char *db, const char *name)
+{
+	return feed_find(f, db, name) != NULL;
+}
+
 static void
 count_states(struct feed *f)
 {

@@ -51,6 +51,9 @@ bool feed_wants(struct feed *f, struct feed_table *t);
  * and will have it). */
 bool feed_follows_new(const struct feed *f);
 
+/* Whether a table of that name has joined, and not gone. Within a transaction. */
+bool feed_has(struct feed *f, const char *db, const char *name);
+
 /* A change; images have a value for each column of the table given to feed_table. row->table is the
  * feed's to say. */
 enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op,

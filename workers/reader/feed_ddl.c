@@ -93,6 +93,8 @@ change_table(struct feed *f, const struct ddl_change *ch)
 		return RC_OK;
 	begun = t->state == TABLE_SCHEMA || t->state == TABLE_LOADING || t->state == TABLE_RELOAD;
 	feed_cancel_chunks(f, t);
+	if (ch->effect == DDL_CREATED)
+		t->round++; /* another table in its place: what was planned for that is void */
 	if (begun && ch->effect == DDL_RENAMED && routes_table(f->routes, ch->to_db, ch->to_name))
 		rc = feed_start_over(f, add_renamed(f, t, ch));
 	if (rc == RC_OK && begun && (ch->effect == DDL_RENAMED || ch->effect == DDL_DROPPED))

@@ -8,6 +8,7 @@ package Syncline::Load;
 #   my $w = Syncline::Load->start($db, writers => 8, seed => 1);
 #   $w->stop                        ends them; number of transactions
 #                                   (work => [subs], commit => sub: another mix; see PgLoad.pm)
+#                                   (xa => 1: XA transactions, in every way they can end)
 #   audit($db), audit_counts($db)   triggers that count every row operation; audit_pg($db) at PostgreSQL
 #   my $p = poller($db, 'SELECT ...', expected)   polls an invariant; $p->stop: violations
 #
@@ -135,6 +136,33 @@ sub one_transaction {
     rand() < 0.1 ? $d->rollback : $commit->($d);
 }
 
+# The same as a branch: committed in one phase or two, rolled back before or after it was
+# prepared, ended by the session that began it or, once that is gone, by another one.
+sub xa_transaction {
+    my ($d, $work, $db) = @_;
+    our $branch //= 0;
+    my $xid = "'b$$', '" . ++$branch . "', " . int rand 4;
+    my $begun = eval {
+        $d->do("XA START $xid");
+        for (1 .. 1 + rand 5) {
+            $work->[rand @$work]->($d);
+            if (rand() < 0.05) { $d->do('SAVEPOINT s'); $work->[rand @$work]->($d); $d->do('ROLLBACK TO SAVEPOINT s') }
+        }
+        $d->do("XA END $xid");
+        1;
+    };
+    if (!$begun || rand() < 0.05) { eval { $d->do("XA END $xid") }; $d->do("XA ROLLBACK $xid"); return $d }
+    if (rand() < 0.3) { $d->do("XA COMMIT $xid ONE PHASE"); return $d }
+    $d->do("XA PREPARE $xid");
+    sleep rand 0.05 if rand() < 0.2;
+    my $end = (rand() < 0.15 ? 'XA ROLLBACK ' : 'XA COMMIT ') . $xid;
+    if (rand() < 0.9) { $d->do($end); return $d }
+    $d->disconnect;
+    $d = $db->dbh;
+    for (1 .. 100) { last if eval { $d->do($end) }; sleep 0.05 }    # the other session may not be gone yet
+    return $d;
+}
+
 sub writer {
     my ($db, $seed, $o, $out) = @_;
     my ($pause, $work, $commit) = ($o->{pause}, $o->{work} || \@work, $o->{commit} || sub { $_[0]->commit });
@@ -142,6 +170,7 @@ sub writer {
     local $SIG{TERM} = sub { $end = 1 };
     srand $seed;
     my $d = $db->dbh;
+    while ($o->{xa} && !$end) { $d = xa_transaction($d, $work, $db); $n++; sleep $pause if $pause }
     while (!$end) {
         eval { one_transaction($d, $work, $commit); $n++; 1 } or eval { $d->rollback if !$d->{AutoCommit}; 1 } or last;
         sleep $pause if $pause;

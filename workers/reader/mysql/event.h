@@ -121,10 +121,11 @@ struct binlog_gtid {
 };
 enum rc binlog_gtid(const struct binlog_event *ev, struct binlog_gtid *g, struct err *e) MUSTCHECK;
 
+typedef enum rc (*binlog_event_cb)(void *arg, const struct binlog_event *ev, struct err *e);
+
 /* MySQL's TRANSACTION_PAYLOAD: calls back for each event inside; their next_pos is 0. */
-enum rc binlog_payload(const struct binlog_event *ev,
-	enum rc (*cb)(void *arg, const struct binlog_event *inner, struct err *e), void *arg,
-	struct err *e) MUSTCHECK;
+enum rc binlog_payload(
+	const struct binlog_event *ev, binlog_event_cb cb, void *arg, struct err *e) MUSTCHECK;
 
 /* A column as TABLE_MAP has it; ENUM, SET and CHAR told apart. */
 struct binlog_column {

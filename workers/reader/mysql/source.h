@@ -4,6 +4,7 @@
  * source.c   the engine's table, identity, first position, catalog
  * stream.c   the log thread: events into the feed
  * session.c  the sessions that statements ran in
+ * xa.c       prepared transactions and where they are
  * tables.c   the tables as of a place in the log
  * gap.c      a log that does not have what the channel needs
  * lane.c     chunk bounds, snapshots, reading
@@ -73,6 +74,8 @@ void session_add_collation(struct buf *b, const char *variable, const char *name
 enum rc mysql_stream(
 	struct source *s, const char *resume, const char *applied, struct err *e) MUSTCHECK;
 void mysql_wake(struct source *s);
+/* What a connection says before it asks for the log. */
+enum rc mysql_prepare_dump(struct client *c, struct err *e) MUSTCHECK;
 
 enum rc mysql_lane_open(struct source *s, struct source_lane **out, struct err *e) MUSTCHECK;
 void mysql_lane_close(struct source_lane *l);

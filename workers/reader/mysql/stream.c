@@ -18,6 +18,7 @@
 #include "workers/reader/mysql/source.h"
 #include "workers/reader/mysql/tables.h"
 #include "workers/reader/mysql/value.h"
+#include "workers/reader/mysql/xa.h"
 
 /* How soon an idle log is known to be at its end. */
 #define HEARTBEAT_NS 200000000u
@@ -27,8 +28,8 @@
 #define MODE_ANSI_QUOTES 0x4u
 #define MODE_NO_BACKSLASH 0x100000u
 
-/* Where in a transaction the log stands. */
-enum framing { OUTSIDE, IN_TRANSACTION, SKIPPING };
+/* Where in a transaction the log stands. PREPARING: its rows wait for XA COMMIT. */
+enum framing { OUTSIDE, IN_TRANSACTION, SKIPPING, PREPARING };
 
 struct stream {
 	struct mysql_source *s;
@@ -45,6 +46,7 @@ struct stream {
 	struct logpos end;   /* of the log, when reading began */
 	uint32_t time;
 	struct log_tables tables;
+	struct xa_log xa;
 	struct arena arena; /* one rows event */
 	struct buf text;    /* the position, printed */
 	char txid[128];
@@ -348,10 +350,10 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 		buf_add(&sql, q->sql, q->len);
 	buf_init(&session);
 	session_print(st->s, q, &session);
-	rc = log_tables_changes(&st->tables, d, changes, &n, e);
+	rc = begin_feeding(st, e);
 	if (rc == RC_OK)
-		rc = begin_feeding(st, e);
-	if (rc == RC_OK) {
+		rc = log_tables_changes(&st->tables, d, changes, &n, e);
+	if (rc == RC_OK && !log_tables_idle(&st->tables, d)) {
 		struct event_ddl ev = {.db = q->db,
 			.sql = buf_text(&sql),
 			.session = buf_text(&session),
@@ -377,6 +379,78 @@ touches_selection(const struct stream *st, const char *db)
 	return *db != '\0' && routes_touches(st->s->env.routes, db);
 }
 
+/* ---- XA ---- */
+
+/* A table or a row of a prepared transaction that is now committed. */
+static enum rc
+take_prepared(void *arg, const struct binlog_event *ev, struct err *e)
+{
+	return binlog_is_rows(ev->type) ? take_rows(arg, ev, e) : take_table_map(arg, ev, e);
+}
+
+static enum rc
+commit_prepared(struct stream *st, const struct xid *id, struct err *e)
+{
+	struct xa_branch *b;
+	enum rc rc = xa_find(&st->xa, id, &b, e);
+
+	if (rc == RC_OK)
+		rc = xa_replay(&st->xa, b, take_prepared, st, e);
+	if (rc != RC_OK)
+		return rc;
+	xa_forget(&st->xa, id);
+	return end_transaction(st, e);
+}
+
+static enum rc
+take_xa_prepare(struct stream *st, const struct binlog_event *ev, struct err *e)
+{
+	bool one_phase;
+	struct xid id;
+	enum rc rc = xid_of_event(ev, &id, &one_phase, e);
+
+	if (rc != RC_OK || st->framing == SKIPPING)
+		return rc == RC_OK ? end_transaction(st, e) : rc;
+	if (xa_prepared(&st->xa, &id) == NULL)
+		return err_set(e, RC_DATA,
+			"the log has the end of an XA transaction without its beginning at "
+			"%s:%" PRIu64,
+			st->at.file, st->position);
+	st->framing = IN_TRANSACTION;
+	return one_phase ? commit_prepared(st, &id, e) : end_transaction(st, e);
+}
+
+static void
+open_prepared(struct stream *st)
+{
+	st->framing = PREPARING;
+	xa_open(&st->xa, st->at.file, st->begin.offset);
+}
+
+static enum rc
+take_xa_statement(
+	struct stream *st, const struct binlog_query *q, const struct ddl *d, struct err *e)
+{
+	struct xid id;
+	enum rc rc;
+
+	if (d->verb != DDL_VERB_XA_COMMIT && d->verb != DDL_VERB_XA_ROLLBACK) {
+		if (d->verb == DDL_VERB_XA_START && st->framing != SKIPPING)
+			open_prepared(st);
+		return RC_OK; /* XA END: XA_PREPARE follows */
+	}
+	if (st->framing == SKIPPING)
+		return end_transaction(st, e);
+	if ((rc = xid_of_statement(q->sql, q->len, &id, e)) != RC_OK)
+		return rc;
+	if (d->verb == DDL_VERB_XA_COMMIT)
+		return commit_prepared(st, &id, e);
+	xa_forget(&st->xa, &id);
+	return end_transaction(st, e);
+}
+
+/* ---- statements, continued ---- */
+
 static enum rc
 take_statement(struct stream *st, const struct binlog_query *q, const struct ddl *d, struct err *e)
 {
@@ -394,15 +468,7 @@ take_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 	case DDL_CLASS_SAVEPOINT:
 		return RC_OK;
 	case DDL_CLASS_XA:
-		if (st->framing == SKIPPING)
-			return strncasecmp(q->sql, "XA START", 8) == 0 ? RC_OK
-								       : end_transaction(st, e);
-		err_set(e, RC_DATA,
-			"the log has an XA transaction at %s:%" PRIu64
-			", which this version does not carry",
-			st->at.file, st->position);
-		return err_remedy(e,
-			"end XA transactions at the source, then reset the channel and load again");
+		return take_xa_statement(st, q, d, e);
 	case DDL_CLASS_DML:
 		if (st->framing == SKIPPING || !touches_selection(st, q->db))
 			return RC_OK;
@@ -532,16 +598,11 @@ take_gtid(struct stream *st, const struct binlog_event *ev, struct err *e)
 	st->begin = position_at(st->at.file, st->position - ev->len);
 	done = !st->gtid.anonymous &&
 	       gtid_has(&st->applied, st->gtid.sid, st->gtid.domain, st->gtid.number);
-	if (st->gtid.xa_prepared && !done) {
-		err_set(e, RC_DATA,
-			"the log has an XA transaction at %s:%" PRIu64
-			", which this version does not carry",
-			st->at.file, st->position);
-		return err_remedy(e,
-			"end XA transactions at the source, then reset the channel and load again");
-	}
+	xa_at(&st->xa, st->at.file, st->begin.offset, done);
 	if (done)
 		st->framing = SKIPPING;
+	else if (st->gtid.xa_prepared)
+		open_prepared(st);
 	else
 		st->framing = st->gtid.mariadb && !st->gtid.standalone ? IN_TRANSACTION : OUTSIDE;
 	return RC_OK;
@@ -574,6 +635,10 @@ take_inner(void *arg, const struct binlog_event *ev, struct err *e)
 static enum rc
 take_event(struct stream *st, const struct binlog_event *ev, struct err *e)
 {
+	if (st->framing == PREPARING && (binlog_is_rows(ev->type) || ev->type == TABLE_MAP_EVENT)) {
+		xa_keep(&st->xa, ev);
+		return RC_OK;
+	}
 	if (binlog_is_rows(ev->type))
 		return take_rows(st, ev, e);
 	switch (ev->type) {
@@ -630,12 +695,7 @@ take_event(struct stream *st, const struct binlog_event *ev, struct err *e)
 			st->at.file, st->position);
 		return err_remedy(e, "reset the channel and load again");
 	case XA_PREPARE_EVENT:
-		err_set(e, RC_DATA,
-			"the log has an XA transaction at %s:%" PRIu64
-			", which this version does not carry",
-			st->at.file, st->position);
-		return err_remedy(e,
-			"end XA transactions at the source, then reset the channel and load again");
+		return take_xa_prepare(st, ev, e);
 	case PARTIAL_UPDATE_ROWS_EVENT:
 		err_set(e, RC_DATA, "the log has partial JSON updates at %s:%" PRIu64, st->at.file,
 			st->position);
@@ -664,12 +724,15 @@ server_id(const struct mysql_source *s)
 	return hash | 0x80000000u; /* away from the small numbers that people give to servers */
 }
 
-static enum rc
-prepare_session(struct client *c, struct err *e)
+enum rc
+mysql_prepare_dump(struct client *c, struct err *e)
 {
 	enum rc rc = client_run(
 		c, e, "SET @master_binlog_checksum = 'NONE', @source_binlog_checksum = 'NONE'");
 
+	/* We may look away for long: a full ring, a prepared transaction that is looked for. */
+	if (rc == RC_OK)
+		rc = client_run(c, e, "SET net_write_timeout = 3600");
 	if (rc == RC_OK)
 		rc = client_run(c, e,
 			"SET @master_heartbeat_period = %u, @source_heartbeat_period = %u",
@@ -685,7 +748,7 @@ start_dump(struct stream *st, struct err *e)
 	struct client *c = &st->s->log;
 	uint32_t id = server_id(st->s);
 	struct buf set;
-	enum rc rc = prepare_session(c, e);
+	enum rc rc = mysql_prepare_dump(c, e);
 
 	if (rc != RC_OK)
 		return rc;
@@ -776,6 +839,7 @@ static void
 stream_release(struct stream *st)
 {
 	log_tables_release(&st->tables);
+	xa_release(&st->xa);
 	arena_release(&st->arena);
 	buf_release(&st->text);
 	position_release(&st->at);
@@ -814,6 +878,7 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 
 	st.tables = (struct log_tables){
 		.s = s, .feed = s->env.feed, .at = &st.at, .position = &st.position};
+	xa_init(&st.xa, s);
 	arena_init(&st.arena);
 	gtid_init(&st.applied, s->main.server.mariadb);
 	rc = position_parse(&st.at, s->main.server.mariadb, resume, e);

@@ -441,6 +441,13 @@ static enum ddl_effect effect_of(enum ddl_class class)
 	}
 }
 
+bool
+log_tables_idle(const struct log_tables *lt, const struct ddl *d)
+{
+	return d->if_not_exists && effect_of(d->class) == DDL_CREATED && d->nnames != 0 &&
+	       d->names[0].db != NULL && feed_has(lt->feed, d->names[0].db, d->names[0].name);
+}
+
 static bool concerns_tables(enum ddl_class class)
 {
 	return class <= DDL_CLASS_DROP_INDEX;
@@ -453,6 +460,8 @@ log_tables_changes(struct log_tables *lt, const struct ddl *d, struct ddl_change
 	enum rc rc = RC_OK;
 
 	*n = 0;
+	if (log_tables_idle(lt, d))
+		return RC_OK;
 	for (uint32_t i = 0; i < d->nnames && concerns_tables(d->class) && rc == RC_OK; i++) {
 		const struct ddl_name *name = &d->names[i];
 		const struct ddl_name *to =

@@ -59,6 +59,8 @@ void log_tables_forget_maps(struct log_tables *lt);
  */
 enum rc log_tables_changes(struct log_tables *lt, const struct ddl *d, struct ddl_change *changes,
 	uint32_t *n, struct err *e) MUSTCHECK;
+/* CREATE TABLE IF NOT EXISTS, and it does: whatever state the table is in, it stays in that. */
+bool log_tables_idle(const struct log_tables *lt, const struct ddl *d);
 void log_changes_free(struct ddl_change *changes, uint32_t n);
 /* What names alone do not tell of the way to this table: renames, new columns and what the rows
  * that are there get. The caller's to free, with the texts `from` and `fill`. */
