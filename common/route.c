@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/filter.h"
 #include "common/mem.h"
 #include "common/route.h"
 
@@ -18,6 +19,7 @@ struct rule {
 	uint32_t ncolumns;
 	char **drops;
 	uint32_t ndrops;
+	char *where; /* NULL: every row */
 };
 
 struct routes {
@@ -88,10 +90,11 @@ check_names(const struct rule *r, size_t i, struct err *e)
 	if (is_empty(r->table) || is_empty(r->to_db) || is_empty(r->to_table))
 		return err_set(e, RC_CONFIG,
 			"objects[%zu]: a name is empty; leave the setting out instead", i);
-	if (r->exclude &&
-		(r->to_db != NULL || r->to_table != NULL || r->ncolumns != 0 || r->ndrops != 0))
+	if (r->exclude && (r->to_db != NULL || r->to_table != NULL || r->ncolumns != 0 ||
+				  r->ndrops != 0 || r->where != NULL))
 		return err_set(e, RC_CONFIG,
-			"objects[%zu]: what is excluded has no name or columns at the target", i);
+			"objects[%zu]: what is excluded has no name, columns or rows at the target",
+			i);
 	if (r->to_table != NULL && (r->table == NULL || is_pattern(r->table)))
 		return err_set(e, RC_CONFIG,
 			"objects[%zu]: to_table wants one table, not a pattern or a whole database",
@@ -133,10 +136,23 @@ check_column(const struct rule *r, size_t i, uint32_t k, struct err *e)
 }
 
 static enum rc
+check_where(const struct rule *r, size_t i, struct err *e)
+{
+	struct filter_node *root;
+	enum rc rc = r->where != NULL ? filter_parse(r->where, &root, e) : RC_OK;
+
+	if (r->where != NULL && rc == RC_OK)
+		filter_node_free(root);
+	return rc == RC_OK ? rc : err_context(e, "objects[%zu]", i);
+}
+
+static enum rc
 check_rule(const struct rule *r, size_t i, struct err *e)
 {
 	enum rc rc = check_names(r, i, e);
 
+	if (rc == RC_OK)
+		rc = check_where(r, i, e);
 	for (uint32_t k = 0; k < r->ncolumns && rc == RC_OK; k++)
 		rc = check_column(r, i, k, e);
 	return rc;
@@ -195,6 +211,7 @@ read_rule(const struct conf *c, size_t i, struct rule *r, struct err *e)
 
 	r->db = copy(conf_strf(c, "objects[%zu].database", i));
 	r->table = copy(conf_strf(c, "objects[%zu].table", i));
+	r->where = copy(conf_strf(c, "objects[%zu].where", i));
 	r->exclude = exclude != NULL && strcmp(exclude, "true") == 0;
 	r->to_db = copy(conf_strf(c, "objects[%zu].to_database", i));
 	r->to_table = copy(conf_strf(c, "objects[%zu].to_table", i));
@@ -254,6 +271,7 @@ rule_release(struct rule *u)
 	free(u->table);
 	free(u->to_db);
 	free(u->to_table);
+	free(u->where);
 	free_texts(u->columns, u->ncolumns * 2);
 	free_texts(u->drops, u->ndrops);
 }
@@ -392,6 +410,23 @@ routes_column(const struct routes *r, const char *db, const char *table, const c
 		if (strcmp(u->columns[i * 2], column) == 0)
 			return u->columns[i * 2 + 1];
 	return column;
+}
+
+const char *
+routes_where(const struct routes *r, const char *db, const char *table)
+{
+	const struct rule *u = rule_of(r, db, table);
+
+	return u != NULL ? u->where : NULL;
+}
+
+bool
+routes_where_any(const struct routes *r)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		if (r->rules[i].where != NULL)
+			return true;
+	return false;
 }
 
 bool

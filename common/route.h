@@ -3,15 +3,15 @@
  *
  * Built from the `objects` of a channel's file: groups with `database`,
  * optional `table` (both with * and ?), `exclude`, `to_database`, `to_table`,
- * `columns` (pairs), `drop_columns`. The most specific entry wins
+ * `columns` (pairs), `drop_columns`, `where` (filter.h). The most specific entry wins
  * (exact table over pattern, table over database, exact database over pattern;
  * among equals the first in the file), exclude beats include. Names are UTF-8
  * and compared byte by byte; ? is one character, * any number.
  *
  * What contradicts itself is RC_CONFIG: nothing selected, the same objects
  * named twice, to_table with a pattern or a whole database, to_database with a
- * pattern, an excluded entry with names, two columns renamed to one name, a
- * column renamed twice or also dropped, empty names.
+ * pattern, an excluded entry with names or a filter, a filter that cannot be read, two columns
+ * renamed to one name, a column renamed twice or also dropped, empty names.
  *
  * Immutable once built; any thread.
  */
@@ -46,6 +46,10 @@ const char *routes_target_table(const struct routes *r, const char *db, const ch
 /* NULL: the column is dropped. */
 const char *routes_column(
 	const struct routes *r, const char *db, const char *table, const char *column);
+/* The condition that its rows must meet, NULL: none. */
+const char *routes_where(const struct routes *r, const char *db, const char *table);
+/* Whether any entry has one. */
+bool routes_where_any(const struct routes *r);
 /* Whether any name changes anywhere (DDL must be rewritten). */
 bool routes_rename(const struct routes *r);
 

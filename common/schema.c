@@ -8,7 +8,7 @@
 #include "common/mem.h"
 #include "common/schema.h"
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 #define MAX_COLUMNS 65536u
 
 struct table *
@@ -69,6 +69,7 @@ table_free(struct table *t)
 	free(t->name);
 	free(t->engine);
 	free(t->collation);
+	free(t->where);
 	free(t);
 }
 
@@ -338,6 +339,7 @@ table_encode(const struct table *t, struct buf *b)
 	buf_str(b, t->name);
 	buf_str(b, t->engine);
 	buf_str(b, t->collation);
+	buf_str(b, t->where);
 	buf_u64(b, t->rows);
 	buf_u64(b, t->bytes);
 	buf_u32(b, t->ncolumns);
@@ -472,6 +474,7 @@ table_decode(struct cursor *c, struct table **out, struct err *e)
 	t->name = decode_name(c);
 	t->engine = cursor_strdup(c);
 	t->collation = cursor_strdup(c);
+	t->where = cursor_strdup(c);
 	t->rows = cursor_u64(c);
 	t->bytes = cursor_u64(c);
 	n = decode_count(c, 30);

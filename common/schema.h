@@ -69,6 +69,7 @@ struct table {
 	char *name;
 	char *engine;	 /* storage engine, NULL where there is no such thing */
 	char *collation; /* that new columns get, NULL: not known or no such thing */
+	char *where;	 /* as kept with a table's state: the filter its rows came through */
 	struct column *columns;
 	uint32_t ncolumns;
 	struct index *indexes;

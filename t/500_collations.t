@@ -1,5 +1,5 @@
 # What the scheduler's tokens take as different, servers take as different: each
-# collation that workers/writer/collation.c folds by itself, asked of real servers
+# collation that common/collation.c folds by itself, asked of real servers
 # about all strings of one and two printable ASCII characters (house 5).
 use strict;
 use warnings;
@@ -10,7 +10,7 @@ use Syncline::MariaDB;
 use Syncline::MySQL;
 use Test::More;
 
-my ($list) = Syncline::House::slurp('workers/writer/collation.c') =~ /folding\[\] = \{(.*?)\};/s;
+my ($list) = Syncline::House::slurp('common/collation.c') =~ /folding\[\] = \{(.*?)\};/s;
 my @folding = $list =~ /"(\w+)"/g;
 cmp_ok(scalar @folding, '>', 8, 'the list was found');
 

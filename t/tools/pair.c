@@ -7,7 +7,8 @@
  * Starts the pair again after a death that may be retried. Ends with 0 once
  * all tables stream (loaded), or also the log's end has been read (caught-up),
  * or at SIGTERM, always drained; with the exit status of a worker that is not
- * to be started again. A line for each start, end and conflict on stdout.
+ * to be started again. A line for each start, end, conflict and
+ * table in quarantine on stdout.
  */
 #include "common/compat.h"
 
@@ -83,7 +84,8 @@ static void
 on_table(void *arg, const struct report_table *t)
 {
 	(void)arg;
-	(void)t;
+	if (t->state == TABLE_QUARANTINED && t->reason != NULL)
+		printf("quarantined %s.%s %s\n", t->db, t->name, t->reason);
 }
 
 static void

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "common/collation.h"
 #include "workers/writer/token.h"
 
 /* t: k key, u text unique; keyless: the same without indexes; child: u refers to t. */

@@ -15,7 +15,8 @@
 #define RING_WAIT_MS 50
 
 struct feed *
-feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_catalog, void *arg)
+feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_catalog,
+	filter_compare_cb compare, void *arg)
 {
 	struct feed *f = xcalloc(1, sizeof *f);
 
@@ -27,7 +28,14 @@ feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_cat
 	f->initial_schema = conf_has_word(w->conf, "initial", "schema");
 	f->initial_data = conf_has_word(w->conf, "initial", "data");
 	f->read_catalog = read_catalog;
-	f->read_catalog_arg = arg;
+	f->compare = compare;
+	f->arg = arg;
+	f->carries[EVENT_INSERT] = conf_has_word(w->conf, "dml", "insert");
+	f->carries[EVENT_UPDATE] = conf_has_word(w->conf, "dml", "update");
+	f->carries[EVENT_DELETE] = conf_has_word(w->conf, "dml", "delete");
+	/* Else its rows at the target may be others'. */
+	f->reloads = f->initial_data && conf_is(w->conf, "existing", "intercept");
+	f->excludes_ddl = conf_is(w->conf, "ddl", "exclude");
 	f->marks = xcalloc(MARKS, sizeof *f->marks);
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->changed, NULL);
@@ -86,10 +94,14 @@ feed_pick(const struct feed *f, const struct table *full, uint32_t *pick)
 	return table_pick(full, pick, n);
 }
 
-/* Fills what follows from the full schema: the carried one, its key, how to pick. */
+/* Fills what follows from the full schema: the carried one, its key, its filter, how to pick. */
 void
 feed_set_schema(struct feed *f, struct feed_table *t, const struct table *full)
 {
+	free(t->misfit);
+	filter_free(t->where);
+	t->misfit = NULL;
+	t->where = feed_filter(f, full, &t->misfit);
 	table_free(t->full);
 	table_free(t->carried);
 	free(t->pick);
@@ -99,6 +111,7 @@ feed_set_schema(struct feed *f, struct feed_table *t, const struct table *full)
 	t->whole = t->carried->ncolumns == full->ncolumns;
 	t->key = table_key(t->carried);
 	t->number = 0;
+	feed_quarantine_misfit(f, t);
 }
 
 struct feed_table *
@@ -116,8 +129,8 @@ feed_add(struct feed *f, const struct table *table, enum table_state state)
 {
 	struct feed_table *t = xcalloc(1, sizeof *t);
 
-	feed_set_schema(f, t, table);
 	t->state = state;
+	feed_set_schema(f, t, table);
 	t->next = f->tables;
 	f->tables = t;
 	return t;
@@ -250,6 +263,7 @@ enum rc
 feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
 {
 	struct event ev = {.kind = EVENT_TABLE};
+	struct table kept = *t->full;
 	struct buf b;
 	enum rc rc = feed_say_position(f);
 
@@ -263,7 +277,8 @@ feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
 		t->reason = NULL;
 	}
 	buf_init(&b);
-	table_encode(t->full, &b);
+	kept.where = (char *)routes_where(f->routes, kept.db, kept.name);
+	table_encode(&kept, &b);
 	ev.table = (struct event_table){.table = t->number,
 		.state = state,
 		.schema = b.data,
@@ -426,26 +441,17 @@ cannot_be_made(const struct feed_table *t, enum event_kind op, const struct even
 	       changes_a_key(t->full, &row->before, &row->after);
 }
 
-enum rc
-feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct event_row *row,
-	struct err *e)
+static enum rc
+emit_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct event_row *row)
 {
 	const struct row *before = &row->before, *after = &row->after;
 	struct event ev = {.kind = op};
 	enum rc rc;
 
-	if (!feed_wants(f, t))
-		return RC_OK;
-	if ((before->ncols != 0 && before->ncols != t->full->ncolumns) ||
-		(after->ncols != 0 && after->ncols != t->full->ncolumns))
-		return err_set(e, RC_BUG, "a row of %s.%s has not the columns of its table",
-			t->full->db, t->full->name);
 	grow(&f->scratch, &f->scratch_cap, (size_t)t->carried->ncolumns * 2 + 1,
 		sizeof *f->scratch);
 	ev.row.before = pick_row(f, t, before, 0);
 	ev.row.after = pick_row(f, t, after, t->carried->ncolumns);
-	if (f->chunks != NULL && !row->fk_off)
-		cancel_cascaded(f, t, op, before, after);
 	if (t->chunks_open != 0)
 		note_windows(f, t, op, &ev.row.before, &ev.row.after);
 	if ((rc = feed_emit_begin(f)) != RC_OK || (rc = feed_emit_schema(f, t)) != RC_OK)
@@ -455,6 +461,27 @@ feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct 
 	rc = feed_emit(f, &ev);
 	FAILPOINT(READER_ROW);
 	return rc == RC_OK && cannot_be_made(t, op, row) ? feed_start_over(f, t) : rc;
+}
+
+enum rc
+feed_row(struct feed *f, struct feed_table *t, enum event_kind op, const struct event_row *row,
+	struct err *e)
+{
+	const struct row *before = &row->before, *after = &row->after;
+	struct event_row seen = *row;
+	enum rc rc = RC_OK;
+
+	if (!feed_wants(f, t))
+		return RC_OK;
+	if ((before->ncols != 0 && before->ncols != t->full->ncolumns) ||
+		(after->ncols != 0 && after->ncols != t->full->ncolumns))
+		return err_set(e, RC_BUG, "a row of %s.%s has not the columns of its table",
+			t->full->db, t->full->name);
+	if (f->chunks != NULL && !row->fk_off)
+		cancel_cascaded(f, t, op, before, after);
+	if (t->where != NULL)
+		rc = feed_filter_row(f, t, &op, &seen, e);
+	return rc == RC_OK && f->carries[op] ? emit_row(f, t, op, &seen) : rc;
 }
 
 static void
@@ -594,7 +621,7 @@ leave_whole(struct feed *f, struct err *e)
 
 	f->reload_due &= !due;
 	leave(f);
-	return due ? f->read_catalog(f->read_catalog_arg, e) : RC_OK;
+	return due ? f->read_catalog(f->arg, e) : RC_OK;
 }
 
 enum rc
@@ -654,6 +681,11 @@ feed_register(struct feed *f, const struct table *t, enum table_state state)
 	struct feed_table *ft;
 
 	pthread_mutex_lock(&f->lock);
+	if (feed_has_other_rows(f, t, state)) {
+		log_info("%s.%s has another `where` than its rows came through%s", t->db, t->name,
+			f->reloads ? ": it loads again" : "");
+		state = f->reloads ? TABLE_RELOAD : state;
+	}
 	ft = feed_add(f, t, state);
 	feed_report(f, ft);
 	pthread_mutex_unlock(&f->lock);

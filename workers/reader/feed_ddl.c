@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/failpoint.h"
+#include "common/log.h"
 #include "workers/reader/feed_private.h"
 
 /* A table that will be made anew from the catalog has no use for statements before that; one in
@@ -91,7 +92,9 @@ change_table(struct feed *f, const struct ddl_change *ch)
 
 	if (t == NULL)
 		return RC_OK;
-	begun = t->state == TABLE_SCHEMA || t->state == TABLE_LOADING || t->state == TABLE_RELOAD;
+	begun = t->state == TABLE_SCHEMA || t->state == TABLE_LOADING || t->state == TABLE_RELOAD ||
+		(t->state == TABLE_STREAMING && ch->effect == DDL_RENAMED &&
+			feed_changes_filter(f, ch));
 	feed_cancel_chunks(f, t);
 	if (ch->effect == DDL_CREATED)
 		t->round++; /* another table in its place: what was planned for that is void */
@@ -100,10 +103,11 @@ change_table(struct feed *f, const struct ddl_change *ch)
 	if (rc == RC_OK && begun && (ch->effect == DDL_RENAMED || ch->effect == DDL_DROPPED))
 		rc = feed_emit_state(f, t, TABLE_REMOVED);
 	if (rc == RC_OK && ch->effect == DDL_CHANGED && ch->table != NULL) {
-		bool again = t->state == TABLE_LOADING && !same_key(t, ch->table);
+		bool again = (t->state == TABLE_LOADING && !same_key(t, ch->table)) ||
+			     feed_moves_rows(t, ch);
 
 		feed_set_schema(f, t, ch->table);
-		if (again)
+		if (again && (t->state == TABLE_LOADING || t->state == TABLE_STREAMING))
 			rc = feed_start_over(f, t);
 	}
 	return rc;
@@ -119,7 +123,10 @@ follow_up(struct feed *f, const struct ddl_change *ch)
 	case DDL_CREATED:
 		if (t == NULL && ch->table != NULL && routes_table(f->routes, ch->db, ch->name))
 			t = feed_add(f, ch->table, TABLE_STREAMING);
-		return t != NULL ? feed_emit_state(f, t, TABLE_STREAMING) : RC_OK;
+		if (t == NULL)
+			return RC_OK;
+		return feed_emit_state(
+			f, t, t->state == TABLE_QUARANTINED ? t->state : TABLE_STREAMING);
 	case DDL_CHANGED:
 		return t != NULL ? feed_emit_state(f, t, t->state) : RC_OK;
 	case DDL_DROPPED:
@@ -194,7 +201,11 @@ emit_ddl(
 	if (rc != RC_OK || !carried)
 		return rc;
 	FAILPOINT(READER_DDL);
-	if ((rc = feed_emit_begin(f)) != RC_OK || (rc = feed_emit(f, ev)) != RC_OK)
+	if ((rc = feed_emit_begin(f)) != RC_OK)
+		return rc;
+	if (f->excludes_ddl)
+		log_info("ddl = \"exclude\": not carried: %.200s", ev->ddl.sql);
+	else if ((rc = feed_emit(f, ev)) != RC_OK)
 		return rc;
 	FAILPOINT(READER_DDL_PUT);
 	/* TABLE events in a DDL's transaction take effect behind it. */

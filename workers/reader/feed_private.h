@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "common/filter.h"
 #include "common/mem.h"
 #include "ipc/frame.h"
 #include "ipc/proto.h"
@@ -23,6 +24,8 @@ struct feed_table {
 	uint32_t *pick;		 /* carried column -> full column */
 	bool whole;		 /* pick is the identity */
 	const struct index *key; /* of carried */
+	struct filter *where;	 /* NULL: every row, or misfit */
+	char *misfit;		 /* why its filter does not fit it */
 	uint32_t number;	 /* SCHEMA of carried; 0: not in the stream yet */
 	enum table_state state;
 	uint32_t round;	      /* of its load: raised when it is to load again */
@@ -67,7 +70,8 @@ struct feed {
 	bool reload_due; /* a table is to load again: the catalog must be read */
 	bool news;	 /* a table is unsaid */
 	feed_catalog_cb read_catalog;
-	void *read_catalog_arg;
+	filter_compare_cb compare;
+	void *arg; /* of both */
 
 	bool in_txn;
 	bool emitted;	  /* BEGIN is in the ring */
@@ -81,6 +85,12 @@ struct feed {
 	struct logpos durable;
 	struct value *scratch; /* picked columns of two images */
 	size_t scratch_cap;
+	struct value *merged; /* an image and what its predecessor says of it */
+	size_t merged_cap;
+	bool carries[EVENT_COUNT + 1]; /* `dml`; never EVENT_COUNT */
+	bool excludes_ddl;
+	bool reloads;	/* a table loads again for another filter */
+	bool streaming; /* filters have been checked */
 };
 
 /* What is carried of a table; pick[i] is the column of `full` that its column i is. */
@@ -110,5 +120,29 @@ void feed_cancel_chunk(struct feed *f, struct chunk *c);
 void feed_cancel_chunks(struct feed *f, struct feed_table *t);
 /* Says the state to the supervisor. */
 void feed_report(struct feed *f, const struct feed_table *t);
+
+/* ---- feed_filter.c ---- */
+
+/* The table's filter, the caller's; NULL: it has none, or (*misfit, the caller's, says why) none
+ * that fits. */
+struct filter *feed_filter(const struct feed *f, const struct table *full, char **misfit);
+/* A filter that a statement has made unfit ends the table's rows. */
+void feed_quarantine_misfit(struct feed *f, struct feed_table *t);
+/*
+ * The change as one of the table that is carried: a row that moves in is inserted,
+ * one that moves out deleted - without the foreign keys' checks and cascades,
+ * which the source did not do either. *op EVENT_COUNT: nothing happened to it.
+ * What an image lacks ends the table's rows: it cannot be guessed. Valid until
+ * the next call.
+ */
+enum rc feed_filter_row(struct feed *f, struct feed_table *t, enum event_kind *op,
+	struct event_row *row, struct err *e) MUSTCHECK;
+/* A statement that changes a column of the filter changes which rows it is true for, and the log
+ * does not say which. */
+bool feed_moves_rows(const struct feed_table *t, const struct ddl_change *ch);
+/* Under its new name the table has another filter. */
+bool feed_changes_filter(const struct feed *f, const struct ddl_change *ch);
+/* What the target has of the table, as stored with its state, came through another filter. */
+bool feed_has_other_rows(const struct feed *f, const struct table *t, enum table_state state);
 
 #endif

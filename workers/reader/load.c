@@ -286,6 +286,8 @@ send_rows(struct lane *ln, struct err *e)
 	struct chunk *c = &ln->chunk;
 	struct event ev = {.kind = EVENT_CHUNK_ROWS,
 		.chunk = {.table = c->schema_number, .number = c->number}};
+	struct read_request req = {
+		.table = c->schema, .lo = &c->lo, .hi = &c->hi, .where = c->where};
 	enum rc rc;
 
 	ln->rows = ln->bytes = 0;
@@ -293,8 +295,7 @@ send_rows(struct lane *ln, struct err *e)
 	grow(&ln->patched, &ln->patched_cap, c->schema->ncolumns + 1, sizeof *ln->patched);
 	if ((rc = emit(ln, &ev)) != RC_OK)
 		return rc;
-	rc = ln->source->source->ops->lane_read(
-		ln->source, c->schema, &c->lo, &c->hi, send_row, ln, e);
+	rc = ln->source->source->ops->lane_read(ln->source, &req, send_row, ln, e);
 	if (rc != RC_OK)
 		return rc;
 	ev.kind = EVENT_CHUNK_END;

@@ -186,6 +186,23 @@ register_tables(struct reader *r, struct err *e)
 }
 
 static enum rc
+compare(void *arg, const struct column *c, const struct value *v, const char *literal, int *order,
+	struct err *e)
+{
+	struct reader *r = arg;
+
+	return r->source->ops->compare(r->source, c, v, literal, order, e);
+}
+
+static enum rc
+verify(void *arg, const struct filter *where, struct err *e)
+{
+	struct reader *r = arg;
+
+	return r->source->ops->verify(r->source, where, e);
+}
+
+static enum rc
 open_source(struct reader *r, struct err *e)
 {
 	char *id = NULL;
@@ -201,6 +218,8 @@ open_source(struct reader *r, struct err *e)
 		rc = register_tables(r, e);
 	if (rc == RC_OK)
 		rc = open_catalog(r, e);
+	if (rc == RC_OK)
+		rc = feed_check_filters(r->feed, verify, r, e);
 	free(id);
 	return rc;
 }
@@ -246,7 +265,7 @@ start(struct worker *w, const struct resume *resume, struct err *e)
 		rc = routes_new(w->conf, &r->routes, e);
 	if (rc != RC_OK)
 		return rc;
-	r->feed = feed_new(w, r->routes, read_catalog, r);
+	r->feed = feed_new(w, r->routes, read_catalog, compare, r);
 	/* Here and not in its thread: whoever ends us wakes it, also while it is being opened. */
 	if ((rc = create_source(w, r, e)) != RC_OK)
 		return rc;
@@ -320,6 +339,10 @@ check(struct worker *w, bool want_sql, struct checks *out, struct err *e)
 
 	if (rc == RC_OK)
 		rc = r.source->ops->check(r.source, want_sql, out, e);
+	if (rc == RC_OK && r.source->ops->verify == source_without_filters &&
+		routes_where_any(r.routes))
+		checks_add(out, CHECK_FAIL, "Data filter", "take `where` out of `objects`",
+			"a source of kind \"%s\" carries no filters", r.source->ops->kind);
 	if (r.source != NULL)
 		r.source->ops->free(r.source);
 	routes_free(r.routes);

@@ -92,6 +92,8 @@ emit_table_object(struct feed *f, const struct catalog_object *o)
 	again = t->state == TABLE_RELOAD;
 	if (again)
 		feed_set_schema(f, t, o->table);
+	if (t->state == TABLE_QUARANTINED)
+		return RC_OK;
 	if ((rc = feed_emit_schema(f, t)) != RC_OK)
 		return rc;
 	if ((f->initial_schema || again) && (rc = emit_object(f, o, t->number)) != RC_OK)
@@ -419,6 +421,7 @@ place(struct feed *f, struct chunk *c)
 		return rc;
 	FAILPOINT(READER_PLACED);
 	c->schema = table_copy(c->table->carried);
+	c->where = feed_filter(f, c->table->full, NULL);
 	c->schema_number = c->table->number;
 	c->state = CHUNK_PLACED;
 	pthread_cond_broadcast(&f->changed);
@@ -540,6 +543,7 @@ void
 chunk_release(struct chunk *c)
 {
 	table_free(c->schema);
+	filter_free(c->where);
 	window_free(c->window);
 	buf_release(&c->lo);
 	buf_release(&c->hi);

@@ -23,6 +23,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "common/filter.h"
 #include "workers/reader/feed.h"
 #include "workers/reader/seam.h"
 #include "workers/reader/source.h"
@@ -30,8 +31,9 @@
 /* Reads the catalog again and calls feed_set_initial. The log thread calls it, without the lock. */
 typedef enum rc (*feed_catalog_cb)(void *arg, struct err *e);
 
-struct feed *feed_new(
-	struct worker *w, const struct routes *routes, feed_catalog_cb read_catalog, void *arg);
+/* compare: what filters ask, on the log thread; both get arg. */
+struct feed *feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_catalog,
+	filter_compare_cb compare, void *arg);
 /* Wakes everybody who waits in here; they return RC_AGAIN. */
 void feed_stop(struct feed *f);
 /* No further transaction begins (feed_begin says AGAIN) and no further chunk gets a place; what has
@@ -57,6 +59,12 @@ enum rc feed_initial_done(struct feed *f) MUSTCHECK;
 /* The mark that ends the initial schema: the state row of a table without a name. */
 #define INITIAL_MARK ""
 
+/* Before the log is read: CONFIG if a filter does not fit its table. cb is called for each that
+ * does. */
+enum rc feed_check_filters(struct feed *f,
+	enum rc (*cb)(void *arg, const struct filter *where, struct err *e), void *arg,
+	struct err *e) MUSTCHECK;
+
 /* A table that the target already knows, in that state. */
 struct feed_table *feed_register(struct feed *f, const struct table *t, enum table_state state);
 
@@ -77,6 +85,7 @@ struct chunk {
 	struct feed_table *table;
 	uint32_t round;
 	struct table *schema; /* what is carried as of the place: owned */
+	struct filter *where; /* likewise; NULL: every row */
 	uint32_t number;
 	uint32_t ring;
 	bool last;  /* reaches to the end of the keys */

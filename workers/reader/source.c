@@ -58,3 +58,22 @@ catalog_release(struct catalog *c)
 	free(c->objects);
 	*c = (struct catalog){0};
 }
+
+enum rc
+source_without_filters(struct source *s, const struct filter *f, struct err *e)
+{
+	err_set(e, RC_CONFIG, "where of %s.%s: a source of kind \"%s\" carries no filters",
+		filter_table(f)->db, filter_table(f)->name, s->ops->kind);
+	return err_remedy(e, "take `where` out of `objects`");
+}
+
+enum rc
+source_compares_nothing(struct source *s, const struct column *c, const struct value *v,
+	const char *literal, int *order, struct err *e)
+{
+	(void)v;
+	(void)literal;
+	(void)order;
+	return err_set(e, RC_BUG, "a source of kind \"%s\" was asked to compare column \"%s\"",
+		s->ops->kind, c->name);
+}

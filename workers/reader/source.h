@@ -27,6 +27,7 @@
 #include "common/conf.h"
 #include "common/err.h"
 #include "common/event.h"
+#include "common/filter.h"
 #include "common/route.h"
 #include "common/schema.h"
 #include "ipc/report.h"
@@ -93,6 +94,13 @@ struct snapshot_request {
 	void *arg;
 };
 
+/* The rows of (lo, hi], an empty bound is open, for which the filter (NULL: none) is true. */
+struct read_request {
+	const struct table *table;
+	const struct buf *lo, *hi;
+	const struct filter *where;
+};
+
 /* One row of a chunk: a value for each column of the table's schema; valid during the call. */
 typedef enum rc (*row_cb)(void *arg, const struct row *row, struct err *e);
 
@@ -131,6 +139,13 @@ struct source_ops {
 	 * for a dropped connection that comes back at once; all else is RETRY.
 	 */
 	enum rc (*stream)(struct source *s, const char *resume, const char *applied, struct err *e);
+	/*
+	 * For filters, on the thread of `stream`. verify: whether the server takes the
+	 * literals; CONFIG: no. compare: see filter_compare_cb.
+	 */
+	enum rc (*verify)(struct source *s, const struct filter *f, struct err *e);
+	enum rc (*compare)(struct source *s, const struct column *c, const struct value *v,
+		const char *literal, int *order, struct err *e);
 	/* Makes stream return RC_AGAIN soon. Safe from any thread. */
 	void (*wake)(struct source *s);
 
@@ -147,13 +162,17 @@ struct source_ops {
 	 * CONFIG with code of "no such table": it is gone. */
 	enum rc (*lane_snapshot)(struct source_lane *l, const struct snapshot_request *req,
 		struct logpos *high, struct err *e);
-	/* The rows of (lo, hi] in any order; an empty bound is open. Within lane_snapshot and
-	 * lane_end. */
-	enum rc (*lane_read)(struct source_lane *l, const struct table *t, const struct buf *lo,
-		const struct buf *hi, row_cb cb, void *arg, struct err *e);
+	/* The rows in any order. Within lane_snapshot and lane_end. */
+	enum rc (*lane_read)(struct source_lane *l, const struct read_request *req, row_cb cb,
+		void *arg, struct err *e);
 	/* Lets the snapshot go. */
 	void (*lane_end)(struct source_lane *l);
 };
+
+/* Of engines that carry no filters (yet): CONFIG says so. */
+enum rc source_without_filters(struct source *s, const struct filter *f, struct err *e);
+enum rc source_compares_nothing(struct source *s, const struct column *c, const struct value *v,
+	const char *literal, int *order, struct err *e);
 
 /* The engine of that kind; NULL if there is none. */
 const struct source_ops *source_find(const char *kind);

@@ -7,7 +7,7 @@
 #include <xxhash.h>
 
 #include "common/mem.h"
-#include "workers/writer/collation.h"
+#include "common/collation.h"
 #include "workers/writer/token.h"
 
 /* What a hash stands for, mixed into it so that an index never equals a table. */

@@ -59,11 +59,6 @@ void fk_world_free(struct fk_world *w);
 /* True: relations may have changed; token plans must be made anew. */
 bool fk_world_set(struct fk_world *w, const struct table *target);
 
-/* Whether equality under this collation, for values of printable ASCII (0x20-0x7E), is equality
- * after folding A-Z, trailing spaces cut. */
-enum fold { FOLD_NONE, FOLD_CASE, FOLD_UNKNOWN };
-enum fold collation_fold(const char *collation);
-
 struct token_plan;
 
 /*

@@ -377,11 +377,12 @@ fake_lane_snapshot(struct source_lane *base, const struct snapshot_request *req,
 }
 
 static enum rc
-fake_lane_read(struct source_lane *base, const struct table *t, const struct buf *lo,
-	const struct buf *hi, row_cb cb, void *arg, struct err *e)
+fake_lane_read(struct source_lane *base, const struct read_request *req, row_cb cb, void *arg,
+	struct err *e)
 {
 	struct fake_lane *l = (struct fake_lane *)base;
-	const struct fake_table *f = &l->snapshot->tables[model_find(l->snapshot, t->name)];
+	const struct fake_table *f =
+		&l->snapshot->tables[model_find(l->snapshot, req->table->name)];
 	enum rc rc = RC_OK;
 
 	for (uint32_t i = 0; i < f->count && rc == RC_OK; i++) {
@@ -390,8 +391,8 @@ fake_lane_read(struct source_lane *base, const struct table *t, const struct buf
 		struct value v[2];
 		struct row row;
 
-		if (f->keyed && (f->rows[i].id <= bound(lo, INT64_MIN) ||
-					f->rows[i].id > bound(hi, INT64_MAX)))
+		if (f->keyed && (f->rows[i].id <= bound(req->lo, INT64_MIN) ||
+					f->rows[i].id > bound(req->hi, INT64_MAX)))
 			continue;
 		row_of(&f->rows[i], id, text, v, &row);
 		rc = cb(arg, &row, e);
@@ -410,6 +411,8 @@ const struct source_ops fake_source_ops = {
 	.catalog = fake_catalog,
 	.stream = fake_stream,
 	.wake = fake_wake,
+	.verify = source_without_filters,
+	.compare = source_compares_nothing,
 	.lane_open = fake_lane_open,
 	.lane_close = fake_lane_close,
 	.lane_bound = fake_lane_bound,

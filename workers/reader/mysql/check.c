@@ -74,14 +74,28 @@ check_log(struct client *c, struct checks *out)
 	return on;
 }
 
+/* A filter asks both images of a row. */
+static bool
+serves_filters(const char *image)
+{
+	return is(image, "FULL", "FULL_NODUP");
+}
+
 static void
-check_images(struct client *c, struct checks *out)
+check_images(struct client *c, bool filters, struct checks *out)
 {
 	char *image = variable(c, "binlog_row_image"),
 	     *options = variable(c, "binlog_row_value_options");
 	char *metadata = variable(c, "binlog_row_metadata");
 
-	if (image != NULL && !is(image, "FULL", NULL))
+	if (filters && image != NULL && !serves_filters(image))
+		checks_add(out, CHECK_FAIL, "Row images of the source database",
+			"SET GLOBAL binlog_row_image='FULL'; and let all sessions connect again, "
+			"or "
+			"take `where` out of `objects`",
+			"binlog_row_image is %s: the log leaves out columns that `where` asks for",
+			image);
+	else if (image != NULL && !is(image, "FULL", NULL))
 		checks_add(out, CHECK_WARN, "Row images of the source database",
 			"at the source: SET GLOBAL binlog_row_image = 'FULL'; then conflicts can "
 			"be "
@@ -134,6 +148,37 @@ may_read(struct mysql_source *s, const struct table *t, struct err *e)
 	return rc == RC_OK;
 }
 
+#define FILTER "Data filter"
+
+/* That it can be told of each row, and that the server takes its literals (R74-R76). */
+static void
+check_filter(struct mysql_source *s, const struct table *t, struct checks *out)
+{
+	const char *text = routes_where(s->env.routes, t->db, t->name);
+	struct filter *f = NULL;
+	struct err e = {0};
+
+	if (text == NULL)
+		return;
+	if (filter_new(text, t, &f, &e) != RC_OK || mysql_verify(&s->base, f, &e) != RC_OK)
+		checks_add(out, CHECK_FAIL, FILTER, e.remedy, "%s", e.text);
+	filter_free(f);
+}
+
+/* A child whose parent the filter leaves out: it cannot be told here. */
+static void
+check_filtered_parents(struct mysql_source *s, const struct table *t, struct checks *out)
+{
+	for (uint32_t i = 0; i < t->nfks; i++)
+		if (routes_where(s->env.routes, t->fks[i].ref_db, t->fks[i].ref_table) != NULL)
+			checks_add(out, CHECK_WARN, FILTER,
+				"give both tables a `where` that keeps children only where it "
+				"keeps "
+				"their parents, or drop the foreign key",
+				"%s.%s refers to %s.%s, of which a filter leaves rows out", t->db,
+				t->name, t->fks[i].ref_db, t->fks[i].ref_table);
+}
+
 static void
 check_engine(const struct table *t, struct checks *out)
 {
@@ -166,6 +211,8 @@ check_table(struct mysql_source *s, const struct table *t, struct checks *out)
 				"remove the child",
 				"source table %s.%s refers to %s.%s, which is not selected", t->db,
 				t->name, t->fks[i].ref_db, t->fks[i].ref_table);
+	check_filter(s, t, out);
+	check_filtered_parents(s, t, out);
 	if (!may_read(s, t, &e))
 		lacks_right(s, out, "the account may not read a table", &e);
 	if (table_key(t) == NULL)
@@ -337,9 +384,15 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 			"the %s is of version %s", s->main.name, s->main.server.text);
 	else
 		checks_pass(out, "Source database version");
+<<<<<<< HEAD
 	if (check_log(&s->main, out))
 		check_rights(s, out);
 	check_images(&s->main, out);
+=======
+	check_log(&s->main, out);
+	check_images(&s->main, routes_where_any(s->env.routes), out);
+	check_rights(s, out);
+>>>>>>> 956a58b00a2c2275b275bf2b101aa37125afd39c
 	if ((rc = check_tables(s, out, e)) != RC_OK)
 		return rc;
 	return check_other_tables(s, out, e);

@@ -454,25 +454,34 @@ select_columns(struct buf *b, const struct table *t)
 }
 
 static void
-read_query(struct buf *b, const struct table *t, const struct buf *lo, const struct buf *hi)
+read_query(struct buf *b, const struct read_request *req)
 {
+	const struct table *t = req->table;
 	const struct index *key = table_key(t);
+	const struct buf *lo = req->lo, *hi = req->hi;
+	bool bounded = key != NULL && (lo->len != 0 || hi->len != 0);
 
 	buf_puts(b, "SELECT ");
 	select_columns(b, t);
 	buf_puts(b, " FROM ");
 	mysql_quote_table(b, t->db, t->name);
-	if (key == NULL || (lo->len == 0 && hi->len == 0))
-		return;
-	buf_puts(b, " FORCE INDEX (");
-	mysql_quote_name(b, key->name);
-	buf_puts(b, ") WHERE ");
-	if (lo->len != 0)
+	if (bounded) {
+		buf_puts(b, " FORCE INDEX (");
+		mysql_quote_name(b, key->name);
+		buf_puts(b, ")");
+	}
+	if (bounded || req->where != NULL)
+		buf_puts(b, " WHERE ");
+	if (bounded && lo->len != 0)
 		compare(b, t, key, lo, ">", ">");
-	if (lo->len != 0 && hi->len != 0)
+	if (bounded && lo->len != 0 && hi->len != 0)
 		buf_puts(b, " AND ");
-	if (hi->len != 0)
+	if (bounded && hi->len != 0)
 		compare(b, t, key, hi, "<", "<=");
+	if (bounded && req->where != NULL)
+		buf_puts(b, " AND ");
+	if (req->where != NULL)
+		mysql_add_filter(b, req->where);
 }
 
 static void
@@ -586,8 +595,8 @@ deliver(struct mysql_lane *l, const struct table *t, MYSQL_ROW row, const unsign
 }
 
 enum rc
-mysql_lane_read(struct source_lane *base, const struct table *t, const struct buf *lo,
-	const struct buf *hi, row_cb cb, void *arg, struct err *e)
+mysql_lane_read(struct source_lane *base, const struct read_request *req, row_cb cb, void *arg,
+	struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	MYSQL_RES *res;
@@ -595,9 +604,9 @@ mysql_lane_read(struct source_lane *base, const struct table *t, const struct bu
 	struct buf b;
 	enum rc rc = RC_OK;
 
-	grow(&l->values, &l->values_cap, (size_t)t->ncolumns + 1, sizeof *l->values);
+	grow(&l->values, &l->values_cap, (size_t)req->table->ncolumns + 1, sizeof *l->values);
 	buf_init(&b);
-	read_query(&b, t, lo, hi);
+	read_query(&b, req);
 	if (mysql_real_query(l->c.my, buf_text(&b), b.len) != 0 ||
 		(res = mysql_use_result(l->c.my)) == NULL) {
 		rc = client_error(&l->c, e, "cannot read rows");
@@ -605,7 +614,7 @@ mysql_lane_read(struct source_lane *base, const struct table *t, const struct bu
 		return rc;
 	}
 	while (rc == RC_OK && (row = mysql_fetch_row(res)) != NULL)
-		rc = deliver(l, t, row, mysql_fetch_lengths(res), cb, arg, e);
+		rc = deliver(l, req->table, row, mysql_fetch_lengths(res), cb, arg, e);
 	if (rc == RC_OK && mysql_errno(l->c.my) != 0)
 		rc = client_error(&l->c, e, "broke off while rows were read");
 	mysql_free_result(res);

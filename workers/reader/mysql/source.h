@@ -8,6 +8,7 @@
  * tables.c   the tables as of a place in the log
  * gap.c      a log that does not have what the channel needs
  * lane.c     chunk bounds, snapshots, reading
+ * filter.c   filters in the server's words
  * check.c    the precheck
  */
 #ifndef WORKERS_READER_MYSQL_SOURCE_H
@@ -83,9 +84,15 @@ enum rc mysql_lane_bound(struct source_lane *l, const struct table *t, const str
 	uint64_t rows, struct buf *hi, bool *last, struct err *e) MUSTCHECK;
 enum rc mysql_lane_snapshot(struct source_lane *l, const struct snapshot_request *req,
 	struct logpos *high, struct err *e) MUSTCHECK;
-enum rc mysql_lane_read(struct source_lane *l, const struct table *t, const struct buf *lo,
-	const struct buf *hi, row_cb cb, void *arg, struct err *e) MUSTCHECK;
+enum rc mysql_lane_read(struct source_lane *l, const struct read_request *req, row_cb cb, void *arg,
+	struct err *e) MUSTCHECK;
 void mysql_lane_end(struct source_lane *l);
+
+enum rc mysql_verify(struct source *s, const struct filter *f, struct err *e) MUSTCHECK;
+enum rc mysql_compare(struct source *s, const struct column *c, const struct value *v,
+	const char *literal, int *order, struct err *e) MUSTCHECK;
+/* The condition, in brackets. */
+void mysql_add_filter(struct buf *b, const struct filter *f);
 
 enum rc mysql_check_source(
 	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;

@@ -384,8 +384,8 @@ finish_copy(struct pgsql_lane *l, struct err *e)
 }
 
 enum rc
-pgsource_lane_read(struct source_lane *base, const struct table *t, const struct buf *lo,
-	const struct buf *hi, row_cb cb, void *arg, struct err *e)
+pgsource_lane_read(struct source_lane *base, const struct read_request *req, row_cb cb, void *arg,
+	struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
 	enum rc rc = RC_OK;
@@ -394,9 +394,9 @@ pgsource_lane_read(struct source_lane *base, const struct table *t, const struct
 	struct buf b;
 	int n;
 
-	grow(&l->values, &l->values_cap, (size_t)t->ncolumns + 1, sizeof *l->values);
+	grow(&l->values, &l->values_cap, (size_t)req->table->ncolumns + 1, sizeof *l->values);
 	buf_init(&b);
-	read_query(&b, t, lo, hi);
+	read_query(&b, req->table, req->lo, req->hi);
 	res = PQexec(l->c.conn, buf_text(&b));
 	buf_release(&b);
 	if (PQresultStatus(res) != PGRES_COPY_OUT)
@@ -405,7 +405,7 @@ pgsource_lane_read(struct source_lane *base, const struct table *t, const struct
 	if (rc != RC_OK)
 		return rc;
 	while (rc == RC_OK && (n = PQgetCopyData(l->c.conn, &line, 0)) > 0) {
-		rc = deliver(l, t, line, n, cb, arg, e);
+		rc = deliver(l, req->table, line, n, cb, arg, e);
 		PQfreemem(line);
 	}
 	/* Not to the end: the connection is of no use any more, and the reader on its way out. */

@@ -76,8 +76,8 @@ enum rc pgsource_lane_bound(struct source_lane *l, const struct table *t, const 
 	uint64_t rows, struct buf *hi, bool *last, struct err *e) MUSTCHECK;
 enum rc pgsource_lane_snapshot(struct source_lane *l, const struct snapshot_request *req,
 	struct logpos *high, struct err *e) MUSTCHECK;
-enum rc pgsource_lane_read(struct source_lane *l, const struct table *t, const struct buf *lo,
-	const struct buf *hi, row_cb cb, void *arg, struct err *e) MUSTCHECK;
+enum rc pgsource_lane_read(struct source_lane *l, const struct read_request *req, row_cb cb,
+	void *arg, struct err *e) MUSTCHECK;
 void pgsource_lane_end(struct source_lane *l);
 
 enum rc pgsource_check(

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "workers/writer/collation.h"
+#include "common/collation.h"
 
 /*
  * Under these, for values of the characters 0x20-0x7E, equality is equality
@@ -45,4 +45,11 @@ collation_fold(const char *collation)
 		if (strcmp(folding[i], collation) == 0)
 			return FOLD_CASE;
 	return FOLD_UNKNOWN;
+}
+
+bool
+collation_counts_spaces(const char *collation)
+{
+	return strcmp(collation, "binary") == 0 || strstr(collation, "_nopad_") != NULL ||
+	       strstr(collation, "_0900_") != NULL;
 }
