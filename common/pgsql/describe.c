@@ -1,6 +1,7 @@
 /* describe.c - see describe.h. */
 #include "common/compat.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -160,12 +161,10 @@ read_column(struct table *t, const PGresult *res, int i)
 		col->collation = xstrdup("binary");
 }
 
-static enum rc
-read_columns(struct pgsql *c, const char *filter, struct table_list *out, struct err *e)
+static void
+columns_query(int version, const char *filter, struct buf *b)
 {
-	size_t hint = 0;
-	PGresult *res;
-	enum rc rc = pgsql_query(c, &res, e,
+	buf_printf(b,
 		"SELECT n.nspname, c.relname, a.attname, format_type(a.atttypid, a.atttypmod), "
 		"coalesce(b.typname, t.typname), "
 		"CASE WHEN b.oid IS NULL THEN a.atttypmod ELSE t.typtypmod END, "
@@ -178,12 +177,16 @@ read_columns(struct pgsql *c, const char *filter, struct table_list *out, struct
 		"LEFT JOIN pg_collation l ON l.oid = a.attcollation "
 		"LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum "
 		"WHERE %s ORDER BY 1, 2, a.attnum",
-		c->version >= 100000 ? "a.attidentity" : "''",
-		c->version >= 120000 ? "a.attgenerated" : "''",
-		c->version >= 120000 ? "coalesce(l.collisdeterministic, true)" : "true", filter);
+		version >= 100000 ? "a.attidentity" : "''::text",
+		version >= 120000 ? "a.attgenerated" : "''::text",
+		version >= 120000 ? "coalesce(l.collisdeterministic, true)" : "true", filter);
+}
 
-	if (rc != RC_OK)
-		return rc;
+static void
+take_columns(const PGresult *res, struct table_list *out)
+{
+	size_t hint = 0;
+
 	for (int i = 0; i < PQntuples(res); i++) {
 		struct table *t =
 			table_list_find(out, &hint, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
@@ -191,18 +194,13 @@ read_columns(struct pgsql *c, const char *filter, struct table_list *out, struct
 		if (t != NULL)
 			read_column(t, res, i);
 	}
-	PQclear(res);
-	return RC_OK;
 }
 
 /* A part that is an expression, or the whole of an index over some of the rows: never a key. */
-static enum rc
-read_indexes(struct pgsql *c, const char *filter, struct table_list *out, struct err *e)
+static void
+indexes_query(int version, const char *filter, struct buf *b)
 {
-	struct index *ix = NULL;
-	size_t hint = 0;
-	PGresult *res;
-	enum rc rc = pgsql_query(c, &res, e,
+	buf_printf(b,
 		"SELECT n.nspname, c.relname, i.relname, x.indisprimary, "
 		"x.indisunique OR x.indisexclusion, %s, k.ord, "
 		"CASE WHEN x.indpred IS NULL AND NOT x.indisexclusion THEN a.attname "
@@ -211,18 +209,23 @@ read_indexes(struct pgsql *c, const char *filter, struct table_list *out, struct
 		"CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY k (attnum, ord) "
 		"LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum "
 		"WHERE k.ord <= %s AND %s ORDER BY 1, 2, NOT x.indisprimary, 3, k.ord",
-		c->version >= 150000 ? "x.indnullsnotdistinct" : "false",
-		c->version >= 110000 ? "x.indnkeyatts" : "x.indnatts", filter);
+		version >= 150000 ? "x.indnullsnotdistinct" : "false",
+		version >= 110000 ? "x.indnkeyatts" : "x.indnatts", filter);
+}
 
-	if (rc != RC_OK)
-		return rc;
+static void
+take_indexes(const PGresult *res, struct table_list *out)
+{
+	struct index *ix = NULL;
+	size_t hint = 0;
+
 	for (int i = 0; i < PQntuples(res); i++) {
 		struct table *t =
 			table_list_find(out, &hint, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
 
 		if (t == NULL)
 			continue;
-		if (strcmp(PQgetvalue(res, i, 6), "1") == 0) {
+		if (ix == NULL || strcmp(PQgetvalue(res, i, 6), "1") == 0) {
 			ix = table_add_index(t, PQgetvalue(res, i, 2),
 				*PQgetvalue(res, i, 3) == 't', *PQgetvalue(res, i, 4) == 't');
 			ix->nulls_equal = *PQgetvalue(res, i, 5) == 't';
@@ -232,8 +235,6 @@ read_indexes(struct pgsql *c, const char *filter, struct table_list *out, struct
 					       : table_column(t, PQgetvalue(res, i, 7)),
 			0);
 	}
-	PQclear(res);
-	return RC_OK;
 }
 
 static enum fk_action
@@ -251,13 +252,11 @@ action(char code)
 	}
 }
 
-static enum rc
-read_fks(struct pgsql *c, const char *filter, struct table_list *out, struct err *e)
+static void
+fks_query(int version, const char *filter, struct buf *b)
 {
-	struct foreign_key *fk = NULL;
-	size_t hint = 0;
-	PGresult *res;
-	enum rc rc = pgsql_query(c, &res, e,
+	(void)version;
+	buf_printf(b,
 		"SELECT n.nspname, c.relname, o.conname, a.attname, fn.nspname, f.relname, "
 		"fa.attname, k.ord, o.confdeltype, o.confupdtype " FROM_TABLES
 		"JOIN pg_constraint o ON o.conrelid = c.oid AND o.contype = 'f' "
@@ -269,9 +268,14 @@ read_fks(struct pgsql *c, const char *filter, struct table_list *out, struct err
 		"JOIN pg_attribute fa ON fa.attrelid = f.oid AND fa.attnum = k.ref "
 		"WHERE %s ORDER BY 1, 2, 3, k.ord",
 		filter);
+}
 
-	if (rc != RC_OK)
-		return rc;
+static void
+take_fks(const PGresult *res, struct table_list *out)
+{
+	struct foreign_key *fk = NULL;
+	size_t hint = 0;
+
 	for (int i = 0; i < PQntuples(res); i++) {
 		struct table *t =
 			table_list_find(out, &hint, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
@@ -279,7 +283,7 @@ read_fks(struct pgsql *c, const char *filter, struct table_list *out, struct err
 
 		if (t == NULL)
 			continue;
-		if (strcmp(PQgetvalue(res, i, 7), "1") == 0) {
+		if (fk == NULL || strcmp(PQgetvalue(res, i, 7), "1") == 0) {
 			fk = table_add_fk(t, PQgetvalue(res, i, 2));
 			fk->ref_db = xstrdup(PQgetvalue(res, i, 4));
 			fk->ref_table = xstrdup(PQgetvalue(res, i, 5));
@@ -292,6 +296,55 @@ read_fks(struct pgsql *c, const char *filter, struct table_list *out, struct err
 		fk->columns[n] = table_column(t, PQgetvalue(res, i, 3));
 		fk->ref_columns[n] = xstrdup(PQgetvalue(res, i, 6));
 	}
+}
+
+/* ---- the parts of a table beside its name ---- */
+
+static const struct {
+	void (*query)(int version, const char *filter, struct buf *b);
+	void (*take)(const PGresult *res, struct table_list *out);
+	int fields;
+} parts[] = {
+	[PGSQL_COLUMNS] = {columns_query, take_columns, 12},
+	[PGSQL_INDEXES] = {indexes_query, take_indexes, 8},
+	[PGSQL_FKS] = {fks_query, take_fks, 10},
+};
+
+static_assert(COUNT_OF(parts) == PGSQL_PARTS, "a part has no row");
+
+void
+pgsql_part_query(enum pgsql_part part, int version, const char *filter, struct buf *b)
+{
+	parts[part].query(version, filter, b);
+}
+
+int
+pgsql_part_fields(enum pgsql_part part)
+{
+	return parts[part].fields;
+}
+
+void
+pgsql_part_take(enum pgsql_part part, const PGresult *res, struct table_list *out)
+{
+	parts[part].take(res, out);
+}
+
+static enum rc
+read_part(struct pgsql *c, enum pgsql_part part, const char *filter, struct table_list *out,
+	struct err *e)
+{
+	PGresult *res;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsql_part_query(part, c->version, filter, &b);
+	rc = pgsql_query(c, &res, e, "%s", buf_text(&b));
+	buf_release(&b);
+	if (rc != RC_OK)
+		return rc;
+	pgsql_part_take(part, res, out);
 	PQclear(res);
 	return RC_OK;
 }
@@ -306,12 +359,8 @@ pgsql_describe(struct pgsql *c, const char *schema, const char *name, struct tab
 	buf_init(&filter);
 	add_filter(c, &filter, schema, name);
 	rc = read_tables(c, buf_text(&filter), out, e);
-	if (rc == RC_OK && out->count != 0)
-		rc = read_columns(c, buf_text(&filter), out, e);
-	if (rc == RC_OK && out->count != 0)
-		rc = read_indexes(c, buf_text(&filter), out, e);
-	if (rc == RC_OK && out->count != 0)
-		rc = read_fks(c, buf_text(&filter), out, e);
+	for (unsigned part = 0; part < PGSQL_PARTS && rc == RC_OK && out->count != 0; part++)
+		rc = read_part(c, part, buf_text(&filter), out, e);
 	buf_release(&filter);
 	return rc;
 }

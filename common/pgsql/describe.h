@@ -22,6 +22,18 @@
 enum rc pgsql_describe(struct pgsql *c, const char *schema, const char *name,
 	struct table_list *out, struct err *e) MUSTCHECK;
 
+/*
+ * What hangs from tables, as queries on n(amespace) and c(lass) whose rows any
+ * hand may bring: ours, or the server's own where it notes a change.
+ */
+enum pgsql_part { PGSQL_COLUMNS, PGSQL_INDEXES, PGSQL_FKS, PGSQL_PARTS };
+
+/* The query for tables that meet the filter; the rows of each table are together. */
+void pgsql_part_query(enum pgsql_part part, int version, const char *filter, struct buf *b);
+int pgsql_part_fields(enum pgsql_part part);
+/* Adds what the rows say to the tables that are listed. */
+void pgsql_part_take(enum pgsql_part part, const PGresult *res, struct table_list *out);
+
 /* What a column of this type carries: typname without domains, modifier (-1: none). */
 void pgsql_column_type(struct column *c, const char *typname, int32_t typmod);
 

@@ -66,6 +66,10 @@ enum rc feed_row(struct feed *f, struct feed_table *t, enum event_kind op,
  */
 void feed_quarantine(struct feed *f, struct feed_table *t, const char *why);
 
+/* The log does not tell all rows of this table: it loads again. Within a transaction, before
+ * anything is put into it. */
+enum rc feed_load_again(struct feed *f, const char *db, const char *name) MUSTCHECK;
+
 /* What a DDL statement does to one table. */
 struct ddl_change {
 	enum ddl_effect effect;

@@ -289,6 +289,14 @@ feed_start_over(struct feed *f, struct feed_table *t)
 }
 
 enum rc
+feed_load_again(struct feed *f, const char *db, const char *name)
+{
+	struct feed_table *t = feed_find(f, db, name);
+
+	return t != NULL && feed_wants(f, t) ? feed_start_over(f, t) : RC_OK;
+}
+
+enum rc
 feed_initial_done(struct feed *f)
 {
 	enum rc rc = RC_OK;

@@ -39,9 +39,11 @@ sub expression {
     return "IFNULL(HEX($quoted), '<NULL>')";
 }
 
-# The same for PostgreSQL: what the server prints.
+# The same for PostgreSQL: what the server prints; floats as they travel, since versions print them differently.
 sub pg_expression {
-    my ($name) = @_;
+    my ($name, $type) = @_;
+    my %send = ('real' => 'float4send', 'double precision' => 'float8send');
+    return "coalesce(encode($send{$type}(" . quoted($name) . "), 'hex'), '<NULL>')" if $send{$type};
     return "coalesce(encode(convert_to(" . quoted($name) . "::text, 'UTF8'), 'hex'), '<NULL>')";
 }
 

@@ -1,10 +1,11 @@
 package Syncline::PostgreSQL;
 
-# Debian's PostgreSQL server; see Server.pm. It never runs as root: a test that
+# Debian's PostgreSQL server, or one of another version; see Server.pm. It never runs as root: a test that
 # does starts it as postgres, or nobody. Relaxed durability, since the tests kill
 # processes and not machines.
 #
 #   my $db = Syncline::PostgreSQL->new;     database `test`, superuser `root`, user `syncline`
+#   ... ->new(version => '9.6')
 
 use strict;
 use warnings;
@@ -14,9 +15,24 @@ use DBI;
 use File::Temp ();
 use POSIX ();
 
+# The server's own account must be able to run what was fetched for ours.
+my %homes;
+
 sub home {
-    my ($home) = sort { $b cmp $a } glob '/usr/lib/postgresql/*/bin';
-    return $home || die 'no PostgreSQL server; run make deps';
+    my ($self) = @_;
+    my $version = $self->{version};
+    if (!defined $version) {
+        my ($home) = sort { $b cmp $a } glob '/usr/lib/postgresql/*/bin';
+        return $home || die 'no PostgreSQL server; run make deps';
+    }
+    $homes{$version} ||= do {
+        my $fetched = $self->fetched("postgresql-$version");
+        my $copy = File::Temp::tempdir('syncline-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+        chmod 0755, $copy;
+        system('cp', '-a', "$fetched/.", $copy) == 0 or die "cannot copy $fetched";
+        $copy;
+    };
+    return "$homes{$version}/bin";
 }
 
 sub kind { 'postgresql' }
@@ -41,7 +57,8 @@ sub become {
 
 sub prepare {
     my ($self) = @_;
-    my ($version) = `${\ home()}/postgres --version` =~ /([\d.]+)/ or die 'no PostgreSQL server; run make deps';
+    my $home = $self->home;
+    my ($version) = `$home/postgres --version` =~ /([\d.]+)/ or die 'no PostgreSQL server; run make deps';
     my ($uid, $gid) = account();
     $self->copy_template(
         "postgresql-$version",
@@ -54,14 +71,14 @@ sub prepare {
                 open STDERR, '>&', \*STDOUT;
                 chdir '/';
                 become();
-                exec home() . '/initdb', '-D', $dir, '-U', 'root', '-N', '-E', 'UTF8', '--locale=C.UTF-8', '--auth=trust'
+                exec "$home/initdb", '-D', $dir, '-U', 'root', '-N', '-E', 'UTF8', '--locale=C.UTF-8', '--auth=trust'
                     or POSIX::_exit(127);
             }
             my $text = do { local $/; <$out> };
             close $out or die "initdb failed: $text";
             open my $f, '>', "$dir/pg_hba.conf" or die "pg_hba.conf: $!";
-            print $f "local all all trust\nlocal replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-                . "host replication all 127.0.0.1/32 scram-sha-256\n";
+            my $method = ($version =~ m{^(\d+)})[0] >= 14 ? 'scram-sha-256' : 'md5';
+            print $f map { "local $_ all trust\nhost $_ all 127.0.0.1/32 $method\n" } qw(all replication);
             close $f;
             system('cp', '-aT', $dir, $template) == 0 or die "cannot copy $dir";
         });
@@ -72,7 +89,7 @@ sub command {
     my ($self) = @_;
     my $dir = $self->dir;
     return (
-        home() . '/postgres', '-D', "$dir/data", '-k', $dir, '-p', $self->port, '-c', 'listen_addresses=127.0.0.1',
+        $self->home . '/postgres', '-D', "$dir/data", '-k', $dir, '-p', $self->port, '-c', 'listen_addresses=127.0.0.1',
         map { ('-c', $_) } 'wal_level=logical', 'fsync=off', 'max_replication_slots=20', 'max_wal_senders=20', 'max_connections=80',
         'max_prepared_transactions=10', 'autovacuum_naptime=5', 'deadlock_timeout=200ms', @{$self->{options}},
     );

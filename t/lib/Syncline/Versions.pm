@@ -4,7 +4,8 @@ package Syncline::Versions;
 #
 #   names()                          mysql-5.5, ..., mariadb-11.8
 #   pairs()                          ["mysql-5.7 -> mariadb-10.11", "mysql-5.7", "mariadb-10.11"], ...:
-#                                    each to itself, each to and from the two of today
+#                                    each to itself, each to and from the two of today;
+#                                    PostgreSQL: each as a source, upgrades over many versions, the way back
 #   my $db = node($name, %options)   a throwaway server of that version
 #   my @wrong = smoke($source, $target)
 #   my @wrong = full($source, $target)     smoke, then types, DDL and kills
@@ -19,11 +20,17 @@ use Syncline::Load;
 use Syncline::MariaDB;
 use Syncline::MySQL;
 use Syncline::Pair;
+use Syncline::PgLoad;
+use Syncline::PostgreSQL;
 use Time::HiRes qw(sleep time);
 our @EXPORT = qw(names pairs node smoke full);
 
 my @names = qw(mysql-5.5 mysql-5.6 mysql-5.7 mysql-8.0 mysql-9.7 mariadb-10.1 mariadb-10.5 mariadb-10.11 mariadb-11.8);
 my @today = qw(mariadb-10.11 mysql-8.0);
+
+my @upgrades = (
+    ['10', '17'], ['13', '18'], ['15', '16'], ['16', '18'], ['17', '10'], ['18', '18'], ['18', '13'],
+);
 
 sub names { return @names }
 
@@ -35,14 +42,16 @@ sub pairs {
             push @pairs, [$text, @$p] if !$seen{$text}++;
         }
     }
+    push @pairs, map { my ($from, $to) = map {"postgresql-$_"} @$_; ["$from -> $to", $from, $to] } @upgrades;
     return @pairs;
 }
 
-# Debian's own MariaDB is the one without a version.
+# Debian's own are those without a version.
 sub node {
     my ($name, %o) = @_;
-    my ($family, $version) = $name =~ /^(mysql|mariadb)-(\d+\.\d+)$/ or die "no server is called $name";
+    my ($family, $version) = $name =~ /^(mysql|mariadb|postgresql)-(\d+(?:\.\d+)?)$/ or die "no server is called $name";
     return Syncline::MySQL->new(version => $version, %o) if $family eq 'mysql';
+    return Syncline::PostgreSQL->new($version eq '15' ? () : (version => $version), %o) if $family eq 'postgresql';
     return Syncline::MariaDB->new($version eq '10.11' ? () : (version => $version), %o);
 }
 
@@ -91,9 +100,51 @@ sub ends {
     return "$what: " . (defined $exit ? "exit $exit\n" . $pair->output : $@);
 }
 
+my @pg_ddl = (
+    q{ALTER TABLE shop.customer ADD COLUMN extra int NOT NULL DEFAULT 7}, 'CREATE TABLE shop.later (id int PRIMARY KEY, v varchar(10))',
+    q{INSERT INTO shop.later VALUES (1, 'a'), (2, 'b')}, 'ALTER TABLE shop.later ADD COLUMN w numeric(8,2)', q{INSERT INTO shop.later VALUES (9, 'c', 3)},
+    'CREATE INDEX hits ON shop.word (hits)', 'ALTER TABLE shop.later RENAME TO late', q{UPDATE shop.late SET v = 'z' WHERE id = 2},
+    'CREATE TABLE shop.gone (id int PRIMARY KEY)', 'INSERT INTO shop.gone VALUES (1)', 'DROP TABLE shop.gone', 'CREATE TABLE shop.copy AS SELECT * FROM shop.word',
+    'ALTER TABLE shop.copy ADD PRIMARY KEY (w, lang)', 'UPDATE shop.copy SET hits = hits + 1', 'ALTER TABLE shop.late RENAME COLUMN v TO text',
+);
+
+# As for the others: loaded under load, statements, a kill of a worker.
+sub pg_smoke {
+    my ($source, $target) = @_;
+    my @wrong;
+    for my $db ($source, $target) {
+        $db->sql(map { "DROP SCHEMA IF EXISTS $_ CASCADE" } qw(shop syncline));
+        $db->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
+        $db->sql('DROP PUBLICATION IF EXISTS syncline_test') if $db->one('SHOW server_version_num') >= 100000;
+    }
+    pg_schema($source);
+    pg_fill($source, 400);
+    my $load = Syncline::Load->start($source, pg_load(), writers => 2, seed => 7, pause => 0.004);
+    my $pair = pair($source, $target);
+    $pair->start('loaded');
+    push @wrong, ends($pair, 'load');
+    if (!@wrong) {
+        $pair->start;
+        $source->sql(@pg_ddl);
+        $pair->wait_for(qr/flowing.*flowing/s, 10);
+        $pair->kill_worker or push @wrong, 'no worker to kill';
+        sleep 0.5;
+    }
+    my $transactions = $load->stop;
+    push @wrong, "only $transactions transactions meanwhile" if $transactions < 50;
+    return @wrong if @wrong;
+    $pair->stop;
+    $pair->start('caught-up');
+    push @wrong, ends($pair, 'stream');
+    push @wrong, compare($source, $target, 'shop');
+    push @wrong, 'a conflict: ' . $pair->output if $pair->output =~ /^conflict/m;
+    return @wrong;
+}
+
 # A few tables with all common types, loaded while they are written to, DDL, a kill of a worker.
 sub smoke {
     my ($source, $target) = @_;
+    return pg_smoke($source, $target) if $source->kind eq 'postgresql';
     my @wrong;
     clean($_) for $source, $target;
     limit(lacks($source), lacks($target));
@@ -231,6 +282,7 @@ sub kills {
 sub full {
     my ($source, $target) = @_;
     my @wrong = smoke($source, $target);
+    return @wrong if $source->kind eq 'postgresql';
     for my $case (\&types, \&ddl, \&kills) { push @wrong, $case->($source, $target) if !@wrong }
     return @wrong;
 }

@@ -384,15 +384,9 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 			"the %s is of version %s", s->main.name, s->main.server.text);
 	else
 		checks_pass(out, "Source database version");
-<<<<<<< HEAD
 	if (check_log(&s->main, out))
 		check_rights(s, out);
-	check_images(&s->main, out);
-=======
-	check_log(&s->main, out);
 	check_images(&s->main, routes_where_any(s->env.routes), out);
-	check_rights(s, out);
->>>>>>> 956a58b00a2c2275b275bf2b101aa37125afd39c
 	if ((rc = check_tables(s, out, e)) != RC_OK)
 		return rc;
 	return check_other_tables(s, out, e);

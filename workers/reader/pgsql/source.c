@@ -11,7 +11,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
-#include "workers/reader/pgsql/source.h"
+#include "workers/reader/pgsql/note.h"
 
 /* ---- positions ---- */
 
@@ -217,6 +217,10 @@ create_publication(struct pgsql_source *s, struct err *e)
 		pgsql_quote_table(&b, list.tables[i]->db, list.tables[i]->name);
 		comma = ", ";
 	}
+	if (s->notes) {
+		buf_puts(&b, comma);
+		pgsql_quote_table(&b, conf_str(s->env.conf, "state_schema"), "ddl");
+	}
 	if (s->main.version >= 130000)
 		buf_puts(&b, " WITH (publish_via_partition_root = true)");
 	if (rc == RC_OK)
@@ -226,6 +230,35 @@ create_publication(struct pgsql_source *s, struct err *e)
 			      "publication takes the owner of its tables");
 	buf_release(&b);
 	table_list_release(&list);
+	return rc;
+}
+
+/* Someone may have taken them away meanwhile, or the selection has changed. */
+enum rc
+pgsource_ready_notes(struct pgsql_source *s, struct err *e)
+{
+	const char *schema = conf_str(s->env.conf, "state_schema");
+	char *published = NULL;
+	struct buf b;
+	enum rc rc = note_install(s, &s->notes, e);
+
+	if (rc != RC_OK || !s->notes)
+		return rc;
+	buf_init(&b);
+	pgsql_quote_text(&b, schema);
+	rc = note_selection(s, e);
+	if (rc == RC_OK)
+		rc = pgsql_value(&s->main, &published, e,
+			"SELECT 1 FROM pg_publication_tables WHERE pubname = '%s' AND schemaname = "
+			"%s AND tablename = 'ddl'",
+			s->name, buf_text(&b));
+	buf_clear(&b);
+	pgsql_quote_table(&b, schema, "ddl");
+	if (rc == RC_OK && published == NULL)
+		rc = pgsql_run(
+			&s->main, e, "ALTER PUBLICATION %s ADD TABLE %s", s->name, buf_text(&b));
+	free(published);
+	buf_release(&b);
 	return rc;
 }
 
@@ -241,6 +274,10 @@ pgsource_tip(struct source *base, char **position, struct logpos *at, struct err
 	struct buf b;
 	enum rc rc = drop_old(s, e);
 
+	if (rc == RC_OK)
+		rc = note_install(s, &s->notes, e);
+	if (rc == RC_OK && s->notes)
+		rc = note_selection(s, e);
 	if (rc == RC_OK)
 		rc = create_publication(s, e);
 	if (rc == RC_OK) {

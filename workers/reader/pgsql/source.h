@@ -5,6 +5,7 @@
  * catalog.c  the selected tables and the statements that make them
  * stream.c   the log thread: messages into the feed
  * tables.c   the tables as of a place in the log
+ * note.c, note_install.c   what the source itself notes of statements
  * lane.c     chunk bounds, snapshots, reading
  * event.c, value.c   decoding
  * check.c    the precheck
@@ -38,6 +39,7 @@ struct pgsql_source {
 	struct pgsql main; /* catalog, measures: the opening thread's, then the log thread's */
 	struct pgsql log;  /* the stream */
 	char name[64];	   /* of slot and publication */
+	bool notes;	   /* the source notes what statements do to tables; see note.h */
 	atomic_bool woken;
 	struct table_list begun; /* as the catalog had them when the initial schema was read */
 	pthread_mutex_t emitted_lock;
@@ -63,6 +65,9 @@ bool pgsource_selects(const struct pgsql_source *s, const struct table *t);
  * snapshots see from now on is forgotten. */
 bool pgsource_sees(struct pgsql_source *s, const char *snapshot, uint64_t lsn);
 void pgsource_note_emitted(struct pgsql_source *s, uint32_t xid, uint64_t lsn);
+
+/* Source notes as this program wants them, and published. */
+enum rc pgsource_ready_notes(struct pgsql_source *s, struct err *e) MUSTCHECK;
 
 enum rc pgsource_catalog(
 	struct source *s, struct catalog *out, struct logpos *high, struct err *e) MUSTCHECK;

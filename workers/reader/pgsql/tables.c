@@ -31,6 +31,7 @@ relation_clear(struct relation *r)
 	free(r->name);
 	free(r->map);
 	r->map = NULL;
+	r->feed = NULL;
 }
 
 void
@@ -55,7 +56,10 @@ log_relations_take(struct log_relations *lr, const struct pgout_relation *from)
 		r->columns[i] = from->columns[i];
 		r->columns[i].name = xstrdup(from->columns[i].name);
 	}
-	r->selected = routes_table(lr->s->env.routes, r->schema, r->name);
+	if (strcmp(r->schema, conf_str(lr->s->env.conf, "state_schema")) == 0)
+		r->notes = strcmp(r->name, "ddl") == 0;
+	else
+		r->selected = routes_table(lr->s->env.routes, r->schema, r->name);
 	r->checked = false;
 }
 
@@ -372,9 +376,20 @@ find_fill(struct log_relations *lr, const struct table *t, const struct column *
 	return RC_OK;
 }
 
+static void
+noted_fill(const struct noted *noted, struct column_change *out)
+{
+	for (uint32_t i = 0; i < noted->nfills; i++)
+		if (strcmp(noted->fills[i].to, out->to) == 0) {
+			out->fill =
+				noted->fills[i].fill != NULL ? xstrdup(noted->fills[i].fill) : NULL;
+			out->computed = noted->fills[i].computed;
+		}
+}
+
 enum rc
-log_relations_columns(struct log_relations *lr, const struct table *now, struct column_change **out,
-	uint32_t *n, struct err *e)
+log_relations_columns(struct log_relations *lr, const struct table *now, const struct noted *noted,
+	struct column_change **out, uint32_t *n, struct err *e)
 {
 	struct table **known = find_table(lr, now->db, now->name);
 	struct column_change *changes = xcalloc(now->ncolumns, sizeof *changes);
@@ -391,7 +406,10 @@ log_relations_columns(struct log_relations *lr, const struct table *now, struct 
 		} else if (was == NULL && !c->generated &&
 			   (c->number != 0 || table_column(*known, c->name) == UINT32_MAX)) {
 			changes[*n] = (struct column_change){.from = xstrdup(""), .to = c->name};
-			rc = find_fill(lr, now, c, &changes[(*n)++], e);
+			if (noted != NULL)
+				noted_fill(noted, &changes[(*n)++]);
+			else
+				rc = find_fill(lr, now, c, &changes[(*n)++], e);
 		}
 	}
 	return rc;
@@ -407,18 +425,39 @@ column_changes_free(struct column_change *changes, uint32_t n)
 	free(changes);
 }
 
+/* Table and handle may be others from here on. */
+static void
+uncheck(struct log_relations *lr, const char *schema, const char *name)
+{
+	for (struct relation *r = lr->relations; r != NULL; r = r->next)
+		if (strcmp(r->name, name) == 0 && strcmp(r->schema, schema) == 0) {
+			r->checked = false;
+			r->feed = NULL;
+		}
+}
+
 void
 log_relations_follow(struct log_relations *lr, const struct table *now)
 {
 	struct table **known = find_table(lr, now->db, now->name);
 
-	for (struct relation *r = lr->relations; r != NULL; r = r->next)
-		if (strcmp(r->name, now->name) == 0 && strcmp(r->schema, now->db) == 0)
-			r->checked = false;
+	uncheck(lr, now->db, now->name);
 	if (known == NULL) {
 		table_list_add(&lr->tables, table_copy(now));
 		return;
 	}
 	table_free(*known);
 	*known = table_copy(now);
+}
+
+void
+log_relations_forget(struct log_relations *lr, const char *schema, const char *name)
+{
+	struct table **known = find_table(lr, schema, name);
+
+	uncheck(lr, schema, name);
+	if (known == NULL)
+		return;
+	table_free(*known);
+	*known = lr->tables.tables[--lr->tables.count];
 }

@@ -19,6 +19,7 @@
 
 #include "workers/reader/feed.h"
 #include "workers/reader/pgsql/event.h"
+#include "workers/reader/pgsql/note.h"
 #include "workers/reader/pgsql/source.h"
 
 struct relation {
@@ -29,6 +30,7 @@ struct relation {
 	struct pgout_column *columns; /* with names of their own */
 	uint32_t ncolumns;
 	bool selected;
+	bool notes;   /* it is the table of note.h */
 	bool checked; /* against the table: the three below are right */
 	const struct table *table;
 	struct feed_table *feed;
@@ -60,11 +62,16 @@ struct relation *log_relations_find(const struct log_relations *lr, uint32_t oid
  */
 enum rc log_relations_check(struct log_relations *lr, struct relation *r, bool *changed,
 	struct table **now, struct err *e) MUSTCHECK;
-/* What names alone do not tell of the way from the known table to this one. column_changes_free in
- * any case. */
+/*
+ * What names alone do not tell of the way from the known table to this one.
+ * noted: what the source has noted of it; NULL: the catalog is asked for what
+ * older rows have. column_changes_free in any case.
+ */
 enum rc log_relations_columns(struct log_relations *lr, const struct table *now,
-	struct column_change **out, uint32_t *n, struct err *e) MUSTCHECK;
+	const struct noted *noted, struct column_change **out, uint32_t *n,
+	struct err *e) MUSTCHECK;
 void column_changes_free(struct column_change *changes, uint32_t n);
 void log_relations_follow(struct log_relations *lr, const struct table *now);
+void log_relations_forget(struct log_relations *lr, const char *schema, const char *name);
 
 #endif

@@ -1,0 +1,59 @@
+/*
+ * note.h - what the source itself notes of statements that change tables.
+ *
+ * Where the account is a superuser, an event trigger of ours writes a row into
+ * `ddl` of the schema `state_schema` at the source, in the statement's own
+ * transaction, and deletes it again: the table stays empty, the log has the row
+ * at the statement's place, whatever the server's version and decoder. The row
+ * says what tables have become, as the catalog had them at that moment.
+ *
+ * The text is lines of fields, coded as COPY does:
+ *
+ *     D db name                          dropped
+ *     R db name to_db to_name again      renamed; its parts follow
+ *     C db name again                    created; its parts follow
+ *     A db name again                    changed; its parts and new columns follow
+ *     K db name                          has no replica identity, and is not published
+ *     c .. | i .. | f ..                 columns, indexes, foreign keys (describe.h)
+ *     n column fill computed             what older rows have in a new column
+ */
+#ifndef WORKERS_READER_PGSQL_NOTE_H
+#define WORKERS_READER_PGSQL_NOTE_H
+
+#include "common/compat.h"
+
+#include "workers/reader/pgsql/source.h"
+
+enum note_kind { NOTE_DROPPED, NOTE_RENAMED, NOTE_CREATED, NOTE_CHANGED, NOTE_UNKEYED, NOTE_KINDS };
+
+struct noted {
+	enum note_kind kind;
+	char *db;
+	char *name;
+	char *to_db; /* of RENAMED */
+	char *to_name;
+	bool again;		     /* it has rows that the log does not tell */
+	struct table *table;	     /* as it is now; NULL of DROPPED and UNKEYED */
+	struct column_change *fills; /* `to` is the new column's name */
+	uint32_t nfills;
+};
+
+struct note {
+	struct noted *changes;
+	uint32_t n;
+};
+
+/* note_release in any case. DATA: these are no such lines. */
+enum rc note_parse(const char *text, size_t len, struct note *out, struct err *e) MUSTCHECK;
+void note_release(struct note *n);
+
+/*
+ * Makes the trigger and what belongs to it, or again, if it is another program's
+ * version; *there: it is at work now. Without the rights it is not, and that is
+ * no failure.
+ */
+enum rc note_install(struct pgsql_source *s, bool *there, struct err *e) MUSTCHECK;
+/* Lets the trigger publish new tables that the channel selects. */
+enum rc note_selection(struct pgsql_source *s, struct err *e) MUSTCHECK;
+
+#endif

@@ -1,0 +1,378 @@
+/*
+ * note_install.c - the event trigger at the source that notes what statements do
+ * to tables; see note.h.
+ *
+ * In the schema `state_schema` of the source's database:
+ *
+ *   ddl        the notes; published, and always empty
+ *   known      the tables as the last note left them: what a statement has
+ *              renamed, changed or dropped is what differs now
+ *   selected   which tables the channels take: a new one is published at once
+ *   tables     a view: what there is to carry
+ *
+ * A failure in here is a warning to the session, never the end of its statement.
+ */
+#include "common/compat.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "common/log.h"
+#include "common/mem.h"
+#include "workers/reader/pgsql/note.h"
+
+/* $S: the schema, quoted; $T: it as a literal. */
+static const char objects[] =
+	"CREATE SCHEMA IF NOT EXISTS $S;\n"
+	"GRANT USAGE ON SCHEMA $S TO PUBLIC;\n"
+	"DROP EVENT TRIGGER IF EXISTS syncline_end;\n"
+	"DROP EVENT TRIGGER IF EXISTS syncline_drop;\n"
+	"DROP EVENT TRIGGER IF EXISTS syncline_rewrite;\n"
+	"CREATE TABLE IF NOT EXISTS $S.ddl (n bigserial PRIMARY KEY, tag text NOT NULL, query text "
+	"NOT NULL, path text NOT NULL, changes text NOT NULL);\n"
+	"CREATE TABLE IF NOT EXISTS $S.selected (channel text NOT NULL, exclude boolean NOT NULL, "
+	"db text NOT NULL, tab text NOT NULL);\n"
+	"CREATE TABLE IF NOT EXISTS $S.known (oid oid PRIMARY KEY, db name NOT NULL, name name NOT "
+	"NULL, last int NOT NULL, description text NOT NULL, rewritten boolean NOT NULL DEFAULT "
+	"false);\n"
+	/* Those without an identity could not be changed any more once they are published. */
+	"CREATE OR REPLACE VIEW $S.tables AS SELECT c.oid, n.nspname AS db, c.relname AS name, "
+	"(SELECT max(a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid)::int AS last, "
+	"c.relreplident = 'f' OR (c.relreplident = 'd' AND EXISTS (SELECT FROM pg_index i WHERE "
+	"i.indrelid = c.oid AND i.indisprimary)) AS keyed FROM pg_class c JOIN pg_namespace n ON "
+	"n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND $P c.relpersistence = 'p' AND "
+	"n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', $T);\n"
+	"CREATE OR REPLACE FUNCTION $S.line(kind text, fields text[]) RETURNS text LANGUAGE sql "
+	"IMMUTABLE AS $f$ SELECT $1 || string_agg(E'\\t' || coalesce(replace(replace(replace(f, "
+	"E'\\\\', E'\\\\\\\\'), E'\\t', E'\\\\t'), E'\\n', E'\\\\n'), E'\\\\N'), '' ORDER BY n) || "
+	"E'\\n' FROM unnest($2) WITH ORDINALITY x (f, n)$f$;\n";
+
+static const char capture_head[] =
+	"CREATE OR REPLACE FUNCTION $S.capture(tag text, path text) RETURNS void LANGUAGE plpgsql "
+	"SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$\n"
+	"DECLARE\n"
+	"  wide boolean := tag ~ '^(DROP|ALTER SCHEMA)';\n"
+	"  said text := coalesce(current_query(), '');\n"
+	"  parts boolean := tag = 'ALTER TABLE' AND said ~* '\\mpartition\\M';\n"
+	"  ids oid[]; t record; a record; lines text := ''; again boolean; v text; m bigint;\n"
+	"BEGIN\n"
+	"  IF NOT wide THEN\n"
+	"    SELECT array_agg(DISTINCT coalesce(i.indrelid, c.objid)) INTO ids\n"
+	"      FROM pg_event_trigger_ddl_commands() c LEFT JOIN pg_index i ON i.indexrelid = "
+	"c.objid\n"
+	"      WHERE c.classid = 'pg_class'::regclass AND c.schema_name IS DISTINCT FROM "
+	"'pg_temp';\n"
+	"    IF ids IS NULL THEN RETURN; END IF;\n"
+	"  END IF;\n"
+	"  FOR t IN DELETE FROM $S.known k WHERE NOT EXISTS (SELECT FROM $S.tables x WHERE x.oid = "
+	"k.oid) RETURNING k.db, k.name LOOP\n"
+	"    lines := lines || $S.line('D', ARRAY[t.db, t.name]);\n"
+	"  END LOOP;\n"
+	"  FOR t IN SELECT x.oid, x.db, x.name, x.last, x.keyed, k.oid IS NULL AS new, k.last AS "
+	"had,\n"
+	"      k.db AS from_db, k.name AS from_name, k.rewritten, k.description AS was, "
+	"$S.describe(x.oid) AS "
+	"now\n"
+	"      FROM $S.tables x LEFT JOIN $S.known k ON k.oid = x.oid\n"
+	"      WHERE wide AND k.oid IS NOT NULL OR parts AND k.oid IS NULL OR x.oid = ANY (ids) "
+	"LOOP\n"
+	"    IF t.new AND NOT t.keyed THEN\n"
+	"      lines := lines || $S.line('K', ARRAY[t.db, t.name]);\n"
+	"      CONTINUE;\n"
+	"    END IF;\n"
+	"    CONTINUE WHEN t.was = t.now AND t.from_db = t.db AND t.from_name = t.name AND NOT "
+	"parts;\n"
+	"    again := false;\n"
+	"    IF t.new THEN\n"
+	"      INSERT INTO $S.known VALUES (t.oid, t.db, t.name, t.last, t.now);\n"
+	"      EXECUTE format('SELECT EXISTS (SELECT FROM %I.%I)', t.db, t.name) INTO again;\n"
+	"      lines := lines || $S.line('C', ARRAY[t.db, t.name, again::text]);\n"
+	"    ELSE\n"
+	"      UPDATE $S.known SET db = t.db, name = t.name, last = t.last, description = t.now, "
+	"rewritten = false WHERE oid = t.oid;\n"
+	"      IF t.from_db <> t.db OR t.from_name <> t.name THEN\n"
+	"        EXECUTE format('SELECT EXISTS (SELECT FROM %I.%I)', t.db, t.name) INTO again;\n"
+	"        lines := lines || $S.line('R', ARRAY[t.from_db, t.from_name, t.db, t.name, "
+	"again::text]);\n"
+	"      ELSE\n"
+	/* Rows that an expression has rewritten, or that came with a partition, are not in the
+	 * log. */
+	"        again := parts OR t.rewritten AND (said !~* '^\\s*alter\\s+table\\s' OR said ~* "
+	"'\\musing\\M');\n"
+	"        lines := lines || $S.line('A', ARRAY[t.db, t.name, again::text]);\n"
+	"      END IF;\n"
+	"    END IF;\n"
+	"    lines := lines || t.now;\n";
+
+/* A new column's constant is kept by the server from 11 on; before, it is computed here. */
+static const char fills_by_catalog[] =
+	"    FOR a IN SELECT attname, atthasdef, attidentity <> '' AS identity, CASE WHEN "
+	"atthasmissing\n"
+	"        THEN (attmissingval::text::text[])[1] END AS fill FROM pg_attribute WHERE "
+	"attrelid "
+	"= t.oid\n"
+	"        AND attnum > coalesce(t.had, 32767) AND NOT attisdropped $G LOOP\n"
+	"      lines := lines || $S.line('n', ARRAY[a.attname, a.fill, (a.fill IS NULL AND "
+	"(a.atthasdef OR a.identity))::text]);\n"
+	"    END LOOP;\n";
+
+static const char fills_by_value[] =
+	"    FOR a IN SELECT c.attname, pg_get_expr(d.adbin, d.adrelid) AS expression, $I AS "
+	"identity FROM\n"
+	"        pg_attribute c LEFT JOIN pg_attrdef d ON d.adrelid = c.attrelid AND d.adnum = "
+	"c.attnum\n"
+	"        WHERE c.attrelid = t.oid AND c.attnum > coalesce(t.had, 32767) AND NOT "
+	"c.attisdropped LOOP\n"
+	"      v := NULL;\n"
+	"      IF a.expression = 'now()' OR replace(a.expression, '''', '') !~ '[(]|^CURRENT' "
+	"THEN\n"
+	"        EXECUTE 'SELECT (' || a.expression || ')::text' INTO v;\n"
+	"      END IF;\n"
+	"      lines := lines || $S.line('n', ARRAY[a.attname, v, (v IS NULL AND (a.expression IS "
+	"NOT NULL OR a.identity))::text]);\n"
+	"    END LOOP;\n";
+
+static const char publish[] =
+	"    FOR a IN SELECT DISTINCT s.channel FROM $S.selected s JOIN pg_publication p ON "
+	"p.pubname = s.channel\n"
+	"        WHERE t.keyed AND NOT s.exclude AND t.db LIKE s.db AND t.name LIKE s.tab AND NOT "
+	"EXISTS (SELECT FROM\n"
+	"        $S.selected x WHERE x.channel = s.channel AND x.exclude AND t.db LIKE x.db AND "
+	"t.name LIKE x.tab)\n"
+	"        AND NOT EXISTS (SELECT FROM pg_publication_rel r WHERE r.prpubid = p.oid AND "
+	"r.prrelid = t.oid) LOOP\n"
+	"      EXECUTE format('ALTER PUBLICATION %I ADD TABLE %I.%I', a.channel, t.db, t.name);\n"
+	"    END LOOP;\n";
+
+static const char capture_tail[] =
+	"  END LOOP;\n"
+	"  IF lines <> '' THEN\n"
+	"    INSERT INTO $S.ddl (tag, query, path, changes) VALUES (tag, said, path, lines) "
+	"RETURNING n INTO m;\n"
+	"    DELETE FROM $S.ddl WHERE n = m;\n"
+	"  END IF;\n"
+	"END $f$;\n"
+	"CREATE OR REPLACE FUNCTION $S.note() RETURNS event_trigger LANGUAGE plpgsql AS $f$\n"
+	"BEGIN\n"
+	"  IF tg_event = 'sql_drop' THEN\n"
+	"    IF tg_tag NOT LIKE 'DROP %' OR NOT EXISTS (SELECT FROM "
+	"pg_event_trigger_dropped_objects() WHERE NOT is_temporary) THEN RETURN; END IF;\n"
+	"  ELSIF tg_tag LIKE 'DROP %' THEN\n"
+	"    RETURN;\n"
+	"  END IF;\n"
+	"  PERFORM $S.capture(tg_tag, current_setting('search_path'));\n"
+	"EXCEPTION WHEN OTHERS THEN\n"
+	"  RAISE WARNING 'syncline could not note what this statement changes: %', SQLERRM;\n"
+	"END $f$;\n"
+	"CREATE OR REPLACE FUNCTION $S.note_rewrite() RETURNS event_trigger LANGUAGE plpgsql "
+	"SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$\n"
+	"BEGIN\n"
+	"  UPDATE $S.known SET rewritten = true WHERE oid = $O AND "
+	"pg_event_trigger_table_rewrite_reason() & 4 <> 0;\n"
+	"END $f$;\n"
+	"CREATE EVENT TRIGGER syncline_end ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE "
+	"TABLE AS', 'SELECT INTO', 'ALTER TABLE', 'CREATE INDEX', 'ALTER INDEX', 'CREATE SCHEMA', "
+	"'ALTER SCHEMA') EXECUTE PROCEDURE $S.note();\n"
+	"CREATE EVENT TRIGGER syncline_drop ON sql_drop EXECUTE PROCEDURE $S.note();\n"
+	"ALTER EVENT TRIGGER syncline_end ENABLE ALWAYS;\n"
+	"ALTER EVENT TRIGGER syncline_drop ENABLE ALWAYS;\n"
+	"CREATE EVENT TRIGGER syncline_rewrite ON table_rewrite EXECUTE PROCEDURE "
+	"$S.note_rewrite();\n"
+	"ALTER EVENT TRIGGER syncline_rewrite ENABLE ALWAYS;\n"
+	"TRUNCATE $S.known;\n"
+	"INSERT INTO $S.known SELECT oid, db, name, last, $S.describe(oid) FROM $S.tables WHERE "
+	"keyed;\n";
+
+/* ---- the statements ---- */
+
+struct word {
+	const char *name;
+	const char *text;
+};
+
+static void
+put(struct buf *b, const char *text, const struct word *words, size_t n)
+{
+	while (*text != '\0') {
+		size_t i = 0;
+
+		while (i < n && strncmp(text, words[i].name, 2) != 0)
+			i++;
+		if (i < n) {
+			buf_puts(b, words[i].text);
+			text += 2;
+		} else {
+			buf_putc(b, *text++);
+		}
+	}
+}
+
+/* A table's parts, each row a line; its number is $1. */
+static void
+put_describe(struct buf *b, int version, const char *schema)
+{
+	static const char letters[] = {
+		[PGSQL_COLUMNS] = 'c', [PGSQL_INDEXES] = 'i', [PGSQL_FKS] = 'f'};
+
+	buf_printf(b,
+		"CREATE OR REPLACE FUNCTION %s.describe(oid) RETURNS text LANGUAGE sql STABLE AS "
+		"$f$ SELECT ''",
+		schema);
+	for (unsigned part = 0; part < PGSQL_PARTS; part++) {
+		buf_printf(b,
+			" || coalesce((SELECT string_agg(%s.line('%c', ARRAY(SELECT value FROM "
+			"json_each_text(row_to_json(q)))), '') FROM (",
+			schema, letters[part]);
+		pgsql_part_query(part, version, "c.oid = $1", b);
+		buf_puts(b, ") q), '')");
+	}
+	buf_puts(b, "$f$;\n");
+}
+
+static void
+make_sql(struct pgsql_source *s, struct buf *b)
+{
+	int version = s->main.version;
+	struct buf schema, literal;
+
+	buf_init(&schema);
+	buf_init(&literal);
+	pgsql_quote_name(&schema, conf_str(s->env.conf, "state_schema"));
+	pgsql_quote_text(&literal, conf_str(s->env.conf, "state_schema"));
+	const struct word words[] = {
+		{"$S", buf_text(&schema)},
+		{"$T", buf_text(&literal)},
+		{"$P", version >= 100000 ? "NOT c.relispartition AND" : ""},
+		{"$O", version >= 120000 ? "coalesce(pg_partition_root(pg_event_trigger_table_"
+					   "rewrite_oid()), "
+					   "pg_event_trigger_table_rewrite_oid())"
+					 : "pg_event_trigger_table_rewrite_oid()"},
+		{"$G", version >= 120000 ? "AND attgenerated = ''" : ""},
+		{"$I", version >= 100000 ? "c.attidentity <> ''" : "false"},
+	};
+
+	put(b, objects, words, COUNT_OF(words));
+	put_describe(b, version, buf_text(&schema));
+	put(b, capture_head, words, COUNT_OF(words));
+	put(b, version >= 110000 ? fills_by_catalog : fills_by_value, words, COUNT_OF(words));
+	if (version >= 100000)
+		put(b, publish, words, COUNT_OF(words));
+	put(b, capture_tail, words, COUNT_OF(words));
+	buf_release(&schema);
+	buf_release(&literal);
+}
+
+/* ---- at the source ---- */
+
+static enum rc
+is_installed(struct pgsql_source *s, const char *stamp, bool *there, struct err *e)
+{
+	char *found = NULL;
+	struct buf schema;
+	enum rc rc;
+
+	buf_init(&schema);
+	pgsql_quote_text(&schema, conf_str(s->env.conf, "state_schema"));
+	rc = pgsql_value(&s->main, &found, e,
+		"SELECT obj_description(p.oid, 'pg_proc') FROM pg_proc p JOIN pg_namespace n ON "
+		"n.oid = p.pronamespace WHERE p.proname = 'capture' AND n.nspname = %s AND (SELECT "
+		"count(*) FROM pg_event_trigger WHERE evtname LIKE 'syncline\\_%%' AND evtenabled "
+		"<> 'D') = 3",
+		buf_text(&schema));
+	*there = found != NULL && strcmp(found, stamp) == 0;
+	free(found);
+	buf_release(&schema);
+	return rc;
+}
+
+static enum rc
+install(struct pgsql_source *s, const char *sql, const char *stamp, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	/* One transaction, one of us at a time. */
+	buf_printf(&b,
+		"SELECT pg_advisory_xact_lock(hashtext('syncline'));\n%sCOMMENT ON FUNCTION ", sql);
+	pgsql_quote_table(&b, conf_str(s->env.conf, "state_schema"), "capture");
+	buf_printf(&b, "(text, text) IS '%s'", stamp);
+	rc = pgsql_exec(&s->main, buf_text(&b), e);
+	buf_release(&b);
+	return rc;
+}
+
+#define NO_RIGHT "42501"
+
+enum rc
+note_install(struct pgsql_source *s, bool *there, struct err *e)
+{
+	char stamp[24];
+	struct buf sql;
+	enum rc rc;
+
+	buf_init(&sql);
+	make_sql(s, &sql);
+	snprintf(stamp, sizeof stamp, "%016" PRIx64, (uint64_t)XXH3_64bits(sql.data, sql.len));
+	rc = s->main.version >= 90500 ? is_installed(s, stamp, there, e) : RC_OK;
+	if (rc == RC_OK && !*there && s->main.version >= 90500) {
+		rc = install(s, buf_text(&sql), stamp, e);
+		*there = rc == RC_OK;
+		if (rc == RC_CONFIG && pgsql_is(&s->main, NO_RIGHT)) {
+			log_info("the source account may not make an event trigger: statements "
+				 "that change tables are seen by the rows that follow, new and "
+				 "dropped tables are not");
+			rc = RC_OK;
+		}
+	}
+	buf_release(&sql);
+	return rc;
+}
+
+/* * and ? as LIKE has them. */
+static void
+put_pattern(struct buf *b, const char *glob)
+{
+	struct buf like;
+
+	buf_init(&like);
+	for (const char *p = glob != NULL ? glob : "*"; *p != '\0'; p++) {
+		if (strchr("%_\\", *p) != NULL)
+			buf_putc(&like, '\\');
+		buf_putc(&like, *p == '*' ? '%' : *p == '?' ? '_' : *p);
+	}
+	pgsql_quote_text(b, buf_text(&like));
+	buf_release(&like);
+}
+
+enum rc
+note_selection(struct pgsql_source *s, struct err *e)
+{
+	const char *schema = conf_str(s->env.conf, "state_schema");
+	size_t n = conf_count(s->env.conf, "objects");
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	buf_puts(&b, "DELETE FROM ");
+	pgsql_quote_table(&b, schema, "selected");
+	buf_printf(&b, " WHERE channel = '%s';", s->name);
+	for (size_t i = 0; i < n; i++) {
+		const char *exclude = conf_strf(s->env.conf, "objects[%zu].exclude", i);
+
+		buf_puts(&b, "INSERT INTO ");
+		pgsql_quote_table(&b, schema, "selected");
+		buf_printf(&b, " VALUES ('%s', %s, ", s->name,
+			exclude != NULL && strcmp(exclude, "true") == 0 ? "true" : "false");
+		put_pattern(&b, conf_strf(s->env.conf, "objects[%zu].database", i));
+		buf_puts(&b, ", ");
+		put_pattern(&b, conf_strf(s->env.conf, "objects[%zu].table", i));
+		buf_puts(&b, ");");
+	}
+	rc = pgsql_exec(&s->main, buf_text(&b), e);
+	buf_release(&b);
+	return rc;
+}
