@@ -25,4 +25,10 @@ enum rc pgsql_describe(struct pgsql *c, const char *schema, const char *name,
 /* What a column of this type carries: typname without domains, modifier (-1: none). */
 void pgsql_column_type(struct column *c, const char *typname, int32_t typmod);
 
+/*
+ * " = ", or another operator of the column's order and equality: that of an
+ * extension's type is not on our search path, and is named with its schema.
+ */
+void pgsql_operator(struct pgsql *c, struct buf *b, const char *op, const struct column *col);
+
 #endif

@@ -208,6 +208,23 @@ create_from_columns(struct pgsql_lane *l, const struct table *t, const char *sch
 	return rc == RC_OK ? create_indexes(l, t, schema, name, e) : rc;
 }
 
+/* In the source's own words, where it speaks ours and has some. */
+static enum rc
+create_table(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
+	const char *schema, const char *name, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	if (!l->sink->native || *o->ddl.sql == '\0')
+		return create_from_columns(l, t, schema, name, e);
+	buf_init(&b);
+	pgsink_map_names(l->sink->env.routes, o->ddl.sql, &b);
+	rc = pgsink_exec(l, buf_text(&b), e);
+	buf_release(&b);
+	return rc;
+}
+
 /* A table that loads again: its rows go; the definition stays, for others may stand on it. */
 static enum rc
 empty_table(struct pgsql_lane *l, const char *schema, const char *name, struct err *e)
@@ -239,7 +256,7 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 	if (rc == RC_OK && there && !ours && intercept)
 		return sink_intercept(o, schema, name, e);
 	if (rc == RC_OK && !there)
-		rc = create_from_columns(l, t, schema, name, e);
+		rc = create_table(l, o, t, schema, name, e);
 	if (rc == RC_OK && !there)
 		rc = make_fks(l, t, e);
 	else if (rc == RC_OK) /* an earlier writer made it, with its foreign keys */
@@ -252,29 +269,75 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 	return rc;
 }
 
+/* What is there already, made before a crash or by somebody else, stays. */
+static bool
+is_duplicate(const struct pgsql_lane *l)
+{
+	static const char *const states[] = {DUPLICATE_TABLE, DUPLICATE_OBJECT, "42723", "42P06"};
+
+	for (size_t i = 0; i < COUNT_OF(states); i++)
+		if (pgsql_is(&l->c, states[i]))
+			return true;
+	return false;
+}
+
+/* Anything but a table, in the source's own words. */
+static enum rc
+make_other(struct pgsql_lane *l, const struct event_object *o, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsink_map_names(l->sink->env.routes, o->ddl.sql, &b);
+	rc = pgsink_exec(l, buf_text(&b), e);
+	buf_release(&b);
+	if (rc == RC_OK || rc == RC_RETRY)
+		return rc;
+	if (is_duplicate(l))
+		return pgsink_exec(l, "ROLLBACK; BEGIN", e);
+	err_context(
+		e, "cannot create %s %s.%s at the target", object_name(o->kind), o->db, o->name);
+	if (o->kind == OBJECT_EXTENSION)
+		return err_remedy(e,
+			"let an administrator install the extension %s at the target's host and "
+			"run CREATE EXTENSION %s, then `syncline start`",
+			o->name, o->name);
+	return err_remedy(e, "make it at the target by hand as this server can have it, then "
+			     "`syncline start`");
+}
+
+static enum rc
+make_object(struct pgsql_lane *l, const struct event_object *o, const struct table *table,
+	bool intercept, struct err *e)
+{
+	const struct routes *r = l->sink->env.routes;
+	const char *schema =
+		table != NULL ? routes_table_db(r, o->db, o->name) : routes_target_db(r, o->db);
+	enum rc rc = make_schema(l, schema, e);
+
+	if (rc == RC_OK && o->kind == OBJECT_TABLE)
+		return make_table(
+			l, o, table, schema, routes_target_table(r, o->db, o->name), intercept, e);
+	return rc == RC_OK && o->kind != OBJECT_DATABASE ? make_other(l, o, e) : rc;
+}
+
 enum rc
 pgsink_object(struct sink_lane *base, const struct event_object *o, const struct table *table,
 	bool intercept, struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
-	const struct routes *r = l->sink->env.routes;
 	struct err ignored;
 	enum rc rc;
 
-	if (o->kind != OBJECT_TABLE && o->kind != OBJECT_DATABASE) {
+	if (o->kind != OBJECT_TABLE && o->kind != OBJECT_DATABASE && !l->sink->native) {
 		log_warn("%s %s.%s is left out: it is written in the source's own language",
 			object_name(o->kind), o->db, o->name);
 		return RC_OK;
 	}
 	rc = pgsink_begin(base, e);
 	if (rc == RC_OK)
-		rc = make_schema(l,
-			table != NULL ? routes_table_db(r, o->db, o->name)
-				      : routes_target_db(r, o->db),
-			e);
-	if (rc == RC_OK && table != NULL)
-		rc = make_table(l, o, table, routes_table_db(r, o->db, o->name),
-			routes_target_table(r, o->db, o->name), intercept, e);
+		rc = make_object(l, o, table, intercept, e);
 	if (rc == RC_OK)
 		rc = pgsink_exec(l, "COMMIT", e);
 	else if (e->code != 0 && pgsink_rollback(base, &ignored) != RC_OK)
@@ -309,7 +372,7 @@ alter(struct pgsql_lane *l, const struct table *t, const struct buf *what, struc
 }
 
 static enum rc
-create_table(struct pgsql_lane *l, const struct table *t, struct err *e)
+follow_create(struct pgsql_lane *l, const struct table *t, struct err *e)
 {
 	const struct routes *r = l->sink->env.routes;
 	const char *schema = routes_table_db(r, t->db, t->name),
@@ -752,7 +815,7 @@ make_change(struct pgsql_lane *l, const struct table_change *ch, struct err *e)
 		switch (ch->effect) {
 		case DDL_CREATED:
 			if (after != NULL)
-				rc = create_table(l, after, e);
+				rc = follow_create(l, after, e);
 			break;
 		case DDL_CHANGED:
 			if (before != NULL && after != NULL)

@@ -6,6 +6,7 @@
  * type.c       canonical types: their columns and their values here
  * statement.c  prepared statements of row changes, their cache, pipelines
  * rows.c       batches, single rows, loads
+ * names.c      the source's own statements with the target's names
  * define.c     the statements that make tables, indexes, foreign keys
  * ddl.c        initial objects, DDL in its transaction
  * check.c      the precheck
@@ -110,6 +111,8 @@ enum rc pgsink_fetch(
 enum rc pgsink_load(struct sink_lane *l, struct target *t, struct change *const *rows,
 	uint32_t count, bool keep, uint64_t *kept, struct err *e) MUSTCHECK;
 
+/* A statement of a source of our own kind, by the target's names. */
+void pgsink_map_names(const struct routes *r, const char *sql, struct buf *out);
 /* The column's name here; NULL: it is not carried. */
 const char *pgsink_column(const struct pgsql_lane *l, const struct table *t, uint32_t i);
 void pgsink_column_type(const struct pgsql_sink *s, struct buf *b, const struct column *c);
