@@ -11,468 +11,227 @@
 
 /* ---- the server's statements ---- */
 
+/* clang-format off */
 #define USERS_SCHEMA(n) n ".nspname <> 'information_schema' AND " n ".nspname !~ '^pg_'"
-#define NOT_OF_EXTENSION(class, id)                                                         \
+
+#define NOT_OF_EXTENSION(class, id) \
 	"NOT EXISTS (SELECT FROM pg_depend x WHERE x.deptype = 'e' AND x.classid = '" class \
-		"'::regclass AND x.objid = " id ")"
+	"'::regclass AND x.objid = " id ")"
+
 #define NAME(schema, name) "quote_ident(" schema ") || '.' || quote_ident(" name ")"
 
 /* " COLLATE a.b" of a type's own collation or another one. */
-#define COLLATE(collation, type)                                                                \
-	"CASE WHEN " collation " <> 0 AND " collation " <> " type ".typcollation THEN "         \
-	"(SELECT ' COLLATE ' || " NAME(                                                         \
-		"ln.nspname", "l.collname") " FROM pg_collation l "                             \
-					    "JOIN pg_namespace ln ON ln.oid = l.collnamespace " \
-					    "WHERE l.oid = " collation ") ELSE "                \
-					    "'' END"
+#define COLLATE(collation, type) \
+	"CASE WHEN " collation " <> 0 AND " collation " <> " type ".typcollation THEN " \
+	"(SELECT ' COLLATE ' || " NAME("ln.nspname", "l.collname") " " \
+	"FROM pg_collation l JOIN pg_namespace ln ON ln.oid = l.collnamespace " \
+	"WHERE l.oid = " collation ") ELSE '' END"
 
-#define SEQUENCE_OPTIONS                                                            \
-	"' INCREMENT BY ' || q.seqincrement || ' MINVALUE ' || q.seqmin || "        \
-	"' MAXVALUE ' || q.seqmax || ' START WITH ' || q.seqstart || ' CACHE ' || " \
-	"q.seqcache || CASE WHEN q.seqcycle THEN ' CYCLE' ELSE ' NO CYCLE' END"
+#define SEQUENCE_OPTIONS \
+	"' INCREMENT BY ' || q.seqincrement || ' MINVALUE ' || q.seqmin || ' MAXVALUE ' || " \
+	"q.seqmax || ' START WITH ' || q.seqstart || ' CACHE ' || q.seqcache || CASE " \
+	"WHEN q.seqcycle THEN ' CYCLE' ELSE ' NO CYCLE' END"
 
 /* Where the sequence of name (of r, in rn) stands now; nothing if it has not been asked yet. */
-#define SEQUENCE_VALUE                                                                             \
-	"coalesce('SELECT pg_catalog.setval(' || quote_literal(" NAME(                             \
-		"rn.nspname", "r.relname") ") || '::regclass, ' || pg_sequence_last_value(r.oid) " \
-					   "|| ', true); ', '')"
+#define SEQUENCE_VALUE \
+	"coalesce('SELECT pg_catalog.setval(' || quote_literal(" \
+	NAME("rn.nspname", "r.relname") ") || '::regclass, ' || " \
+	"pg_sequence_last_value(r.oid) || ', true); ', '')"
 
-#define CREATE_SEQUENCE                                                                         \
-	"'CREATE SEQUENCE ' || " NAME(                                                          \
-		"rn.nspname", "r.relname") " || ' AS ' || "                                     \
-					   "format_type(q.seqtypid, NULL) || " SEQUENCE_OPTIONS \
-					   " || '; ' || " SEQUENCE_VALUE
+#define CREATE_SEQUENCE \
+	"'CREATE SEQUENCE ' || " NAME("rn.nspname", "r.relname") " || ' AS ' || " \
+	"format_type(q.seqtypid, NULL) || " SEQUENCE_OPTIONS " || '; ' || " SEQUENCE_VALUE
 
-#define FROM_SEQUENCES                                         \
-	"pg_sequence q JOIN pg_class r ON r.oid = q.seqrelid " \
-	"JOIN pg_namespace rn ON rn.oid = r.relnamespace "
-#define OWNED_BY(deptype, table)                                                        \
+#define FROM_SEQUENCES \
+	"pg_sequence q JOIN pg_class r ON r.oid = q.seqrelid JOIN pg_namespace rn ON rn.oid " \
+	"= r.relnamespace "
+
+#define OWNED_BY(deptype, table) \
 	"JOIN pg_depend o ON o.classid = 'pg_class'::regclass AND o.objid = r.oid AND " \
-	"o.refclassid = 'pg_class'::regclass AND o.deptype = '" deptype                 \
-	"' AND o.refobjid = " table " "
+	"o.refclassid = 'pg_class'::regclass AND o.deptype = '" deptype "' AND o.refobjid = " \
+	table " "
 
-static const char
-	type_query[] = "SELECT 'pg_type'::regclass::oid::bigint, t.oid::bigint, n.nspname, "
-		       "t.typname, "
-		       "CASE t.typtype WHEN 'e' THEN 'CREATE TYPE ' || " NAME("n.nspname", "t."
-											   "typnam"
-											   "e") " |"
-												"| "
-												"' "
-												"AS"
-												" E"
-												"NU"
-												"M "
-												"('"
-												" |"
-												"| "
-												"co"
-												"al"
-												"es"
-												"ce"
-												"(("
-												"SE"
-												"LE"
-												"CT"
-												" s"
-												"tr"
-												"in"
-												"g_"
-												"ag"
-												"g("
-												"qu"
-												"ot"
-												"e_"
-												"li"
-												"te"
-												"ra"
-												"l("
-												"m."
-												"en"
-												"um"
-												"la"
-												"be"
-												"l)"
-												", "
-												"',"
-												" '"
-												" O"
-												"RD"
-												"ER"
-												" B"
-												"Y "
-												"m."
-												"en"
-												"um"
-												"so"
-												"rt"
-												"or"
-												"de"
-												"r)"
-												" F"
-												"RO"
-												"M "
-												"pg"
-												"_e"
-												"nu"
-												"m "
-												"m "
-												"WH"
-												"ER"
-												"E "
-												"m."
-												"en"
-												"um"
-												"ty"
-												"pi"
-												"d "
-												"= "
-												"t."
-												"oi"
-												"d)"
-												", "
-												"''"
-												") "
-												"||"
-												" '"
-												")'"
-												" "
-												"WH"
-												"EN"
-												" '"
-												"c'"
-												" T"
-												"HE"
-												"N "
-												"'C"
-												"RE"
-												"AT"
-												"E "
-												"TY"
-												"PE"
-												" '"
-												" |"
-												"|"
-												" " NAME(
-													"n.nspname",
-													"t.typname") " || ' AS (' || coalesce((SELECT string_agg(quote_ident(a.attname) || "
-														     "' ' || format_type(a.atttypid, a.atttypmod) || " COLLATE("a.attcollation", "at") ", ', ' ORDER BY a.attnum) FROM pg_attribute a JOIN pg_type at ON at.oid = "
-																								       "a.atttypid WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped), '') || "
-																								       "')' "
-																								       "WHEN 'd' THEN 'CREATE DOMAIN ' || " NAME("n.nspname", "t.typname") " || ' AS ' || format_type(t.typbasetype, t.typtypmod) || " COLLATE("t.typcollation", "b") " || coalesce(' DEFAULT ' || t.typdefault, '') || "
-																																												      "CASE WHEN t.typnotnull THEN ' NOT NULL' ELSE '' END || coalesce((SELECT string_agg("
-																																												      "' CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid), '' "
-																																												      "ORDER BY k.conname) FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), "
-																																												      "'') "
-																																												      "ELSE 'CREATE TYPE ' || " NAME(
-																																													      "n.nspname", "t.typname") " || ' AS RANGE (SUBTYPE = ' || "
-																																																	"format_type(g.rngsubtype, NULL) || coalesce((SELECT ', SUBTYPE_OPCLASS = ' || " NAME(
-																																																		"cn.nspname", "c.opcname") " FROM pg_opclass c JOIN pg_namespace cn ON cn.oid = "
-																																																					   "c.opcnamespace WHERE c.oid = g.rngsubopc AND NOT c.opcdefault), '') || coalesce((SELECT "
-																																																					   "', COLLATION = ' || " NAME("ln.nspname", "l.collname") " FROM pg_collation l JOIN "
-																																																												   "pg_namespace ln ON ln.oid = l.collnamespace WHERE l.oid = g.rngcollation), '') || "
-																																																												   "CASE WHEN g.rngsubdiff = 0 THEN '' ELSE ', SUBTYPE_DIFF = ' || (SELECT " NAME("pn.nspname", "p.proname") " FROM pg_proc p JOIN pg_namespace pn ON pn.oid = p.pronamespace WHERE "
-																																																																									     "p.oid = g.rngsubdiff) END || %s || ')' END || coalesce('; COMMENT ON ' || CASE t.typtype "
-																																																																									     "WHEN 'd' THEN 'DOMAIN ' ELSE 'TYPE ' END || " NAME("n.nspname", "t.typname") " || ' IS ' || quote_literal(obj_description(t.oid, 'pg_type')), '') "
-																																																																																			   "FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_type b ON b.oid = "
-																																																																																			   "t.typbasetype LEFT JOIN pg_range g ON g.rngtypid = t.oid LEFT JOIN pg_class tc ON tc.oid = "
-																																																																																			   "t.typrelid WHERE t.typtype IN ('e', 'c', 'd', 'r') AND (t.typrelid = 0 OR tc.relkind = 'c') "
-																																																																																			   "AND " USERS_SCHEMA(
-																																																																																				   "n") " AND " NOT_OF_EXTENSION("pg_type",
-																																																																																				   "t.oid");
+static const char type_query[] =
+	"SELECT 'pg_type'::regclass::oid::bigint, t.oid::bigint, n.nspname, t.typname, CASE "
+	"t.typtype WHEN 'e' THEN 'CREATE TYPE ' || " NAME("n.nspname", "t.typname") " || "
+	"' AS ENUM (' || coalesce((SELECT string_agg(quote_literal(m.enumlabel), ', ' ORDER BY "
+	"m.enumsortorder) FROM pg_enum m WHERE m.enumtypid = t.oid), '') || ')' "
+	"WHEN 'c' THEN 'CREATE TYPE ' || " NAME("n.nspname", "t.typname") " || ' AS (' || "
+	"coalesce((SELECT string_agg(quote_ident(a.attname) || ' ' || format_type(a.atttypid, "
+	"a.atttypmod) || " COLLATE("a.attcollation", "at") ", ', ' ORDER BY a.attnum) "
+	"FROM pg_attribute a JOIN pg_type at ON at.oid = a.atttypid WHERE a.attrelid = "
+	"t.typrelid AND a.attnum > 0 AND NOT a.attisdropped), '') || ')' "
+	"WHEN 'd' THEN 'CREATE DOMAIN ' || " NAME("n.nspname", "t.typname") " || ' AS ' || "
+	"format_type(t.typbasetype, t.typtypmod) || " COLLATE("t.typcollation", "b") " || "
+	"coalesce(' DEFAULT ' || t.typdefault, '') || CASE WHEN t.typnotnull THEN ' NOT NULL' "
+	"ELSE '' END || coalesce((SELECT string_agg(' CONSTRAINT ' || quote_ident(k.conname) "
+	"|| ' ' || pg_get_constraintdef(k.oid), '' ORDER BY k.conname) "
+	"FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '') "
+	"ELSE 'CREATE TYPE ' || " NAME("n.nspname", "t.typname") " || ' AS RANGE (SUBTYPE = ' "
+	"|| format_type(g.rngsubtype, NULL) || coalesce((SELECT ', SUBTYPE_OPCLASS = ' || "
+	NAME("cn.nspname", "c.opcname") " FROM pg_opclass c JOIN pg_namespace cn ON cn.oid = "
+	"c.opcnamespace WHERE c.oid = g.rngsubopc AND NOT c.opcdefault), '') || "
+	"coalesce((SELECT ', COLLATION = ' || " NAME("ln.nspname", "l.collname")
+	" FROM pg_collation l JOIN pg_namespace ln ON ln.oid = l.collnamespace "
+	"WHERE l.oid = g.rngcollation), '') || CASE WHEN g.rngsubdiff = 0 THEN '' "
+	"ELSE ', SUBTYPE_DIFF = ' || (SELECT " NAME("pn.nspname", "p.proname")
+	" FROM pg_proc p JOIN pg_namespace pn ON pn.oid = p.pronamespace "
+	"WHERE p.oid = g.rngsubdiff) END || %s || ')' END || coalesce('; COMMENT ON ' || CASE "
+	"t.typtype WHEN 'd' THEN 'DOMAIN ' ELSE 'TYPE ' END || " NAME("n.nspname", "t.typname")
+	" || ' IS ' || quote_literal(obj_description(t.oid, 'pg_type')), '') "
+	"FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_type b ON "
+	"b.oid = t.typbasetype LEFT JOIN pg_range g ON g.rngtypid = t.oid LEFT JOIN pg_class "
+	"tc ON tc.oid = t.typrelid WHERE t.typtype IN ('e', 'c', 'd', 'r') AND (t.typrelid = 0 "
+	"OR tc.relkind = 'c') AND " USERS_SCHEMA("n") " AND "
+	NOT_OF_EXTENSION("pg_type", "t.oid");
 
 /* (of PostgreSQL 14 and later) */
-#define MULTIRANGE_NAME                                                                          \
-	"coalesce((SELECT ', MULTIRANGE_TYPE_NAME = ' || " NAME(                                 \
-		"mn.nspname", "mt.typname") " FROM pg_type mt JOIN pg_namespace mn ON mn.oid = " \
-					    "mt.typnamespace WHERE mt.oid = "                    \
-					    "g.rngmultitypid), '')"
+#define MULTIRANGE_NAME \
+	"coalesce((SELECT ', MULTIRANGE_TYPE_NAME = ' || " NAME("mn.nspname", "mt.typname") \
+	" FROM pg_type mt JOIN pg_namespace mn ON mn.oid = mt.typnamespace " \
+	"WHERE mt.oid = g.rngmultitypid), '')"
 
 static const char extension_query[] =
 	"SELECT 'pg_extension'::regclass::oid::bigint, x.oid::bigint, n.nspname, x.extname, "
 	"'CREATE EXTENSION IF NOT EXISTS ' || quote_ident(x.extname) || ' WITH SCHEMA ' || "
-	"quote_ident(n.nspname) FROM pg_extension x JOIN pg_namespace n ON n.oid = x.extnamespace";
+	"quote_ident(n.nspname) FROM pg_extension x JOIN pg_namespace n ON n.oid = "
+	"x.extnamespace";
 
 /* Those that no table owns. */
 static const char sequence_query[] =
-	"SELECT 'pg_class'::regclass::oid::bigint, r.oid::bigint, rn.nspname, "
-	"r.relname, " CREATE_SEQUENCE " || coalesce('COMMENT ON SEQUENCE ' || " NAME("rn.nspname",
-		"r.relname") " || ' IS ' || quote_literal(obj_description(r.oid, 'pg_class')), '') "
-			     "FROM " FROM_SEQUENCES
-			     "WHERE NOT EXISTS (SELECT FROM pg_depend o WHERE o.classid = "
-			     "'pg_class'::regclass AND o.objid = r.oid AND o.refclassid = "
-			     "'pg_class'::regclass AND "
-			     "o.deptype IN ('a', 'i')) AND " USERS_SCHEMA(
-				     "rn") " AND " NOT_OF_EXTENSION("pg_class", "r.oid");
+	"SELECT 'pg_class'::regclass::oid::bigint, r.oid::bigint, rn.nspname, r.relname, "
+	CREATE_SEQUENCE " || coalesce('COMMENT ON SEQUENCE ' || "
+	NAME("rn.nspname", "r.relname") " || ' IS ' || quote_literal(obj_description(r.oid, "
+	"'pg_class')), '') FROM " FROM_SEQUENCES "WHERE NOT EXISTS (SELECT "
+	"FROM pg_depend o WHERE o.classid = 'pg_class'::regclass AND o.objid = r.oid AND "
+	"o.refclassid = 'pg_class'::regclass AND o.deptype IN ('a', 'i')) AND "
+	USERS_SCHEMA("rn") " AND " NOT_OF_EXTENSION("pg_class", "r.oid");
 
 static const char routine_query[] =
-	"SELECT 'pg_proc'::regclass::oid::bigint, p.oid::bigint, "
-	"n.nspname, p.proname, 'CREATE ' || substr(pg_get_functiondef(p.oid), 18 + 1) || "
-	"coalesce('; COMMENT ON ROUTINE ' || " NAME("n.nspname",
-		"p.proname") " || '(' || pg_get_function_identity_arguments(p.oid) || "
-			     "') IS ' || quote_literal(obj_description(p.oid, 'pg_proc')), '') "
-			     "FROM pg_proc p JOIN "
-			     "pg_namespace n ON n.oid = p.pronamespace WHERE %s AND " USERS_SCHEMA(
-				     "n") " AND " NOT_OF_EXTENSION("pg_proc", "p.oid");
+	"SELECT 'pg_proc'::regclass::oid::bigint, p.oid::bigint, n.nspname, p.proname, 'CREATE "
+	"' || substr(pg_get_functiondef(p.oid), 18 + 1) || coalesce('; COMMENT ON ROUTINE ' || "
+	NAME("n.nspname", "p.proname") " || '(' || pg_get_function_identity_arguments(p.oid) "
+	"|| ') IS ' || quote_literal(obj_description(p.oid, 'pg_proc')), '') "
+	"FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
+	"WHERE %s AND " USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_proc", "p.oid");
 
-#define COLUMN                                                                                     \
-	"quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) || " COLLATE(       \
-		"a.attcollation",                                                                  \
-		"at") " || CASE WHEN %s <> '' THEN ' GENERATED ALWAYS AS (' || "                   \
-		      "pg_get_expr(d.adbin, d.adrelid) || CASE WHEN %s = 's' THEN ') STORED' "     \
-		      "ELSE ') VIRTUAL' "                                                          \
-		      "END WHEN a.attidentity <> '' THEN ' GENERATED BY DEFAULT AS IDENTITY (' "   \
-		      "|| (SELECT "                                                                \
-		      "'SEQUENCE NAME ' || " NAME("rn.nspname",                                    \
-			      "r.relname") " || " SEQUENCE_OPTIONS " FROM " FROM_SEQUENCES         \
-			      OWNED_BY(                                                            \
-				      "i", "c.oid") "AND o.refobjsubid = a.attnum) || ')' "        \
-						    "WHEN d.oid IS NOT NULL THEN ' DEFAULT ' || "  \
-						    "pg_get_expr(d.adbin, d.adrelid) ELSE '' END " \
-						    "|| CASE WHEN a.attnotnull THEN ' NOT NULL' "  \
-						    "ELSE '' END"
+#define COLUMN \
+	"quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) || " \
+	COLLATE("a.attcollation", "at") " || CASE WHEN %s <> '' THEN ' GENERATED ALWAYS " \
+	"AS (' || pg_get_expr(d.adbin, d.adrelid) || CASE WHEN %s = 's' THEN ') STORED' " \
+	"ELSE ') VIRTUAL' END WHEN a.attidentity <> '' THEN ' GENERATED BY DEFAULT AS " \
+	"IDENTITY (' || (SELECT 'SEQUENCE NAME ' || " NAME("rn.nspname", "r.relname") " || " \
+	SEQUENCE_OPTIONS " FROM " FROM_SEQUENCES OWNED_BY("i", "c.oid") "AND o.refobjsubid " \
+	"= a.attnum) || ')' WHEN d.oid IS NOT NULL THEN ' DEFAULT ' || pg_get_expr(d.adbin, " \
+	"d.adrelid) ELSE '' END || CASE WHEN a.attnotnull THEN ' NOT NULL' " \
+	"ELSE '' END"
 
 /* Every table of the tree below c.oid, as p(oid, level), itself first. */
-#define TREE                                                                                   \
-	"(WITH RECURSIVE p (oid, level) AS (SELECT c.oid, 0 UNION ALL SELECT h.inhrelid, "     \
-	"p.level + 1 FROM p JOIN pg_inherits h ON h.inhparent = p.oid) SELECT p.oid, p.level " \
-	"FROM p "                                                                              \
-	"JOIN pg_class pc ON pc.oid = p.oid WHERE p.level = 0 OR pc.relispartition) p "
+#define TREE \
+	"(WITH RECURSIVE p (oid, level) AS (SELECT c.oid, 0 UNION ALL " \
+	"SELECT h.inhrelid, p.level + 1 FROM p JOIN pg_inherits h ON h.inhparent = p.oid) " \
+	"SELECT p.oid, p.level FROM p JOIN pg_class pc ON pc.oid = p.oid " \
+	"WHERE p.level = 0 OR pc.relispartition) p "
 
 #define PARTITIONED(id) "coalesce(' PARTITION BY ' || pg_get_partkeydef(" id "), '')"
 
 /* Owned sequences; the table; sequences to their columns, values; partitions; indexes; comments. */
-static const char table_query
-	[] = "SELECT 'pg_class'::regclass::oid::bigint, c.oid::bigint, n.nspname, c.relname, "
-	     "coalesce((SELECT string_agg(" CREATE_SEQUENCE
-	     ", '' ORDER BY r.oid) FROM " FROM_SEQUENCES OWNED_BY(
-		     "a", "c.oid") "), '') || "
-				   "'CREATE TABLE ' || " NAME("n.nspname",
-					   "c.relname") " || ' (' || concat_ws(', ', (SELECT "
-							"string_agg(" COLUMN
-							", ', ' ORDER BY a.attnum) FROM "
-							"pg_attribute a JOIN pg_type at ON "
-							"at.oid = a.atttypid LEFT "
-							"JOIN pg_attrdef d ON d.adrelid = c.oid "
-							"AND d.adnum = a.attnum WHERE "
-							"a.attrelid = c.oid AND "
-							"a.attnum > 0 AND NOT a.attisdropped), "
-							"(SELECT string_agg('CONSTRAINT ' || "
-							"quote_ident("
-							"k.conname) || ' ' || "
-							"pg_get_constraintdef(k.oid), ', ' "
-							"ORDER BY k.contype, k.conname) FROM "
-							"pg_constraint k WHERE k.conrelid = "
-							"c.oid AND k.contype IN ('p', 'u', 'x', "
-							"'c'))) || ')' || "
-							"coalesce((SELECT ' INHERITS (' || "
-							"string_agg(" NAME("hn.nspname",
-								"hc.relname") ", "
-									      "', "
-									      "' "
-									      "ORD"
-									      "ER "
-									      "BY "
-									      "h."
-									      "inh"
-									      "seq"
-									      "no)"
-									      " ||"
-									      " ')"
-									      "' "
-									      "FRO"
-									      "M "
-									      "pg_"
-									      "inh"
-									      "eri"
-									      "ts "
-									      "h "
-									      "JOI"
-									      "N "
-									      "pg_"
-									      "cla"
-									      "ss "
-									      "hc "
-									      "ON "
-									      "hc."
-									      "oid"
-									      " = "
-									      "h."
-									      "inh"
-									      "par"
-									      "ent"
-									      " JO"
-									      "IN "
-									      "pg_"
-									      "nam"
-									      "esp"
-									      "ace"
-									      " hn"
-									      " ON"
-									      " hn"
-									      ".oi"
-									      "d "
-									      "= "
-									      "hc."
-									      "rel"
-									      "nam"
-									      "esp"
-									      "ace"
-									      " WH"
-									      "ERE"
-									      " h."
-									      "inh"
-									      "rel"
-									      "id "
-									      "= "
-									      "c."
-									      "oid"
-									      "), "
-									      "'')"
-									      " "
-									      "||"
-									      " " PARTITIONED(
-										      "c.oid") " ||"
-											       " co"
-											       "ale"
-											       "sce"
-											       "(' "
-											       "WIT"
-											       "H "
-											       "(' "
-											       "|| "
-											       "arr"
-											       "ay_"
-											       "to_"
-											       "str"
-											       "ing"
-											       "(c."
-											       "rel"
-											       "opt"
-											       "ion"
-											       "s, "
-											       "', "
-											       "') "
-											       "|| "
-											       "')'"
-											       ", "
-											       "'')"
-											       " ||"
-											       " ';"
-											       " ' "
-											       "|| "
-											       "CAS"
-											       "E "
-											       "c."
-											       "rel"
-											       "rep"
-											       "lid"
-											       "ent"
-											       " WH"
-											       "EN "
-											       "'f'"
-											       " TH"
-											       "EN "
-											       "'AL"
-											       "TER"
-											       " TA"
-											       "BLE"
-											       " ' "
-											       "||"
-											       " " NAME(
-												       "n.nspname",
-												       "c.relname") " || ' REPLICA IDENTITY FULL; ' ELSE '' END || "
-														    "coalesce((SELECT string_agg('ALTER SEQUENCE ' || " NAME(
-															    "rn.nspname",
-															    "r.relname") " || ' OWNED BY ' || " NAME("n.nspname",
-															    "c.relname") " || '.' || quote_ident(a.attname) || "
-																	 "'; ', '' ORDER BY r.oid) FROM " FROM_SEQUENCES OWNED_BY(
-																		 "a", "c.oid") "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = o.refobjsubid), '') || "
-																			       "coalesce((SELECT string_agg(" SEQUENCE_VALUE ", '' ORDER BY r.oid) FROM " FROM_SEQUENCES OWNED_BY("i", "c.oid") "), '') || "
-																																		"coalesce((SELECT string_agg(CASE WHEN cn.oid <> n.oid THEN 'CREATE SCHEMA IF NOT EXISTS ' || quote_ident(cn.nspname) || '; ' ELSE '' END || 'CREATE TABLE ' || " NAME("cn.nspname", "ch.relname") " || ' PARTITION OF ' || " NAME("fn.nspname", "f.relname") " || ' ' || pg_get_expr("
-																																																																	      "ch.relpartbound, ch.oid) || " PARTITIONED("ch.oid") " || '; ', '' ORDER BY p.level, ch.oid) "
-																																																																								   "FROM " TREE
-																																																																								   "JOIN pg_class ch ON ch.oid = p.oid AND p.level > 0 JOIN pg_namespace cn ON "
-																																																																								   "cn.oid = ch.relnamespace JOIN pg_inherits h ON h.inhrelid = ch.oid JOIN pg_class f ON f.oid "
-																																																																								   "= h.inhparent JOIN pg_namespace fn ON fn.oid = f.relnamespace), '') || "
-																																																																								   "coalesce((SELECT string_agg(regexp_replace(pg_get_indexdef(x.indexrelid), ' ON ONLY ', ' ON ') || '; ', '' ORDER BY p.level, "
-																																																																								   "x.indexrelid) FROM " TREE
-																																																																								   "JOIN pg_index x ON x.indrelid = p.oid AND x.indisvalid WHERE NOT "
-																																																																								   "EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', "
-																																																																								   "'u', 'x')) AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.indexrelid)), '') "
-																																																																								   "|| coalesce('COMMENT ON TABLE ' || " NAME("n.nspname", "c.relname") " || ' IS ' || "
-																																																																																	"quote_literal(obj_description(c.oid, 'pg_class')) || '; ', '') || "
-																																																																																	"coalesce((SELECT string_agg('COMMENT ON COLUMN ' || " NAME("n.nspname",
-																																																																																		"c.relname") " || '.' || quote_ident(a.attname) || ' IS ' || quote_literal(col_description(c.oid, "
-																																																																																			     "a.attnum)) || '; ', '' ORDER BY a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid AND "
-																																																																																			     "a.attnum > 0 AND NOT a.attisdropped AND col_description(c.oid, a.attnum) IS NOT NULL), '') || "
-																																																																																			     "coalesce((SELECT string_agg('COMMENT ON CONSTRAINT ' || quote_ident(k.conname) || ' ON ' || " NAME(
-																																																																																				     "n.nspname", "c.relname") " || ' IS ' || quote_literal(obj_description(k.oid, "
-																																																																																							       "'pg_constraint')) || '; ', '' ORDER BY k.conname) FROM pg_constraint k WHERE k.conrelid = "
-																																																																																							       "c.oid AND k.contype <> 'f' AND obj_description(k.oid, 'pg_constraint') IS NOT NULL), '') || "
-																																																																																							       "coalesce((SELECT string_agg('COMMENT ON INDEX ' || " NAME("xn.nspname", "xc.relname") " || ' IS ' || quote_literal(obj_description(xc.oid, 'pg_class')) || '; ', '' ORDER BY xc.oid) "
-																																																																																																		      "FROM pg_index x JOIN pg_class xc ON xc.oid = x.indexrelid JOIN pg_namespace xn ON xn.oid = "
-																																																																																																		      "xc.relnamespace WHERE x.indrelid = c.oid AND obj_description(xc.oid, 'pg_class') IS NOT "
-																																																																																																		      "NULL), '') "
-																																																																																																		      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') "
-																																																																																																		      "AND NOT c.relispartition AND " USERS_SCHEMA(
-																																																																																																			      "n") " AND " NOT_OF_EXTENSION("pg_class",
-																																																																																																			      "c.oid");
+static const char table_query[] =
+	"SELECT 'pg_class'::regclass::oid::bigint, c.oid::bigint, n.nspname, c.relname, "
+	"coalesce((SELECT string_agg(" CREATE_SEQUENCE ", '' ORDER BY r.oid) "
+	"FROM " FROM_SEQUENCES OWNED_BY("a", "c.oid") "), '') || 'CREATE TABLE ' || "
+	NAME("n.nspname", "c.relname") " || ' (' || concat_ws(', ', (SELECT string_agg(" COLUMN
+	", ', ' ORDER BY a.attnum) FROM pg_attribute a JOIN pg_type at ON at.oid = a.atttypid "
+	"LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum "
+	"WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), "
+	"(SELECT string_agg('CONSTRAINT ' || quote_ident(k.conname) || ' ' || "
+	"pg_get_constraintdef(k.oid), ', ' ORDER BY k.contype, k.conname) "
+	"FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c'))) "
+	"|| ')' || coalesce((SELECT ' INHERITS (' || string_agg("
+	NAME("hn.nspname", "hc.relname") ", ', ' ORDER BY h.inhseqno) || ')' "
+	"FROM pg_inherits h JOIN pg_class hc ON hc.oid = h.inhparent JOIN pg_namespace hn ON "
+	"hn.oid = hc.relnamespace WHERE h.inhrelid = c.oid), '') || " PARTITIONED("c.oid") " "
+	"|| coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '') || '; ' || "
+	"CASE c.relreplident WHEN 'f' THEN 'ALTER TABLE ' || " NAME("n.nspname", "c.relname")
+	" || ' REPLICA IDENTITY FULL; ' ELSE '' END || coalesce((SELECT string_agg('ALTER "
+	"SEQUENCE ' || " NAME("rn.nspname", "r.relname") " || ' OWNED BY ' || "
+	NAME("n.nspname", "c.relname") " || '.' || quote_ident(a.attname) || '; ', '' ORDER BY "
+	"r.oid) FROM " FROM_SEQUENCES OWNED_BY("a", "c.oid") "JOIN pg_attribute a ON "
+	"a.attrelid = c.oid AND a.attnum = o.refobjsubid), '') || coalesce((SELECT string_agg("
+	SEQUENCE_VALUE ", '' ORDER BY r.oid) FROM " FROM_SEQUENCES OWNED_BY("i", "c.oid") "), "
+	"'') || coalesce((SELECT string_agg(CASE WHEN cn.oid <> n.oid THEN 'CREATE SCHEMA IF "
+	"NOT EXISTS ' || quote_ident(cn.nspname) || '; ' ELSE '' END || 'CREATE TABLE ' || "
+	NAME("cn.nspname", "ch.relname") " || ' PARTITION OF ' || "
+	NAME("fn.nspname", "f.relname") " || ' ' || pg_get_expr(ch.relpartbound, ch.oid) || "
+	PARTITIONED("ch.oid") " || '; ', '' ORDER BY p.level, ch.oid) "
+	"FROM " TREE "JOIN pg_class ch ON ch.oid = p.oid AND p.level > 0 JOIN pg_namespace cn "
+	"ON cn.oid = ch.relnamespace JOIN pg_inherits h ON h.inhrelid = ch.oid JOIN pg_class f "
+	"ON f.oid = h.inhparent JOIN pg_namespace fn ON fn.oid = f.relnamespace), '') || "
+	"coalesce((SELECT string_agg(regexp_replace(pg_get_indexdef(x.indexrelid), ' ON ONLY "
+	"', ' ON ') || '; ', '' ORDER BY p.level, x.indexrelid) FROM " TREE "JOIN pg_index x "
+	"ON x.indrelid = p.oid AND x.indisvalid WHERE NOT EXISTS (SELECT "
+	"FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', "
+	"'x')) AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.indexrelid)), "
+	"'') || coalesce('COMMENT ON TABLE ' || " NAME("n.nspname", "c.relname") " || ' IS ' "
+	"|| quote_literal(obj_description(c.oid, 'pg_class')) || '; ', '') || "
+	"coalesce((SELECT string_agg('COMMENT ON COLUMN ' || " NAME("n.nspname", "c.relname")
+	" || '.' || quote_ident(a.attname) || ' IS ' || quote_literal(col_description(c.oid, "
+	"a.attnum)) || '; ', '' ORDER BY a.attnum) FROM pg_attribute a "
+	"WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND "
+	"col_description(c.oid, a.attnum) IS NOT NULL), '') || coalesce((SELECT "
+	"string_agg('COMMENT ON CONSTRAINT ' || quote_ident(k.conname) || ' ON ' || "
+	NAME("n.nspname", "c.relname") " || ' IS ' || quote_literal(obj_description(k.oid, "
+	"'pg_constraint')) || '; ', '' ORDER BY k.conname) FROM pg_constraint k "
+	"WHERE k.conrelid = c.oid AND k.contype <> 'f' AND obj_description(k.oid, "
+	"'pg_constraint') IS NOT NULL), '') || coalesce((SELECT string_agg('COMMENT ON INDEX ' "
+	"|| " NAME("xn.nspname", "xc.relname") " || ' IS ' || "
+	"quote_literal(obj_description(xc.oid, 'pg_class')) || '; ', '' ORDER BY xc.oid) "
+	"FROM pg_index x JOIN pg_class xc ON xc.oid = x.indexrelid JOIN pg_namespace xn ON "
+	"xn.oid = xc.relnamespace WHERE x.indrelid = c.oid AND obj_description(xc.oid, "
+	"'pg_class') IS NOT NULL), '') FROM pg_class c JOIN pg_namespace n ON n.oid = "
+	"c.relnamespace WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND "
+	USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_class", "c.oid");
 
 static const char view_query[] =
-	"SELECT 'pg_class'::regclass::oid::bigint, c.oid::bigint, n.nspname, c.relname, "
-	"CASE c.relkind WHEN 'v' THEN 'CREATE VIEW ' ELSE 'CREATE MATERIALIZED VIEW ' END || " NAME(
-		"n.nspname",
-		"c.relname") " || coalesce(' WITH (' || array_to_string("
-			     "c.reloptions, ', ') || ')', '') || ' AS ' || "
-			     "rtrim(pg_get_viewdef(c.oid), ';') || CASE "
-			     "c.relkind WHEN 'm' THEN ' WITH NO DATA' ELSE '' END || '; ' || "
-			     "coalesce((SELECT string_agg(pg_get_indexdef(x.indexrelid) || '; ', "
-			     "'' ORDER BY x.indexrelid) FROM pg_index x WHERE x.indrelid "
-			     "= c.oid), '') || "
-			     "coalesce('COMMENT ON ' || CASE c.relkind WHEN 'v' THEN 'VIEW ' ELSE "
-			     "'MATERIALIZED VIEW ' END "
-			     "|| " NAME("n.nspname",
-				     "c.relname") " || ' IS ' || "
-						  "quote_literal(obj_description(c.oid, "
-						  "'pg_class')), '') FROM pg_class c JOIN "
-						  "pg_namespace n ON n.oid = c.relnamespace WHERE "
-						  "c.relkind IN ('v', 'm') AND " USERS_SCHEMA(
-							  "n") " AND " NOT_OF_EXTENSION("pg_class",
-							  "c.oid");
+	"SELECT 'pg_class'::regclass::oid::bigint, c.oid::bigint, n.nspname, c.relname, CASE "
+	"c.relkind WHEN 'v' THEN 'CREATE VIEW ' ELSE 'CREATE MATERIALIZED VIEW ' END || "
+	NAME("n.nspname", "c.relname") " || coalesce(' WITH (' || "
+	"array_to_string(c.reloptions, ', ') || ')', '') || ' AS ' || "
+	"rtrim(pg_get_viewdef(c.oid), ';') || CASE c.relkind WHEN 'm' THEN ' WITH NO DATA' "
+	"ELSE '' END || '; ' || coalesce((SELECT string_agg(pg_get_indexdef(x.indexrelid) || "
+	"'; ', '' ORDER BY x.indexrelid) FROM pg_index x WHERE x.indrelid = c.oid), '') || "
+	"coalesce('COMMENT ON ' || CASE c.relkind WHEN 'v' THEN 'VIEW ' "
+	"ELSE 'MATERIALIZED VIEW ' END || " NAME("n.nspname", "c.relname") " || ' IS ' || "
+	"quote_literal(obj_description(c.oid, 'pg_class')), '') FROM pg_class c JOIN "
+	"pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND "
+	USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_class", "c.oid");
 
-/* Who stands on whom: parts (defaults, rules, indexes, arrays, row types) stand for their wholes.
- */
+/* Who stands on whom: parts (defaults, rules, indexes, arrays, row types) stand for wholes. */
 static const char edge_query[] =
-	"WITH part (class, id, of_class, of_id) AS ("
-	"SELECT 'pg_class'::regclass::oid, x.indexrelid, 'pg_class'::regclass::oid, x.indrelid "
-	"FROM "
-	"pg_index x UNION ALL "
-	"SELECT 'pg_attrdef'::regclass, d.oid, 'pg_class'::regclass, d.adrelid FROM pg_attrdef d "
-	"UNION ALL SELECT 'pg_rewrite'::regclass, w.oid, 'pg_class'::regclass, w.ev_class FROM "
-	"pg_rewrite w UNION ALL "
+	"WITH part (class, id, of_class, of_id) AS (SELECT 'pg_class'::regclass::oid, "
+	"x.indexrelid, 'pg_class'::regclass::oid, x.indrelid FROM pg_index x "
+	"UNION ALL SELECT 'pg_attrdef'::regclass, d.oid, 'pg_class'::regclass, d.adrelid "
+	"FROM pg_attrdef d UNION ALL SELECT 'pg_rewrite'::regclass, w.oid, "
+	"'pg_class'::regclass, w.ev_class FROM pg_rewrite w UNION ALL "
 	"SELECT 'pg_constraint'::regclass, k.oid, CASE WHEN k.contypid <> 0 THEN "
-	"'pg_type'::regclass "
-	"ELSE 'pg_class'::regclass END, CASE WHEN k.contypid <> 0 THEN k.contypid ELSE k.conrelid "
-	"END "
-	"FROM pg_constraint k WHERE k.contype <> 'f' UNION ALL "
-	"SELECT 'pg_type'::regclass, t.oid, 'pg_class'::regclass, t.typrelid FROM pg_type t JOIN "
-	"pg_class c ON c.oid = t.typrelid AND c.relkind <> 'c' UNION ALL "
-	"SELECT 'pg_class'::regclass, c.oid, 'pg_type'::regclass, c.reltype FROM pg_class c WHERE "
-	"c.relkind = 'c' UNION ALL "
-	"SELECT x.classid, x.objid, x.refclassid, x.refobjid FROM pg_depend x WHERE x.deptype = "
-	"'e' "
-	"UNION ALL SELECT 'pg_class'::regclass, x.objid, 'pg_class'::regclass, x.refobjid FROM "
-	"pg_depend x JOIN pg_class s ON s.oid = x.objid AND s.relkind = 'S' WHERE x.classid = "
-	"'pg_class'::regclass AND x.refclassid = 'pg_class'::regclass AND x.deptype IN ('a', 'i')) "
-	"SELECT DISTINCT coalesce(a.of_class, d.classid)::bigint, coalesce(a.of_id, "
-	"d.objid)::bigint, "
-	"coalesce(b.of_class, d.refclassid)::bigint, coalesce(b.of_id, e.oid, d.refobjid)::bigint "
-	"FROM pg_depend d LEFT JOIN pg_type e ON d.refclassid = 'pg_type'::regclass AND e.typarray "
-	"= "
-	"d.refobjid LEFT JOIN part a ON a.class = d.classid AND a.id = d.objid LEFT JOIN part b ON "
-	"b.class = d.refclassid AND b.id = coalesce(e.oid, d.refobjid) WHERE d.deptype <> 'e' AND "
-	"d.objid >= 16384 AND d.refobjid >= 12000 ORDER BY 1, 2, 3, 4";
+	"'pg_type'::regclass ELSE 'pg_class'::regclass END, CASE WHEN k.contypid <> 0 THEN "
+	"k.contypid ELSE k.conrelid END FROM pg_constraint k WHERE k.contype <> 'f' "
+	"UNION ALL SELECT 'pg_type'::regclass, t.oid, 'pg_class'::regclass, t.typrelid "
+	"FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid AND c.relkind <> 'c' "
+	"UNION ALL SELECT 'pg_class'::regclass, c.oid, 'pg_type'::regclass, c.reltype "
+	"FROM pg_class c WHERE c.relkind = 'c' UNION ALL SELECT x.classid, x.objid, "
+	"x.refclassid, x.refobjid FROM pg_depend x WHERE x.deptype = 'e' "
+	"UNION ALL SELECT 'pg_class'::regclass, x.objid, 'pg_class'::regclass, x.refobjid "
+	"FROM pg_depend x JOIN pg_class s ON s.oid = x.objid AND s.relkind = 'S' "
+	"WHERE x.classid = 'pg_class'::regclass AND x.refclassid = 'pg_class'::regclass AND "
+	"x.deptype IN ('a', 'i')) SELECT DISTINCT coalesce(a.of_class, d.classid)::bigint, "
+	"coalesce(a.of_id, d.objid)::bigint, coalesce(b.of_class, d.refclassid)::bigint, "
+	"coalesce(b.of_id, e.oid, d.refobjid)::bigint FROM pg_depend d LEFT JOIN pg_type e ON "
+	"d.refclassid = 'pg_type'::regclass AND e.typarray = d.refobjid LEFT JOIN part a ON "
+	"a.class = d.classid AND a.id = d.objid LEFT JOIN part b ON b.class = d.refclassid AND "
+	"b.id = coalesce(e.oid, d.refobjid) WHERE d.deptype <> 'e' AND d.objid >= 16384 AND "
+	"d.refobjid >= 12000 ORDER BY 1, 2, 3, 4";
+/* clang-format on */
 
 /* ---- what stands on what ---- */
 
