@@ -150,7 +150,10 @@ struct event_ddl {
 	X(VIEW, "view")           \
 	X(FUNCTION, "function")   \
 	X(PROCEDURE, "procedure") \
-	X(TRIGGER, "trigger")
+	X(TRIGGER, "trigger")     \
+	X(EXTENSION, "extension") \
+	X(TYPE, "type")           \
+	X(SEQUENCE, "sequence")
 
 enum object_kind {
 #define X(symbol, name) OBJECT_##symbol,

@@ -243,6 +243,7 @@ pgsql_open(
 	rc = pgsql_exec(c,
 		"SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; "
 		"SET extra_float_digits = 3; SET bytea_output = 'hex'; "
+		"SET lc_monetary = 'C'; SET xmloption = content; SET check_function_bodies = off; "
 		"SET standard_conforming_strings = on; SET search_path = pg_catalog; "
 		"SET statement_timeout = 0; SET lock_timeout = 0",
 		e);

@@ -101,6 +101,39 @@ pgsql_column_type(struct column *c, const char *typname, int32_t typmod)
 		c->charset = xstrdup("utf8mb4");
 }
 
+void
+pgsql_operator(struct pgsql *c, struct buf *b, const char *op, const struct column *col)
+{
+	char *schema = NULL;
+	struct err ignored;
+	struct buf type;
+
+	if (strchr(col->native, '.') == NULL) { /* of the server's own */
+		buf_printf(b, " %s ", op);
+		return;
+	}
+	buf_init(&type);
+	pgsql_quote_text(&type, col->native);
+	if (pgsql_value(c, &schema, &ignored,
+		    "SELECT quote_ident(n.nspname) FROM pg_type t JOIN pg_opclass o ON o.opcintype "
+		    "= "
+		    "CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END AND o.opcdefault "
+		    "JOIN "
+		    "pg_am m ON m.oid = o.opcmethod AND m.amname = 'btree' JOIN pg_amop p ON "
+		    "p.amopfamily = o.opcfamily AND p.amoplefttype = o.opcintype AND "
+		    "p.amoprighttype = o.opcintype AND p.amopstrategy = 3 JOIN pg_operator r ON "
+		    "r.oid "
+		    "= p.amopopr JOIN pg_namespace n ON n.oid = r.oprnamespace WHERE t.oid = "
+		    "%s::regtype",
+		    buf_text(&type)) == RC_OK &&
+		schema != NULL)
+		buf_printf(b, " OPERATOR(%s.%s) ", schema, op);
+	else
+		buf_printf(b, " %s ", op);
+	free(schema);
+	buf_release(&type);
+}
+
 /* On n(amespace) and c(lass). */
 static void
 add_filter(const struct pgsql *c, struct buf *b, const char *schema, const char *name)

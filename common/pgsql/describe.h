@@ -37,4 +37,10 @@ void pgsql_part_take(enum pgsql_part part, const PGresult *res, struct table_lis
 /* What a column of this type carries: typname without domains, modifier (-1: none). */
 void pgsql_column_type(struct column *c, const char *typname, int32_t typmod);
 
+/*
+ * " = ", or another operator of the column's order and equality: that of an
+ * extension's type is not on our search path, and is named with its schema.
+ */
+void pgsql_operator(struct pgsql *c, struct buf *b, const char *op, const struct column *col);
+
 #endif

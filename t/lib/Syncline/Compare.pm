@@ -82,13 +82,16 @@ sub pg_common {
 # Floats are numbers again: servers do not print them alike.
 sub normal { my ($row) = @_; $row =~ s/float (\S+?)(?=\||$)/sprintf 'float %.15g', $1/ge; return $row }
 
+# However the server is set.
+my @printing = ("TimeZone = 'UTC'", "DateStyle = 'ISO'", "IntervalStyle = 'postgres'", 'extra_float_digits = 3', "bytea_output = 'hex'", "lc_monetary = 'C'");
+
 # row text => how often
 sub content {
     my ($db, $schema, $table, $columns, $how) = @_;
     my $list = join ', ', map { $how->(@$_) } @$columns;
     my $mysql = $db->kind eq 'mysql';
     my $name = join '.', map { $mysql ? backticked($_) : quoted($_) } $schema, $table;
-    $db->sql($mysql ? "SET time_zone = '+00:00'" : "SET TimeZone = 'UTC'");
+    $db->sql($mysql ? "SET time_zone = '+00:00'" : map { "SET $_" } @printing);
     # The server finds the parameters: MySQL's driver would take a ? in a name for one.
     my $st = $db->main_dbh->prepare("SELECT CONCAT_WS('|', $list) FROM $name", $mysql ? {mariadb_server_prepare => 1} : {});
     my %rows;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "workers/reader/pgsql/source.h"
+#include "workers/reader/pgsql/definitions.h"
 
 /* In the transaction, so that none is changed before the log's end has been read. */
 static enum rc
@@ -26,18 +26,13 @@ pin_all(struct pgsql_source *s, const struct table_list *list, struct err *e)
 	return rc;
 }
 
-static void
-add_tables(struct pgsql_source *s, struct table_list *list, struct catalog *out)
+static enum rc
+add_objects(struct pgsql_source *s, struct table_list *list, struct catalog *out, struct err *e)
 {
-	for (size_t i = 0; i < list->count; i++) {
-		struct table *t = list->tables[i];
-
-		if (!pgsource_selects(s, t))
-			continue;
-		catalog_add(out, OBJECT_TABLE, t->db, t->name)->table = t;
-		table_list_add(&s->begun, table_copy(t));
-		list->tables[i] = NULL;
-	}
+	for (size_t i = 0; i < list->count; i++)
+		if (pgsource_selects(s, list->tables[i]))
+			table_list_add(&s->begun, table_copy(list->tables[i]));
+	return definitions_read(s, list, out, e);
 }
 
 enum rc
@@ -57,12 +52,12 @@ pgsource_catalog(struct source *base, struct catalog *out, struct logpos *high, 
 		rc = pgsql_describe(&s->main, NULL, NULL, &tables, e);
 	if (rc == RC_OK)
 		rc = pgsource_lsn(&s->main, "SELECT pg_current_wal_insert_lsn()", &high->offset, e);
-	if (rc == RC_OK) {
-		add_tables(s, &tables, out);
+	if (rc == RC_OK)
+		rc = add_objects(s, &tables, out, e);
+	if (rc == RC_OK)
 		rc = pgsql_exec(&s->main, "COMMIT", e);
-	} else if (s->main.conn != NULL && pgsql_exec(&s->main, "ROLLBACK", &ignored) != RC_OK) {
+	else if (s->main.conn != NULL && pgsql_exec(&s->main, "ROLLBACK", &ignored) != RC_OK)
 		*s->main.state = '\0';
-	}
 	if (rc == RC_OK)
 		rc = pgsource_nudge(&s->main, e);
 	table_list_release(&names);

@@ -141,6 +141,84 @@ check_table(struct pgsql_source *s, const struct table *t, bool *identities, str
 			t->name);
 }
 
+/* Types of the server's own statistics and stored trees: they are printed and not read again. */
+static void
+check_types(struct pgsql_source *s, struct checks *out)
+{
+	static const char item[] = "Column types";
+	bool good = true;
+	struct err e;
+	PGresult *res;
+
+	if (pgsql_query(&s->main, &res, &e,
+		    "SELECT n.nspname, c.relname, a.attname, t.typname FROM pg_attribute a JOIN "
+		    "pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = "
+		    "c.relnamespace "
+		    "JOIN pg_type t ON t.oid = a.atttypid WHERE c.relkind IN ('r', 'p') AND "
+		    "a.attnum > 0 AND NOT a.attisdropped AND n.nspname !~ '^pg_' AND "
+		    "t.typinput::text IN ('pg_node_tree_in', 'pg_ndistinct_in', "
+		    "'pg_dependencies_in', 'pg_mcv_list_in', 'brin_bloom_summary_in', "
+		    "'brin_minmax_multi_summary_in', 'gtsvectorin') ORDER BY 1, 2, a.attnum") !=
+		RC_OK)
+		return; /* what refuses the catalog is said by check_tables */
+	for (int i = 0; i < PQntuples(res); i++) {
+		const char *schema = PQgetvalue(res, i, 0), *table = PQgetvalue(res, i, 1),
+			   *column = PQgetvalue(res, i, 2);
+
+		if (!routes_table(s->env.routes, schema, table) ||
+			routes_column(s->env.routes, schema, table, column) == NULL)
+			continue;
+		good = false;
+		checks_add(out, CHECK_FAIL, item,
+			"leave the column out: drop_columns = (\"its name\") in the table's entry "
+			"of "
+			"objects",
+			"column \"%s\" of %s.%s is of the type %s, of which a server takes no "
+			"values",
+			column, schema, table, PQgetvalue(res, i, 3));
+	}
+	PQclear(res);
+	if (good)
+		checks_pass(out, item);
+}
+
+/* Those that columns of selected tables are of, or that index them. */
+static void
+check_extensions(struct pgsql_source *s, struct checks *out)
+{
+	struct buf names;
+	struct err e;
+	PGresult *res;
+
+	if (!conf_is(s->env.conf, "target.kind", "postgresql") ||
+		pgsql_query(&s->main, &res, &e,
+			"SELECT DISTINCT x.extname, n.nspname, c.relname FROM pg_depend m JOIN "
+			"pg_extension x ON x.oid = m.refobjid AND m.deptype = 'e' JOIN pg_depend d "
+			"ON "
+			"d.refclassid = m.classid AND d.refobjid = m.objid LEFT JOIN pg_index i ON "
+			"i.indexrelid = d.objid JOIN pg_class c ON c.oid = coalesce(i.indrelid, "
+			"d.objid) AND c.relkind IN ('r', 'p') JOIN pg_namespace n ON n.oid = "
+			"c.relnamespace WHERE d.classid = 'pg_class'::regclass ORDER BY 1") !=
+			RC_OK)
+		return;
+	buf_init(&names);
+	for (int i = 0; i < PQntuples(res); i++) {
+		const char *name = PQgetvalue(res, i, 0);
+
+		if (routes_table(s->env.routes, PQgetvalue(res, i, 1), PQgetvalue(res, i, 2)) &&
+			strstr(buf_text(&names), name) == NULL)
+			buf_printf(&names, "%s%s", names.len != 0 ? ", " : "", name);
+	}
+	PQclear(res);
+	if (names.len != 0)
+		checks_add(out, CHECK_WARN, "Extensions",
+			"see that they are installed at the target's host; the account may need an "
+			"administrator to run CREATE EXTENSION",
+			"the selected tables use %s: the target must have them, too",
+			buf_text(&names));
+	buf_release(&names);
+}
+
 static void
 check_tables(struct pgsql_source *s, struct checks *out)
 {
@@ -221,5 +299,7 @@ pgsource_check(struct source *base, bool want_sql, struct checks *out, struct er
 	check_slots(s, out);
 	check_role(&s->main, out);
 	check_tables(s, out);
+	check_types(s, out);
+	check_extensions(s, out);
 	return RC_OK;
 }

@@ -81,17 +81,74 @@ key_columns(struct buf *b, const struct table *t, const struct index *key, const
 	}
 }
 
+/* Whether all of a key's types are the server's own: then rows of them are compared as such, which
+ * an index helps with. */
+static bool
+is_plain(const struct table *t, const struct index *key)
+{
+	for (uint32_t i = 0; i < key->nparts; i++)
+		if (strchr(t->columns[key->parts[i].column].native, '.') != NULL)
+			return false;
+	return true;
+}
+
+/* a op 'x'::type, of part i; its literal is at the cursor. False: there is none. */
+static bool
+compare_part(struct pgsql *c, struct buf *b, const struct column *col, const char *op,
+	struct cursor literals)
+{
+	size_t n;
+	const char *literal = (const char *)cursor_bytes(&literals, &n);
+
+	if (literal == NULL)
+		return false;
+	pgsql_quote_name(b, col->name);
+	pgsql_operator(c, b, op, col);
+	buf_add(b, literal, n);
+	buf_printf(b, "::%s", col->native);
+	return true;
+}
+
+/* (a > 'x' OR (a = 'x' AND (b > 'y'))), which is what a row's comparison means. */
+static void
+compare_parts(struct pgsql *c, struct buf *b, const struct table *t, const struct index *key,
+	const char *op, struct cursor literals)
+{
+	const char strict[2] = {*op, '\0'};
+
+	for (uint32_t i = 0; i < key->nparts; i++) {
+		const struct column *col = &t->columns[key->parts[i].column];
+		bool last = i + 1 == key->nparts;
+		size_t n;
+
+		buf_putc(b, '(');
+		if (!compare_part(c, b, col, last ? op : strict, literals) || last)
+			break;
+		buf_puts(b, " OR (");
+		compare_part(c, b, col, "=", literals);
+		buf_puts(b, " AND ");
+		cursor_bytes(&literals, &n);
+	}
+	buf_putc(b, ')');
+	for (uint32_t i = 1; i < key->nparts; i++)
+		buf_puts(b, "))");
+}
+
 /* (a, b) op ('1', 'x'): a bound is the literals of the key's columns, each behind its length. */
 static void
-compare(struct buf *b, const struct table *t, const struct index *key, const char *op,
-	const struct buf *bound)
+compare(struct pgsql *sql, struct buf *b, const struct table *t, const struct index *key,
+	const char *op, const struct buf *bound)
 {
 	struct cursor c;
 
+	cursor_init(&c, bound->data, bound->len);
+	if (!is_plain(t, key)) {
+		compare_parts(sql, b, t, key, op, c);
+		return;
+	}
 	buf_putc(b, '(');
 	key_columns(b, t, key, "");
 	buf_printf(b, ") %s (", op);
-	cursor_init(&c, bound->data, bound->len);
 	for (uint32_t i = 0; i < key->nparts; i++) {
 		size_t n;
 		const char *literal = (const char *)cursor_bytes(&c, &n);
@@ -124,7 +181,7 @@ pgsource_lane_bound(struct source_lane *base, const struct table *t, const struc
 	pgsql_quote_table(&b, t->db, t->name);
 	if (lo->len != 0) {
 		buf_puts(&b, " WHERE ");
-		compare(&b, t, key, ">", lo);
+		compare(&l->c, &b, t, key, ">", lo);
 	}
 	buf_puts(&b, " ORDER BY ");
 	key_columns(&b, t, key, "");
@@ -275,7 +332,8 @@ pgsource_lane_end(struct source_lane *base)
 /* ---- rows ---- */
 
 static void
-read_query(struct buf *b, const struct table *t, const struct buf *lo, const struct buf *hi)
+read_query(struct pgsql *c, struct buf *b, const struct table *t, const struct buf *lo,
+	const struct buf *hi)
 {
 	const struct index *key = table_key(t);
 
@@ -289,11 +347,11 @@ read_query(struct buf *b, const struct table *t, const struct buf *lo, const str
 	if (key != NULL && (lo->len != 0 || hi->len != 0)) {
 		buf_puts(b, " WHERE ");
 		if (lo->len != 0)
-			compare(b, t, key, ">", lo);
+			compare(c, b, t, key, ">", lo);
 		if (lo->len != 0 && hi->len != 0)
 			buf_puts(b, " AND ");
 		if (hi->len != 0)
-			compare(b, t, key, "<=", hi);
+			compare(c, b, t, key, "<=", hi);
 	}
 	buf_puts(b, ") TO STDOUT");
 }
@@ -396,7 +454,7 @@ pgsource_lane_read(struct source_lane *base, const struct read_request *req, row
 
 	grow(&l->values, &l->values_cap, (size_t)req->table->ncolumns + 1, sizeof *l->values);
 	buf_init(&b);
-	read_query(&b, req->table, req->lo, req->hi);
+	read_query(&l->c, &b, req->table, req->lo, req->hi);
 	res = PQexec(l->c.conn, buf_text(&b));
 	buf_release(&b);
 	if (PQresultStatus(res) != PGRES_COPY_OUT)

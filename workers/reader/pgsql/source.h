@@ -2,7 +2,7 @@
  * source.h - the PostgreSQL source: what its files share.
  *
  * source.c   the engine's table, identity, slot and publication, first position
- * catalog.c  the selected tables and the statements that make them
+ * catalog.c  the selected tables at the beginning, pinned; definitions.c  what makes them
  * stream.c   the log thread: messages into the feed
  * tables.c   the tables as of a place in the log
  * note.c, note_install.c   what the source itself notes of statements

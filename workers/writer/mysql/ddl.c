@@ -734,8 +734,6 @@ create_object(struct mysql_lane *l, const struct event_object *o, const struct t
 
 	buf_init(&own);
 	if (l->sink->foreign) {
-		if (table == NULL)
-			return RC_OK;
 		foreign_create(table, &own);
 		ev.sql = buf_text(&own);
 	}
@@ -771,6 +769,11 @@ sink_object(struct sink_lane *base, const struct event_object *o, const struct t
 	bool make = true;
 	enum rc rc = FAILPOINT_LOST(WRITER_OBJECT, e);
 
+	if (l->sink->foreign && table == NULL) {
+		log_warn("%s %s.%s is left out: it is written in the source's own language",
+			object_name(o->kind), o->db, o->name);
+		return rc;
+	}
 	if (rc == RC_OK && o->kind != OBJECT_DATABASE)
 		rc = make_database(l, &o->ddl, db, e);
 	if (rc == RC_OK && o->kind == OBJECT_TABLE)

@@ -1,289 +1,18 @@
 /*
- * ddl.c - initial objects and DDL at a PostgreSQL target; see sink.h of the room.
+ * ddl.c - changes of tables at a PostgreSQL target; see sink.h of the room.
  *
  * DDL is transactional here: statement and checkpoint commit together, and a
  * crash leaves both or neither.
- *
- * Tables of a source of another kind are made from their canonical columns.
- * Foreign keys are added once both of their tables are there.
  */
 #include "common/compat.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/log.h"
 #include "common/loop.h"
 #include "common/pgsql/describe.h"
 #include "ipc/proto.h"
 #include "workers/writer/pgsql/sink.h"
-
-#define DUPLICATE_TABLE "42P07"
-#define DUPLICATE_OBJECT "42710"
-
-static enum rc
-create_indexes(struct pgsql_lane *l, const struct table *t, const char *schema, const char *name,
-	struct err *e)
-{
-	enum rc rc = RC_OK;
-
-	for (uint32_t i = 0; i < t->nindexes && rc == RC_OK; i++) {
-		const struct index *ix = &t->indexes[i];
-		struct buf b;
-
-		if (ix->primary)
-			continue;
-		if (!pgsink_can_be_indexed(t, ix)) {
-			log_warn("index %s of %s.%s has no like at a PostgreSQL target and is left "
-				 "out",
-				ix->name, t->db, t->name);
-			continue;
-		}
-		buf_init(&b);
-		pgsink_create_index(l, &b, t, ix, schema, name);
-		rc = pgsink_exec(l, buf_text(&b), e);
-		buf_release(&b);
-	}
-	return rc;
-}
-
-/* ---- foreign keys ---- */
-
-static bool
-is_same(const struct table *a, const struct table *b)
-{
-	return strcmp(a->name, b->name) == 0 && strcmp(a->db, b->db) == 0;
-}
-
-static bool
-is_made(const struct pgsql_sink *s, const char *db, const char *name)
-{
-	for (size_t i = 0; i < s->nmade; i++)
-		if (strcmp(s->made[i]->name, name) == 0 && strcmp(s->made[i]->db, db) == 0)
-			return true;
-	return false;
-}
-
-void
-pgsink_add_made(struct pgsql_sink *s, struct table *t)
-{
-	for (size_t i = 0; i < s->nmade; i++)
-		if (is_same(s->made[i], t)) {
-			table_free(s->made[i]);
-			s->made[i] = t;
-			return;
-		}
-	grow(&s->made, &s->made_cap, s->nmade + 1, sizeof(struct table *));
-	s->made[s->nmade++] = t;
-}
-
-static bool
-refers_to(const struct foreign_key *fk, const struct table *t)
-{
-	return strcmp(fk->ref_table, t->name) == 0 && strcmp(fk->ref_db, t->db) == 0;
-}
-
-static enum rc
-make_fk(struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk, struct err *e)
-{
-	struct buf b;
-	enum rc rc;
-
-	if (!pgsink_carries_fk(l, t, fk))
-		return RC_OK;
-	buf_init(&b);
-	pgsink_add_fk(l, &b, t, fk);
-	rc = pgsink_exec(l, buf_text(&b), e);
-	buf_release(&b);
-	if (rc == RC_DATA && pgsql_is(&l->c, DUPLICATE_OBJECT))
-		return RC_OK; /* made before a crash */
-	if (rc != RC_OK)
-		err_context(e, "cannot make foreign key %s of %s.%s at the target", fk->name, t->db,
-			t->name);
-	return rc;
-}
-
-/* Those of the new table whose parents are there, and those of others that have waited for it. */
-static enum rc
-make_fks(struct pgsql_lane *l, const struct table *t, struct err *e)
-{
-	struct pgsql_sink *s = l->sink;
-	enum rc rc = RC_OK;
-
-	for (uint32_t k = 0; k < t->nfks && rc == RC_OK; k++)
-		if (refers_to(&t->fks[k], t) || is_made(s, t->fks[k].ref_db, t->fks[k].ref_table))
-			rc = make_fk(l, t, &t->fks[k], e);
-	for (size_t i = 0; i < s->nmade && rc == RC_OK; i++)
-		for (uint32_t k = 0; k < s->made[i]->nfks && rc == RC_OK; k++)
-			if (!is_same(s->made[i], t) && refers_to(&s->made[i]->fks[k], t))
-				rc = make_fk(l, s->made[i], &s->made[i]->fks[k], e);
-	if (rc == RC_OK)
-		pgsink_add_made(s, table_copy(t));
-	return rc;
-}
-
-/* ---- initial objects ---- */
-
-static enum rc
-make_schema(struct pgsql_lane *l, const char *schema, struct err *e)
-{
-	char *there = NULL;
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	pgsql_quote_text(&b, schema);
-	rc = pgsql_value(
-		&l->c, &there, e, "SELECT 1 FROM pg_namespace WHERE nspname = %s", buf_text(&b));
-	if (rc == RC_OK && there == NULL) {
-		buf_clear(&b);
-		buf_puts(&b, "CREATE SCHEMA IF NOT EXISTS ");
-		pgsql_quote_name(&b, schema);
-		rc = pgsink_exec(l, buf_text(&b), e);
-	}
-	free(there);
-	buf_release(&b);
-	if (rc != RC_OK && rc != RC_RETRY)
-		err_remedy(e,
-			"create the schema \"%s\" at the target by hand, or grant CREATE on the "
-			"database",
-			schema);
-	return rc;
-}
-
-static enum rc
-is_there(struct pgsql_lane *l, const char *schema, const char *name, bool *there, struct err *e)
-{
-	char *found = NULL;
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	pgsql_quote_text(&b, schema);
-	buf_puts(&b, " AND c.relname = ");
-	pgsql_quote_text(&b, name);
-	rc = pgsql_value(&l->c, &found, e,
-		"SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
-		"n.nspname = %s",
-		buf_text(&b));
-	*there = found != NULL;
-	free(found);
-	buf_release(&b);
-	return rc;
-}
-
-/* The state that our own row says this table has; it is ours then. TABLE_STATE_COUNT: it is not. */
-static enum rc
-our_state(struct pgsql_lane *l, const struct event_object *o, enum table_state *out, struct err *e)
-{
-	char *state = NULL;
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	pgsql_quote_text(&b, l->sink->env.channel);
-	buf_puts(&b, " AND db = ");
-	pgsql_quote_text(&b, o->db);
-	buf_puts(&b, " AND name = ");
-	pgsql_quote_text(&b, o->name);
-	rc = pgsql_value(&l->c, &state, e, "SELECT state FROM %s.table_state WHERE channel = %s",
-		l->sink->state, buf_text(&b));
-	*out = state != NULL ? table_state_by_name(state) : TABLE_STATE_COUNT;
-	free(state);
-	buf_release(&b);
-	return rc;
-}
-
-static enum rc
-create_from_columns(struct pgsql_lane *l, const struct table *t, const char *schema,
-	const char *name, struct err *e)
-{
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	pgsink_create_table(l, &b, t, schema, name);
-	rc = pgsink_exec(l, buf_text(&b), e);
-	buf_release(&b);
-	return rc == RC_OK ? create_indexes(l, t, schema, name, e) : rc;
-}
-
-/* A table that loads again: its rows go; the definition stays, for others may stand on it. */
-static enum rc
-empty_table(struct pgsql_lane *l, const char *schema, const char *name, struct err *e)
-{
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	buf_puts(&b, "DELETE FROM ");
-	pgsql_quote_table(&b, schema, name);
-	rc = pgsink_exec(l, buf_text(&b), e);
-	buf_release(&b);
-	return rc;
-}
-
-static enum rc
-make_table(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
-	const char *schema, const char *name, bool intercept, struct err *e)
-{
-	enum table_state state = TABLE_STATE_COUNT;
-	bool there = false, ours;
-	enum rc rc = is_there(l, schema, name, &there, e);
-
-	if (rc == RC_OK)
-		rc = our_state(l, o, &state, e);
-	ours = state != TABLE_STATE_COUNT;
-	if (rc == RC_OK && there && state == TABLE_RELOAD)
-		rc = empty_table(l, schema, name, e);
-	if (rc == RC_OK && there && !ours && intercept)
-		return sink_intercept(o, schema, name, e);
-	if (rc == RC_OK && !there)
-		rc = create_from_columns(l, t, schema, name, e);
-	if (rc == RC_OK && !there)
-		rc = make_fks(l, t, e);
-	else if (rc == RC_OK) /* an earlier writer made it, with its foreign keys */
-		pgsink_add_made(l->sink, table_copy(t));
-	if (rc == RC_OK && !ours)
-		rc = l->sink->base.ops->table_state(
-			&l->base, o->db, o->name, TABLE_WAITING, false, NULL, e);
-	if (rc != RC_OK)
-		err_context(e, "cannot create table %s.%s at the target", schema, name);
-	return rc;
-}
-
-enum rc
-pgsink_object(struct sink_lane *base, const struct event_object *o, const struct table *table,
-	bool intercept, struct err *e)
-{
-	struct pgsql_lane *l = (struct pgsql_lane *)base;
-	const struct routes *r = l->sink->env.routes;
-	struct err ignored;
-	enum rc rc;
-
-	if (o->kind != OBJECT_TABLE && o->kind != OBJECT_DATABASE) {
-		log_warn("%s %s.%s is left out: it is written in the source's own language",
-			object_name(o->kind), o->db, o->name);
-		return RC_OK;
-	}
-	rc = pgsink_begin(base, e);
-	if (rc == RC_OK)
-		rc = make_schema(l,
-			table != NULL ? routes_table_db(r, o->db, o->name)
-				      : routes_target_db(r, o->db),
-			e);
-	if (rc == RC_OK && table != NULL)
-		rc = make_table(l, o, table, routes_table_db(r, o->db, o->name),
-			routes_target_table(r, o->db, o->name), intercept, e);
-	if (rc == RC_OK)
-		rc = pgsink_exec(l, "COMMIT", e);
-	else if (e->code != 0 && pgsink_rollback(base, &ignored) != RC_OK)
-		log_debug("cannot roll back: %s", ignored.text);
-	l->in_txn = false;
-	return rc;
-}
-
-/* ---- changes ---- */
 
 static void
 add_target(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name)
@@ -309,19 +38,19 @@ alter(struct pgsql_lane *l, const struct table *t, const struct buf *what, struc
 }
 
 static enum rc
-create_table(struct pgsql_lane *l, const struct table *t, struct err *e)
+follow_create(struct pgsql_lane *l, const struct table *t, struct err *e)
 {
 	const struct routes *r = l->sink->env.routes;
 	const char *schema = routes_table_db(r, t->db, t->name),
 		   *name = routes_target_table(r, t->db, t->name);
 	bool there = false;
-	enum rc rc = make_schema(l, schema, e);
+	enum rc rc = pgsink_make_schema(l, schema, e);
 
 	if (rc == RC_OK)
-		rc = is_there(l, schema, name, &there, e);
+		rc = pgsink_is_there(l, schema, name, &there, e);
 	if (rc == RC_OK && !there)
-		rc = create_from_columns(l, t, schema, name, e);
-	return rc == RC_OK && !there ? make_fks(l, t, e) : rc;
+		rc = pgsink_create_from_columns(l, t, schema, name, e);
+	return rc == RC_OK && !there ? pgsink_make_fks(l, t, e) : rc;
 }
 
 static const struct column_change *
@@ -646,7 +375,7 @@ change_fks(
 	}
 	for (uint32_t k = 0; k < after->nfks && rc == RC_OK; k++)
 		if (!has_fk(before, after->fks[k].name))
-			rc = make_fk(l, after, &after->fks[k], e);
+			rc = pgsink_make_fk(l, after, &after->fks[k], e);
 	return rc;
 }
 
@@ -672,7 +401,7 @@ rename_table(struct pgsql_lane *l, const struct table_change *ch, struct err *e)
 		   *name = routes_target_table(r, ch->db, ch->name),
 		   *new = routes_target_table(r, ch->to_db, ch->to_name);
 	struct buf b;
-	enum rc rc = make_schema(l, to, e);
+	enum rc rc = pgsink_make_schema(l, to, e);
 
 	if (rc == RC_OK && strcmp(from, to) != 0) {
 		buf_init(&b);
@@ -752,7 +481,7 @@ make_change(struct pgsql_lane *l, const struct table_change *ch, struct err *e)
 		switch (ch->effect) {
 		case DDL_CREATED:
 			if (after != NULL)
-				rc = create_table(l, after, e);
+				rc = follow_create(l, after, e);
 			break;
 		case DDL_CHANGED:
 			if (before != NULL && after != NULL)

@@ -21,7 +21,7 @@ void
 pgsink_column_type(const struct pgsql_sink *s, struct buf *b, const struct column *c)
 {
 	if (s->native)
-		buf_puts(b, c->native);
+		pgsink_map_names(s->env.routes, c->native, b);
 	else
 		pgsink_type(b, c);
 }

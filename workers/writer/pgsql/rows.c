@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/pgsql/describe.h"
 #include "workers/writer/pgsql/sink.h"
 
 #define DUPLICATE "23505"
@@ -214,7 +215,7 @@ where_index(struct pgsql_lane *l, struct buf *b, const struct target *t, const s
 			return false;
 		buf_puts(b, p == 0 ? " WHERE " : " AND ");
 		pgsql_quote_name(b, t->table->columns[ix->parts[p].column].name);
-		buf_puts(b, " = ");
+		pgsql_operator(&l->c, b, "=", &t->table->columns[ix->parts[p].column]);
 		buf_clear(&l->scratch);
 		if (pgsink_render(l->transcoder, &t->source->columns[i],
 			    &t->table->columns[ix->parts[p].column], &r->col[i], &l->scratch,

@@ -6,8 +6,10 @@
  * type.c       canonical types: their columns and their values here
  * statement.c  prepared statements of row changes, their cache, pipelines
  * rows.c       batches, single rows, loads
+ * names.c      the source's own statements with the target's names
  * define.c     the statements that make tables, indexes, foreign keys
- * ddl.c        initial objects, DDL in its transaction
+ * object.c     initial objects, tables made anew
+ * ddl.c        DDL in its transaction
  * check.c      the precheck
  */
 #ifndef WORKERS_WRITER_PGSQL_SINK_H
@@ -110,6 +112,8 @@ enum rc pgsink_fetch(
 enum rc pgsink_load(struct sink_lane *l, struct target *t, struct change *const *rows,
 	uint32_t count, bool keep, uint64_t *kept, struct err *e) MUSTCHECK;
 
+/* A statement of a source of our own kind, by the target's names. */
+void pgsink_map_names(const struct routes *r, const char *sql, struct buf *out);
 /* The column's name here; NULL: it is not carried. */
 const char *pgsink_column(const struct pgsql_lane *l, const struct table *t, uint32_t i);
 void pgsink_column_type(const struct pgsql_sink *s, struct buf *b, const struct column *c);
@@ -134,6 +138,16 @@ void pgsink_add_fk(const struct pgsql_lane *l, struct buf *b, const struct table
 
 /* The table is here from now on; takes t over. */
 void pgsink_add_made(struct pgsql_sink *s, struct table *t);
+enum rc pgsink_make_schema(struct pgsql_lane *l, const char *schema, struct err *e) MUSTCHECK;
+enum rc pgsink_is_there(struct pgsql_lane *l, const char *schema, const char *name, bool *there,
+	struct err *e) MUSTCHECK;
+/* The table with its indexes, from its description. */
+enum rc pgsink_create_from_columns(struct pgsql_lane *l, const struct table *t, const char *schema,
+	const char *name, struct err *e) MUSTCHECK;
+enum rc pgsink_make_fk(struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk,
+	struct err *e) MUSTCHECK;
+/* Those of the new table whose parents are there, and those of others that have waited for it. */
+enum rc pgsink_make_fks(struct pgsql_lane *l, const struct table *t, struct err *e) MUSTCHECK;
 enum rc pgsink_ddl(struct sink_lane *l, const struct event_ddl *d,
 	const struct table_record *records, uint32_t nrecords, const struct checkpoint *c,
 	char **skipped, struct err *e) MUSTCHECK;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/pgsql/describe.h"
 #include "workers/writer/pgsql/sink.h"
 
 /* ---- text ---- */
@@ -78,7 +79,7 @@ add_exact(struct buf *b, const struct column *t, uint32_t parameter)
 
 /* One row of those that look the same: partitions have row numbers of their own. */
 static void
-add_where(struct buf *b, const struct statement *s)
+add_where(struct pgsql *c, struct buf *b, const struct statement *s)
 {
 	const struct target *t = s->target;
 
@@ -89,16 +90,17 @@ add_where(struct buf *b, const struct statement *s)
 		buf_puts(b, " WHERE ");
 	}
 	for (uint32_t k = 0; k < s->nbefore; k++) {
-		const struct column *c = target_column(t, s->before[k]);
+		const struct column *col = target_column(t, s->before[k]);
 
 		if (k != 0)
 			buf_puts(b, " AND ");
 		if (t->key == NULL) {
-			add_exact(b, c, s->nafter + k + 1);
+			add_exact(b, col, s->nafter + k + 1);
 			continue;
 		}
-		pgsql_quote_name(b, c->name);
-		buf_printf(b, " = $%u", s->nafter + k + 1);
+		pgsql_quote_name(b, col->name);
+		pgsql_operator(c, b, "=", col);
+		buf_printf(b, "$%u", s->nafter + k + 1);
 	}
 	if (t->key == NULL)
 		buf_puts(b, " LIMIT 1)");
@@ -122,7 +124,7 @@ insert_text(struct buf *b, const struct statement *s, int version)
 }
 
 static void
-update_text(struct buf *b, const struct statement *s)
+update_text(struct pgsql *c, struct buf *b, const struct statement *s)
 {
 	buf_puts(b, "UPDATE ");
 	pgsql_quote_table(b, s->target->db, s->target->name);
@@ -133,20 +135,20 @@ update_text(struct buf *b, const struct statement *s)
 		pgsql_quote_name(b, target_column(s->target, s->after[k])->name);
 		buf_printf(b, " = $%u", k + 1);
 	}
-	add_where(b, s);
+	add_where(c, b, s);
 }
 
 static void
-statement_text(struct buf *b, const struct statement *s, int version)
+statement_text(struct pgsql *c, struct buf *b, const struct statement *s)
 {
 	if (s->form == FORM_UPDATE) {
-		update_text(b, s);
+		update_text(c, b, s);
 	} else if (s->form == FORM_DELETE) {
 		buf_puts(b, "DELETE FROM ");
 		pgsql_quote_table(b, s->target->db, s->target->name);
-		add_where(b, s);
+		add_where(c, b, s);
 	} else {
-		insert_text(b, s, version);
+		insert_text(b, s, c->version);
 	}
 }
 
@@ -188,15 +190,74 @@ find_or_evict(struct pgsql_lane *l, const struct statement *want)
 	return oldest;
 }
 
+static Oid
+type_of(const PGresult *columns, const char *name)
+{
+	for (int i = 0; i < PQntuples(columns); i++)
+		if (strcmp(PQgetvalue(columns, i, 0), name) == 0)
+			return (Oid)strtoul(PQgetvalue(columns, i, 1), NULL, 10);
+	return 0;
+}
+
+/* The columns' own: left alone, the server would read the other side of "regclass = $1" as an oid,
+ * and of "varchar = $1" as a text. */
+static enum rc
+parameter_types(struct pgsql_lane *l, const struct statement *s, Oid **types, struct err *e)
+{
+	const struct target *t = s->target;
+	struct buf table, literal;
+	PGresult *res;
+	enum rc rc;
+
+	buf_init(&table);
+	buf_init(&literal);
+	pgsql_quote_table(&table, t->db, t->name);
+	pgsql_quote_text(&literal, buf_text(&table));
+	rc = pgsql_query(&l->c, &res, e,
+		"SELECT attname, atttypid FROM pg_attribute WHERE attrelid = %s::regclass AND "
+		"attnum > 0 AND NOT attisdropped",
+		buf_text(&literal));
+	buf_release(&table);
+	buf_release(&literal);
+	if (rc != RC_OK)
+		return rc;
+	*types = xcalloc((size_t)s->nafter + s->nbefore + 1, sizeof **types);
+	for (uint32_t k = 0; k < s->nafter; k++)
+		(*types)[k] = type_of(res, target_column(t, s->after[k])->name);
+	for (uint32_t k = 0; k < s->nbefore; k++)
+		(*types)[s->nafter + k] = type_of(res, target_column(t, s->before[k])->name);
+	PQclear(res);
+	return RC_OK;
+}
+
+static enum rc
+prepare(struct pgsql_lane *l, const struct statement *s, struct err *e)
+{
+	Oid *types = NULL;
+	enum rc rc = parameter_types(l, s, &types, e);
+	PGresult *res;
+	struct buf b;
+
+	if (rc != RC_OK)
+		return rc;
+	buf_init(&b);
+	statement_text(&l->c, &b, s);
+	res = PQprepare(l->c.conn, s->name, buf_text(&b), (int)(s->nafter + s->nbefore), types);
+	if (PQresultStatus(res) != PGRES_COMMAND_OK)
+		rc = pgsink_error(l, res, e, "cannot prepare a row change");
+	PQclear(res);
+	buf_release(&b);
+	free(types);
+	return rc;
+}
+
 static enum rc
 get(struct pgsql_lane *l, enum form form, const struct change *c, struct statement **out,
 	struct err *e)
 {
 	struct statement want = {.target = c->target, .form = form, .shape = c->shape};
 	struct statement *s = find_or_evict(l, &want);
-	enum rc rc = RC_OK;
-	PGresult *res;
-	struct buf b;
+	enum rc rc;
 
 	s->used = ++l->clock;
 	*out = s;
@@ -209,17 +270,12 @@ get(struct pgsql_lane *l, enum form form, const struct change *c, struct stateme
 	if (form == FORM_UPDATE || form == FORM_DELETE)
 		list_before(s, c);
 	snprintf(s->name, sizeof s->name, "s%" PRIu64, l->clock);
-	buf_init(&b);
-	statement_text(&b, s, l->c.version);
-	res = PQprepare(l->c.conn, s->name, buf_text(&b), 0, NULL);
-	if (PQresultStatus(res) != PGRES_COMMAND_OK) {
-		rc = pgsink_error(l, res, e, "cannot prepare a row change");
+	rc = prepare(l, s, e);
+	if (rc != RC_OK) {
 		err_context(e, "%s.%s", c->target->db, c->target->name);
 		*s->name = '\0';
 		drop(l, s);
 	}
-	PQclear(res);
-	buf_release(&b);
 	return rc;
 }
 

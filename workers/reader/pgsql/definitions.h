@@ -1,0 +1,25 @@
+/*
+ * definitions.h - the statements that make a PostgreSQL source's objects.
+ *
+ * Composed by the server itself (pg_get_viewdef and its kin), all names with
+ * their schema, in an order in which they can be run: what an object stands on
+ * comes first, by pg_depend. What selected objects need of other schemas comes
+ * along (a type of a column, an extension); a view or routine that stands on a
+ * table which is not selected is left out, with a word in the log.
+ *
+ * A table's statement has its own sequences with the values that they have
+ * reached, partitions, constraints but foreign keys, indexes and comments.
+ * Statements may be run again: what is there is replaced, or left as it is.
+ */
+#ifndef WORKERS_READER_PGSQL_DEFINITIONS_H
+#define WORKERS_READER_PGSQL_DEFINITIONS_H
+
+#include "common/compat.h"
+
+#include "workers/reader/pgsql/source.h"
+
+/* Adds all selected objects to the catalog; tables are taken out of `list` as they are found. */
+enum rc definitions_read(struct pgsql_source *s, struct table_list *list, struct catalog *out,
+	struct err *e) MUSTCHECK;
+
+#endif

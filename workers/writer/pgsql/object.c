@@ -1,0 +1,489 @@
+/*
+ * object.c - initial objects at a PostgreSQL target; see sink.h of the room.
+ *
+ * Each is made in a transaction of its own. Tables of a source of another kind
+ * are made from their canonical columns. Foreign keys are added once both of
+ * their tables are there.
+ */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "workers/writer/pgsql/sink.h"
+
+#define DUPLICATE_TABLE "42P07"
+#define DUPLICATE_OBJECT "42710"
+#define DUPLICATE_FUNCTION "42723"
+
+static enum rc
+create_indexes(struct pgsql_lane *l, const struct table *t, const char *schema, const char *name,
+	struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	for (uint32_t i = 0; i < t->nindexes && rc == RC_OK; i++) {
+		const struct index *ix = &t->indexes[i];
+		struct buf b;
+
+		if (ix->primary)
+			continue;
+		if (!pgsink_can_be_indexed(t, ix)) {
+			log_warn("index %s of %s.%s has no like at a PostgreSQL target and is left "
+				 "out",
+				ix->name, t->db, t->name);
+			continue;
+		}
+		buf_init(&b);
+		pgsink_create_index(l, &b, t, ix, schema, name);
+		rc = pgsink_exec(l, buf_text(&b), e);
+		buf_release(&b);
+	}
+	return rc;
+}
+
+/* ---- foreign keys ---- */
+
+static bool
+is_same(const struct table *a, const struct table *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->db, b->db) == 0;
+}
+
+static bool
+is_made(const struct pgsql_sink *s, const char *db, const char *name)
+{
+	for (size_t i = 0; i < s->nmade; i++)
+		if (strcmp(s->made[i]->name, name) == 0 && strcmp(s->made[i]->db, db) == 0)
+			return true;
+	return false;
+}
+
+void
+pgsink_add_made(struct pgsql_sink *s, struct table *t)
+{
+	for (size_t i = 0; i < s->nmade; i++)
+		if (is_same(s->made[i], t)) {
+			table_free(s->made[i]);
+			s->made[i] = t;
+			return;
+		}
+	grow(&s->made, &s->made_cap, s->nmade + 1, sizeof(struct table *));
+	s->made[s->nmade++] = t;
+}
+
+static bool
+refers_to(const struct foreign_key *fk, const struct table *t)
+{
+	return strcmp(fk->ref_table, t->name) == 0 && strcmp(fk->ref_db, t->db) == 0;
+}
+
+/* Made before us, where existing tables are kept: a refusal would end the transaction. */
+static enum rc
+has_fk(struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk, bool *has,
+	struct err *e)
+{
+	const struct routes *r = l->sink->env.routes;
+	struct buf table, b;
+	char *found = NULL;
+	enum rc rc;
+
+	buf_init(&table);
+	buf_init(&b);
+	pgsql_quote_table(
+		&table, routes_table_db(r, t->db, t->name), routes_target_table(r, t->db, t->name));
+	pgsql_quote_text(&b, buf_text(&table));
+	buf_puts(&b, "::regclass AND conname = ");
+	pgsql_quote_text(&b, fk->name);
+	rc = pgsql_value(
+		&l->c, &found, e, "SELECT 1 FROM pg_constraint WHERE conrelid = %s", buf_text(&b));
+	*has = found != NULL;
+	free(found);
+	buf_release(&table);
+	buf_release(&b);
+	return rc;
+}
+
+enum rc
+pgsink_make_fk(
+	struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk, struct err *e)
+{
+	bool has = false;
+	struct buf b;
+	enum rc rc;
+
+	if (!pgsink_carries_fk(l, t, fk))
+		return RC_OK;
+	rc = has_fk(l, t, fk, &has, e);
+	if (rc != RC_OK || has)
+		return rc;
+	buf_init(&b);
+	pgsink_add_fk(l, &b, t, fk);
+	rc = pgsink_exec(l, buf_text(&b), e);
+	buf_release(&b);
+	if (rc != RC_OK)
+		err_context(e, "cannot make foreign key %s of %s.%s at the target", fk->name, t->db,
+			t->name);
+	return rc;
+}
+
+/* Those of the new table whose parents are there, and those of others that have waited for it. */
+enum rc
+pgsink_make_fks(struct pgsql_lane *l, const struct table *t, struct err *e)
+{
+	struct pgsql_sink *s = l->sink;
+	enum rc rc = RC_OK;
+
+	for (uint32_t k = 0; k < t->nfks && rc == RC_OK; k++)
+		if (refers_to(&t->fks[k], t) || is_made(s, t->fks[k].ref_db, t->fks[k].ref_table))
+			rc = pgsink_make_fk(l, t, &t->fks[k], e);
+	for (size_t i = 0; i < s->nmade && rc == RC_OK; i++)
+		for (uint32_t k = 0; k < s->made[i]->nfks && rc == RC_OK; k++)
+			if (!is_same(s->made[i], t) && refers_to(&s->made[i]->fks[k], t))
+				rc = pgsink_make_fk(l, s->made[i], &s->made[i]->fks[k], e);
+	if (rc == RC_OK)
+		pgsink_add_made(s, table_copy(t));
+	return rc;
+}
+
+/* ---- initial objects ---- */
+
+enum rc
+pgsink_make_schema(struct pgsql_lane *l, const char *schema, struct err *e)
+{
+	char *there = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsql_quote_text(&b, schema);
+	rc = pgsql_value(
+		&l->c, &there, e, "SELECT 1 FROM pg_namespace WHERE nspname = %s", buf_text(&b));
+	if (rc == RC_OK && there == NULL) {
+		buf_clear(&b);
+		buf_puts(&b, "CREATE SCHEMA IF NOT EXISTS ");
+		pgsql_quote_name(&b, schema);
+		rc = pgsink_exec(l, buf_text(&b), e);
+	}
+	free(there);
+	buf_release(&b);
+	if (rc != RC_OK && rc != RC_RETRY)
+		err_remedy(e,
+			"create the schema \"%s\" at the target by hand, or grant CREATE on the "
+			"database",
+			schema);
+	return rc;
+}
+
+enum rc
+pgsink_is_there(
+	struct pgsql_lane *l, const char *schema, const char *name, bool *there, struct err *e)
+{
+	char *found = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsql_quote_text(&b, schema);
+	buf_puts(&b, " AND c.relname = ");
+	pgsql_quote_text(&b, name);
+	rc = pgsql_value(&l->c, &found, e,
+		"SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
+		"n.nspname = %s",
+		buf_text(&b));
+	*there = found != NULL;
+	free(found);
+	buf_release(&b);
+	return rc;
+}
+
+/* The state that our own row says this table has; it is ours then. TABLE_STATE_COUNT: it is not. */
+static enum rc
+our_state(struct pgsql_lane *l, const struct event_object *o, enum table_state *out, struct err *e)
+{
+	char *state = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsql_quote_text(&b, l->sink->env.channel);
+	buf_puts(&b, " AND db = ");
+	pgsql_quote_text(&b, o->db);
+	buf_puts(&b, " AND name = ");
+	pgsql_quote_text(&b, o->name);
+	rc = pgsql_value(&l->c, &state, e, "SELECT state FROM %s.table_state WHERE channel = %s",
+		l->sink->state, buf_text(&b));
+	*out = state != NULL ? table_state_by_name(state) : TABLE_STATE_COUNT;
+	free(state);
+	buf_release(&b);
+	return rc;
+}
+
+enum rc
+pgsink_create_from_columns(struct pgsql_lane *l, const struct table *t, const char *schema,
+	const char *name, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsink_create_table(l, &b, t, schema, name);
+	rc = pgsink_exec(l, buf_text(&b), e);
+	buf_release(&b);
+	return rc == RC_OK ? create_indexes(l, t, schema, name, e) : rc;
+}
+
+/* In the source's own words, where it speaks ours and has some. */
+static enum rc
+create_table(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
+	const char *schema, const char *name, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	if (!l->sink->native || *o->ddl.sql == '\0')
+		return pgsink_create_from_columns(l, t, schema, name, e);
+	buf_init(&b);
+	pgsink_map_names(l->sink->env.routes, o->ddl.sql, &b);
+	rc = pgsink_exec(l, buf_text(&b), e);
+	buf_release(&b);
+	return rc;
+}
+
+/* ---- loading again ---- */
+
+/*
+ * What stands on the table %s, in the order in which it can be made again: views and routines, by
+ * way of its row type too, and foreign keys of other tables.
+ */
+static const char standing_on[] =
+	"WITH RECURSIVE v (class, id, level) AS (SELECT 'pg_class'::regclass::oid, "
+	"%s::regclass::oid, 0 UNION ALL SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE "
+	"'pg_class'::regclass END, coalesce(w.ev_class, d.objid), v.level + 1 "
+	"FROM v JOIN pg_depend d ON d.refclassid = v.class AND d.refobjid = v.id LEFT JOIN "
+	"pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid "
+	"WHERE w.ev_class <> v.id OR d.classid IN ('pg_proc'::regclass, "
+	"'pg_type'::regclass)), o (class, id, level) AS (SELECT class, id, max(level) "
+	"FROM v WHERE level > 0 GROUP BY 1, 2) SELECT 'CREATE ' || CASE c.relkind "
+	"WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW ' || c.oid::regclass || "
+	"coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '') || ' AS ' || "
+	"rtrim(pg_get_viewdef(c.oid), ';') || CASE c.relkind WHEN 'm' THEN ' WITH NO DATA' "
+	"ELSE '' END || coalesce((SELECT '; ' || string_agg(pg_get_indexdef(indexrelid), '; "
+	"') FROM pg_index WHERE indrelid = c.oid), '') || coalesce('; COMMENT ON ' || CASE "
+	"c.relkind WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW ' || c.oid::regclass || "
+	"' IS ' || quote_literal(obj_description(c.oid, 'pg_class')), ''), "
+	"c.oid::regclass::text, level FROM o JOIN pg_class c ON class = 'pg_class'::regclass "
+	"AND c.oid = id AND c.relkind IN ('v', 'm') UNION ALL SELECT "
+	"pg_get_functiondef(id::oid), id::regprocedure::text, level "
+	"FROM o WHERE class = 'pg_proc'::regclass UNION ALL SELECT 'ALTER TABLE ' || "
+	"conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(conname) || ' ' || "
+	"pg_get_constraintdef(oid) || CASE WHEN convalidated THEN ' NOT VALID' ELSE '' END, "
+	"conrelid::regclass::text, 0 FROM pg_constraint WHERE contype = 'f' AND conparentid = "
+	"0 AND confrelid = %s::regclass AND conrelid <> confrelid ORDER BY level";
+
+/* Columns of other tables that are of the table's row type would go with it, and their values. */
+static enum rc
+check_columns(struct pgsql_lane *l, const char *literal, struct err *e)
+{
+	char *column = NULL;
+	enum rc rc = pgsql_value(&l->c, &column, e,
+		"SELECT d.objid::regclass || '.' || a.attname FROM pg_type t JOIN pg_depend d ON "
+		"d.refclassid = 'pg_type'::regclass AND d.refobjid IN (t.oid, t.typarray) AND "
+		"d.classid = 'pg_class'::regclass AND d.objsubid > 0 JOIN pg_attribute a ON "
+		"a.attrelid "
+		"= d.objid AND a.attnum = d.objsubid JOIN pg_class c ON c.oid = d.objid AND "
+		"c.relkind "
+		"IN ('r', 'p') WHERE t.typrelid = %s::regclass",
+		literal);
+
+	if (rc == RC_OK && column != NULL) {
+		err_set(e, RC_CONFIG,
+			"it loads again, and column %s at the target is of its row type", column);
+		rc = err_remedy(e, "drop that column or change its type, then `syncline start`");
+	}
+	free(column);
+	return rc;
+}
+
+/* One that cannot be made on the new table (a column that it names is gone) stays away. */
+static enum rc
+make_again(struct pgsql_lane *l, const char *sql, const char *name, struct err *e)
+{
+	enum rc rc = pgsink_exec(l, "SAVEPOINT again", e);
+
+	if (rc == RC_OK)
+		rc = pgsink_exec(l, sql, e);
+	if (rc == RC_OK || rc == RC_RETRY)
+		return rc;
+	log_warn("what stands on %s cannot be made again at the target, its table has changed: %s; "
+		 "it was: %s",
+		name, e->text, sql);
+	return pgsink_exec(l, "ROLLBACK TO SAVEPOINT again", e);
+}
+
+/*
+ * The table's definition is ours, and statements since may be missing in it: it
+ * goes, and is made anew. With it goes what stands on it, which comes back as
+ * it was.
+ */
+static enum rc
+make_anew(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
+	const char *schema, const char *name, struct err *e)
+{
+	struct buf table, literal;
+	PGresult *on = NULL;
+	enum rc rc;
+
+	buf_init(&table);
+	buf_init(&literal);
+	pgsql_quote_table(&table, schema, name);
+	pgsql_quote_text(&literal, buf_text(&table));
+	rc = check_columns(l, buf_text(&literal), e);
+	if (rc == RC_OK)
+		rc = pgsql_query(
+			&l->c, &on, e, standing_on, buf_text(&literal), buf_text(&literal));
+	if (rc == RC_OK)
+		rc = pgsql_run(&l->c, e, "DROP TABLE %s CASCADE", buf_text(&table));
+	if (rc == RC_OK)
+		rc = create_table(l, o, t, schema, name, e);
+	for (int i = 0; rc == RC_OK && i < PQntuples(on); i++)
+		rc = make_again(l, PQgetvalue(on, i, 0), PQgetvalue(on, i, 1), e);
+	PQclear(on);
+	buf_release(&table);
+	buf_release(&literal);
+	return rc;
+}
+
+/* Where definitions are not ours its rows go, and nothing else. */
+static enum rc
+empty_table(struct pgsql_lane *l, const char *schema, const char *name, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	buf_puts(&b, "DELETE FROM ");
+	pgsql_quote_table(&b, schema, name);
+	rc = pgsink_exec(l, buf_text(&b), e);
+	buf_release(&b);
+	return rc;
+}
+
+static enum rc
+clear_table(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
+	const char *schema, const char *name, struct err *e)
+{
+	enum rc rc;
+
+	if (!conf_has_word(l->sink->env.conf, "initial", "schema"))
+		return empty_table(l, schema, name, e);
+	rc = make_anew(l, o, t, schema, name, e);
+	return rc == RC_OK ? pgsink_make_fks(l, t, e) : rc;
+}
+
+static enum rc
+make_table(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
+	const char *schema, const char *name, bool intercept, struct err *e)
+{
+	enum table_state state = TABLE_STATE_COUNT;
+	bool there = false, ours;
+	enum rc rc = pgsink_is_there(l, schema, name, &there, e);
+
+	if (rc == RC_OK)
+		rc = our_state(l, o, &state, e);
+	ours = state != TABLE_STATE_COUNT;
+	if (rc == RC_OK && there && state == TABLE_RELOAD)
+		rc = clear_table(l, o, t, schema, name, e);
+	if (rc == RC_OK && there && !ours && intercept)
+		return sink_intercept(o, schema, name, e);
+	if (rc == RC_OK && !there)
+		rc = create_table(l, o, t, schema, name, e);
+	if (rc == RC_OK && !there)
+		rc = pgsink_make_fks(l, t, e);
+	else if (rc == RC_OK) /* an earlier writer made it, with its foreign keys */
+		pgsink_add_made(l->sink, table_copy(t));
+	if (rc == RC_OK && !ours)
+		rc = l->sink->base.ops->table_state(
+			&l->base, o->db, o->name, TABLE_WAITING, false, NULL, e);
+	if (rc != RC_OK)
+		err_context(e, "cannot create table %s.%s at the target", schema, name);
+	return rc;
+}
+
+/* What is there already, made before a crash or by somebody else, stays. */
+static bool
+is_duplicate(const struct pgsql_lane *l)
+{
+	static const char *const states[] = {DUPLICATE_TABLE, DUPLICATE_OBJECT, DUPLICATE_FUNCTION};
+
+	for (size_t i = 0; i < COUNT_OF(states); i++)
+		if (pgsql_is(&l->c, states[i]))
+			return true;
+	return false;
+}
+
+/* Anything but a table, in the source's own words. */
+static enum rc
+make_other(struct pgsql_lane *l, const struct event_object *o, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsink_map_names(l->sink->env.routes, o->ddl.sql, &b);
+	rc = pgsink_exec(l, buf_text(&b), e);
+	buf_release(&b);
+	if (rc == RC_OK || rc == RC_RETRY)
+		return rc;
+	if (is_duplicate(l))
+		return pgsink_exec(l, "ROLLBACK; BEGIN", e);
+	err_context(
+		e, "cannot create %s %s.%s at the target", object_name(o->kind), o->db, o->name);
+	if (o->kind == OBJECT_EXTENSION)
+		return err_remedy(e,
+			"let an administrator install the extension %s at the target's host and "
+			"run CREATE EXTENSION %s, then `syncline start`",
+			o->name, o->name);
+	return err_remedy(e, "make it at the target by hand as this server can have it, then "
+			     "`syncline start`");
+}
+
+static enum rc
+make_object(struct pgsql_lane *l, const struct event_object *o, const struct table *table,
+	bool intercept, struct err *e)
+{
+	const struct routes *r = l->sink->env.routes;
+	const char *schema =
+		table != NULL ? routes_table_db(r, o->db, o->name) : routes_target_db(r, o->db);
+	enum rc rc = pgsink_make_schema(l, schema, e);
+
+	if (rc == RC_OK && o->kind == OBJECT_TABLE)
+		return make_table(
+			l, o, table, schema, routes_target_table(r, o->db, o->name), intercept, e);
+	return rc == RC_OK && o->kind != OBJECT_DATABASE ? make_other(l, o, e) : rc;
+}
+
+enum rc
+pgsink_object(struct sink_lane *base, const struct event_object *o, const struct table *table,
+	bool intercept, struct err *e)
+{
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+	struct err ignored;
+	enum rc rc;
+
+	if (o->kind != OBJECT_TABLE && o->kind != OBJECT_DATABASE && !l->sink->native) {
+		log_warn("%s %s.%s is left out: it is written in the source's own language",
+			object_name(o->kind), o->db, o->name);
+		return RC_OK;
+	}
+	rc = pgsink_begin(base, e);
+	if (rc == RC_OK)
+		rc = make_object(l, o, table, intercept, e);
+	if (rc == RC_OK)
+		rc = pgsink_exec(l, "COMMIT", e);
+	else if (e->code != 0 && pgsink_rollback(base, &ignored) != RC_OK)
+		log_debug("cannot roll back: %s", ignored.text);
+	l->in_txn = false;
+	return rc;
+}
