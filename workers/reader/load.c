@@ -11,6 +11,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/loop.h"
 #include "common/mem.h"
 #include "ipc/frame.h"
 #include "ipc/proto.h"
@@ -22,6 +23,8 @@
 /* An exact snapshot or one that must see R0 is tried again this often before the reader gives up.
  */
 #define SNAPSHOT_TRIES 500
+/* A try may have kept the table's writers waiting (LOCK TABLES): they get as long as it took. */
+#define PAUSE_MAX_MS 2000
 
 /* A range of keys that the target does not have yet; hi empty: to the end. */
 struct range {
@@ -308,6 +311,29 @@ send_rows(struct lane *ln, struct err *e)
 	return rc;
 }
 
+/*
+ * The log may be ahead of what is visible, by as long as a replica withholds
+ * its acknowledgement: R0 stays until a snapshot sees it. Another R0 for each
+ * try would never be seen where commits are always under way.
+ */
+static enum rc
+open_snapshot(
+	struct lane *ln, const struct snapshot_request *req, struct logpos *high, struct err *e)
+{
+	const struct source_ops *ops = ln->source->source->ops;
+	enum rc rc = ops->lane_snapshot(ln->source, req, high, e);
+
+	for (unsigned tries = 0;
+		rc == RC_AGAIN && req->mode == SNAPSHOT_SEES && tries < SNAPSHOT_TRIES &&
+		chunk_is_open(ln->load->feed, &ln->chunk);
+		tries++) {
+		ops->lane_end(ln->source);
+		pause_ms(tries < RETRY_MS ? 1 + tries : RETRY_MS);
+		rc = ops->lane_snapshot(ln->source, req, high, e);
+	}
+	return rc;
+}
+
 /* Registered, snapshot open, placed: OK. AGAIN: it was let go, try again (or the reader stops). */
 static enum rc
 get_place(struct lane *ln, const struct table *t, struct err *e)
@@ -330,7 +356,7 @@ get_place(struct lane *ln, const struct table *t, struct err *e)
 		req.seen = seen;
 	}
 	if (rc == RC_OK)
-		rc = ops->lane_snapshot(ln->source, &req, &high, e);
+		rc = open_snapshot(ln, &req, &high, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(READER_SNAPSHOT, e);
 	if (rc == RC_OK)
@@ -372,10 +398,27 @@ is_void(struct lane *ln, struct plan *p)
 	       feed_round(ln->load->feed, p->table) != p->round;
 }
 
+/* Before another try, after one that took so many ms. */
+static void
+let_others(const struct load *l, unsigned tries, uint64_t took)
+{
+	uint64_t least = tries < 5 ? tries : RETRY_MS, left = took < least ? least : took;
+
+	if (left > PAUSE_MAX_MS)
+		left = PAUSE_MAX_MS;
+	while (left != 0 && !ending(l)) {
+		unsigned ms = left < RETRY_MS ? (unsigned)left : RETRY_MS;
+
+		pause_ms(ms);
+		left -= ms;
+	}
+}
+
 static enum rc
 load_chunk(struct lane *ln, struct plan *p, struct err *e)
 {
 	const struct source_ops *ops = ln->source->source->ops;
+	uint64_t began = 0;
 	enum rc rc = RC_AGAIN;
 
 	for (unsigned tries = 0; rc == RC_AGAIN || rc == RC_CONFIG; tries++) {
@@ -389,7 +432,8 @@ load_chunk(struct lane *ln, struct plan *p, struct err *e)
 				       : err_set(e, RC_RETRY,
 						 "cannot take a snapshot that the log agrees with");
 		if (tries != 0)
-			pause_ms(tries < 5 ? tries : RETRY_MS);
+			let_others(ln->load, tries, (mono_us() - began) / 1000);
+		began = mono_us();
 		t = feed_carried(ln->load->feed, p->table);
 		rc = get_place(ln, t, e);
 		table_free(t);

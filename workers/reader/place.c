@@ -394,6 +394,17 @@ chunk_armed(void *arg)
 	unlock_lane(arm->feed);
 }
 
+bool
+chunk_is_open(struct feed *f, const struct chunk *c)
+{
+	bool open;
+
+	lock_lane(f);
+	open = !f->stopped && !f->draining && c->state == CHUNK_OPEN;
+	unlock_lane(f);
+	return open;
+}
+
 static void
 disarm(struct feed *f, struct chunk_arm *arm)
 {

@@ -112,6 +112,8 @@ struct chunk_arm {
 enum rc chunk_ready(struct feed *f, struct chunk *c, struct logpos high, struct chunk_arm *arm,
 	struct err *e) MUSTCHECK;
 void chunk_cancel(struct feed *f, struct chunk *c, struct chunk_arm *arm);
+/* Whether it still waits for its snapshot: nobody has let it go. */
+bool chunk_is_open(struct feed *f, const struct chunk *c);
 /* OK: placed; AGAIN: cancelled (DDL on the table, or the window grew too large) or asked to stop.
  */
 enum rc chunk_await(struct feed *f, struct chunk *c) MUSTCHECK;
