@@ -27,13 +27,23 @@ static const char *const statements[STATEMENT_COUNT] = {
 #undef X
 };
 
+#define UNWRITABLE \
+	"let the directory be writable for this user, or name another one (state_dir, --state)"
+
+/* A person must see to what may not be written; a full disk and a lock may heal. */
 static enum rc
 sqlite_error(const struct store *s, const char *what, struct err *e)
 {
-	err_set(e, RC_RETRY, "cannot %s %s: %s", what, s->path,
+	int code = s->db != NULL ? sqlite3_errcode(s->db) & 0xff : SQLITE_NOMEM;
+	bool refused = code == SQLITE_READONLY || code == SQLITE_CANTOPEN || code == SQLITE_PERM;
+
+	err_set(e, refused ? RC_CONFIG : RC_RETRY, "cannot %s %s: %s", what, s->path,
 		s->db != NULL ? sqlite3_errmsg(s->db) : "out of memory");
-	return err_remedy(e, "see that the disk is not full and the file is writable; a damaged "
-			     "store is replaced at the next start");
+	if (refused)
+		return err_remedy(e, UNWRITABLE);
+	if (code == SQLITE_FULL || code == SQLITE_IOERR)
+		return err_remedy(e, "make room in its file system");
+	return e->rc;
 }
 
 /* ---- statements ---- */
@@ -154,31 +164,48 @@ close_db(struct store *s)
 	s->db = NULL;
 }
 
-static int
-stored_version(struct store *s, bool *damaged)
+/*
+ * A step of the opening has failed. Only what the file itself holds is damage
+ * (then OK with *damaged): a disk that is full or read only does a good store no
+ * harm.
+ */
+static enum rc
+judge(struct store *s, bool *damaged, struct err *e)
+{
+	int code = sqlite3_errcode(s->db) & 0xff;
+
+	*damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
+	return *damaged ? RC_OK : sqlite_error(s, "open the store", e);
+}
+
+static enum rc
+read_version(struct store *s, int *version, bool *damaged, struct err *e)
 {
 	sqlite3_stmt *q = NULL;
-	int version = 0;
+	enum rc rc = RC_OK;
 
 	if (sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &q, NULL) != SQLITE_OK ||
 		sqlite3_step(q) != SQLITE_ROW)
-		*damaged = true;
+		rc = judge(s, damaged, e);
 	else
-		version = sqlite3_column_int(q, 0);
+		*version = sqlite3_column_int(q, 0);
 	sqlite3_finalize(q);
-	return version;
+	return rc;
 }
 
-static bool
-is_sound(struct store *s)
+static enum rc
+look_for_damage(struct store *s, bool *damaged, struct err *e)
 {
 	sqlite3_stmt *q = NULL;
-	bool sound =
-		sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &q, NULL) == SQLITE_OK &&
-		sqlite3_step(q) == SQLITE_ROW && strcmp(store_text(q, 0), "ok") == 0;
+	enum rc rc = RC_OK;
 
+	if (sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &q, NULL) != SQLITE_OK ||
+		sqlite3_step(q) != SQLITE_ROW)
+		rc = judge(s, damaged, e);
+	else
+		*damaged = strcmp(store_text(q, 0), "ok") != 0;
 	sqlite3_finalize(q);
-	return sound;
+	return rc;
 }
 
 static enum rc
@@ -205,27 +232,25 @@ open_db(struct store *s, bool *damaged, struct err *e)
 {
 	static const char settings[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 				       "PRAGMA busy_timeout = 2000;";
-	int version;
+	int version = 0;
+	enum rc rc;
 
 	if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) !=
-		SQLITE_OK) {
-		sqlite_error(s, "open the store", e);
-		e->rc = RC_CONFIG;
-		return e->rc;
-	}
-	version = stored_version(s, damaged);
-	if (!*damaged && version > STORE_VERSION) {
+		SQLITE_OK)
+		return sqlite_error(s, "open the store", e);
+	if ((rc = read_version(s, &version, damaged, e)) != RC_OK || *damaged)
+		return rc;
+	if (version > STORE_VERSION) {
 		err_set(e, RC_CONFIG,
 			"the store %s has version %d; this program knows versions up to %d",
 			s->path, version, STORE_VERSION);
 		return err_remedy(e, "run the newer program that wrote it, or move the file away: "
 				     "channels then go on from what their targets hold");
 	}
-	if (*damaged || !is_sound(s) ||
-		sqlite3_exec(s->db, settings, NULL, NULL, NULL) != SQLITE_OK) {
-		*damaged = true;
-		return RC_OK;
-	}
+	if ((rc = look_for_damage(s, damaged, e)) != RC_OK || *damaged)
+		return rc;
+	if (sqlite3_exec(s->db, settings, NULL, NULL, NULL) != SQLITE_OK)
+		return judge(s, damaged, e);
 	return migrate(s, version, e);
 }
 
@@ -262,7 +287,8 @@ take_lock(struct store *s, const char *dir, struct err *e)
 
 	s->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (s->lock < 0) {
-		rc = err_errno(e, RC_CONFIG, "cannot open %s", path);
+		rc = err_errno(e, RC_CONFIG, "cannot write into the state directory: %s", path);
+		err_remedy(e, UNWRITABLE);
 	} else if (flock(s->lock, LOCK_EX | LOCK_NB) != 0) {
 		rc = err_set(e, RC_CONFIG, "another supervisor uses the state directory %s", dir);
 		err_remedy(e, "stop it, or name another directory (state_dir, --state)");
@@ -277,8 +303,10 @@ open_all(struct store *s, const char *dir, struct err *e)
 	bool damaged = false;
 	enum rc rc;
 
-	if (mkdir(dir, 0750) != 0 && errno != EEXIST)
-		return err_errno(e, RC_CONFIG, "cannot make the state directory %s", dir);
+	if (mkdir(dir, 0750) != 0 && errno != EEXIST) {
+		err_errno(e, RC_CONFIG, "cannot make the state directory %s", dir);
+		return err_remedy(e, UNWRITABLE);
+	}
 	if ((rc = take_lock(s, dir, e)) != RC_OK)
 		return rc;
 	s->is_new = access(s->path, F_OK) != 0;

@@ -25,6 +25,9 @@
 static const unsigned lost[] = {2002, 2003, 2005, 2006, 2013, 2026, 2027, 2055, 1053, 1077, 1079,
 	1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031};
 static const unsigned busy[] = {1040, 1129, 1203, 1226, 3032, 1836, 1290, 1792};
+/* No room: of disk, of a tablespace, of memory; what an engine says in its own numbers is mostly
+ * that. Never a fact about a row. */
+static const unsigned full[] = {1021, 1026, 1030, 1037, 1038, 1041, 1114, 1135, 1180, 1206};
 static const unsigned config[] = {1044, 1045, 1049, 1130, 1142, 1143, 1146, 1227, 1236, 1251, 1370,
 	1372, 1524, 1698, 1820, 2059, 2061, 1410, 1133};
 
@@ -54,7 +57,8 @@ is_lost(unsigned number)
 enum rc
 client_class(unsigned number)
 {
-	if (is_lost(number) || client_is_deadlock(number) || listed(busy, COUNT_OF(busy), number))
+	if (is_lost(number) || client_is_deadlock(number) || listed(busy, COUNT_OF(busy), number) ||
+		listed(full, COUNT_OF(full), number))
 		return RC_RETRY;
 	if (listed(config, COUNT_OF(config), number))
 		return RC_CONFIG;
@@ -71,6 +75,11 @@ fill(struct client *c, struct err *e, const char *what, unsigned number, const c
 	err_set(e, rc, "%s %s: %s (error %u)", c->name, what, text, number);
 	/* A lost connection carries code 0: the one thing that callers ask for. */
 	e->code = is_lost(number) ? 0 : (int)number;
+	if (listed(full, COUNT_OF(full), number))
+		return err_remedy(e,
+			"make room at the %s (disk, tablespace, memory); it is tried again and "
+			"again by itself",
+			c->name);
 	return rc;
 }
 

@@ -8,7 +8,7 @@ package Syncline::Golden;
 #   my $g = Syncline::Golden->new(PORT => 3306, ...)     values and the names they get
 #   $g->begin('wrong-password-source');
 #   $g->command($daemon, 'check', $file)                 runs the tool, notes what it says
-#   $g->status($daemon, 'shop')                          state, reason, what to do
+#   $g->status($daemon, 'shop')                          state, reason, what to do ($text: as it was said)
 #   $g->text('The daemon', $text)                        any other
 #   $g->done                                             compares: a test
 #   golden_files()                                       the names of all files
@@ -64,8 +64,8 @@ sub command {
 }
 
 sub status {
-    my ($self, $daemon, $id) = @_;
-    my ($exit, $out) = $daemon->tool('status', $id);
+    my ($self, $daemon, $id, $out) = @_;
+    $out //= ($daemon->tool('status', $id))[1];
     my @lines = grep { /^\S|^  (?:reason|what to do|also|then|ends|last failure) / } split /\n/, $out;
     return $self->text("\$ syncline status $id", join "\n", @lines);
 }
