@@ -46,8 +46,12 @@ rows(const struct binlog_event *ev, const struct binlog_format *f, const struct 
 		arena_init(&a);
 		cursor_init(&c, r.data, r.len);
 		while (cursor_left(&c) != 0 && n++ < 1000 &&
-			binlog_row(m, t, r.before, VALUE_ABSENT, &c, &a, &row, &e) == RC_OK)
+			binlog_row(m, t, r.before, VALUE_ABSENT, &c, &a, &row, &e) == RC_OK) {
+			if (r.partial &&
+				binlog_row_partial(m, t, r.after, &row, &c, &a, &row, &e) != RC_OK)
+				break;
 			arena_reset(&a);
+		}
 		arena_release(&a);
 		table_free(t);
 	}
@@ -134,6 +138,24 @@ one(const uint8_t *p, size_t n, struct binlog_format *f, struct binlog_table **m
 	}
 }
 
+/* Any bytes as a document and its diffs: as the server's text, and as any text. */
+static void
+diffs(const uint8_t *data, size_t size, const struct buf *text)
+{
+	const uint8_t *cut = size != 0 ? memchr(data, 0xfd, size) : NULL;
+	struct buf out;
+
+	if (cut == NULL)
+		return;
+	buf_init(&out);
+	if (mysql_json_apply(text->data, text->len, cut + 1, (size_t)(data + size - cut - 1), &out))
+		buf_clear(&out);
+	if (mysql_json_apply(
+		    data, (size_t)(cut - data), cut + 1, (size_t)(data + size - cut - 1), &out))
+		buf_clear(&out);
+	buf_release(&out);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -144,6 +166,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	buf_init(&json);
 	if (size != 0 && !mysql_json_text(data, size, &json))
 		buf_clear(&json);
+	diffs(data, size, &json);
 	buf_release(&json);
 	while (size != 0) {
 		const uint8_t *cut = memmem(data, size, "\xfe\xed", 2);

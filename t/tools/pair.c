@@ -84,8 +84,8 @@ static void
 on_table(void *arg, const struct report_table *t)
 {
 	(void)arg;
-	if (t->state == TABLE_QUARANTINED && t->reason != NULL)
-		printf("quarantined %s.%s %s\n", t->db, t->name, t->reason);
+	if (t->reason != NULL && *t->reason != '\0')
+		printf("%s %s.%s: %s\n", table_state_name(t->state), t->db, t->name, t->reason);
 }
 
 static void

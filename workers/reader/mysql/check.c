@@ -101,12 +101,16 @@ check_images(struct client *c, bool filters, struct checks *out)
 			"be "
 			"overwritten, and rows found by all of their columns",
 			"binlog_row_image is %s at the %s", image, c->name);
-	if (options != NULL && *options != '\0')
+	if (options != NULL && *options != '\0' && !is(image, "FULL", NULL))
 		checks_add(out, CHECK_FAIL, "Partial JSON of the source database",
-			"at the source: SET GLOBAL binlog_row_value_options = ''; sessions that "
-			"are "
-			"connected keep theirs until they connect again",
-			"binlog_row_value_options is %s at the %s", options, c->name);
+			"at the source: SET GLOBAL binlog_row_image = 'FULL', or SET GLOBAL "
+			"binlog_row_value_options = ''; sessions that are connected keep theirs "
+			"until "
+			"they connect again",
+			"binlog_row_value_options is %s and binlog_row_image %s at the %s: the log "
+			"has "
+			"parts of values, and not what they are parts of",
+			options, image != NULL ? image : "unknown", c->name);
 	if (metadata == NULL)
 		checks_add(out, CHECK_WARN, NAMES,
 			"nothing need be set: should log and schema ever disagree, load the table "

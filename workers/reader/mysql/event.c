@@ -682,7 +682,10 @@ rows_type(uint8_t type, struct binlog_rows *r, enum rows_version *version, bool 
 			*compressed = families[i].compressed;
 			return true;
 		}
-	return false;
+	r->kind = ROWS_UPDATE;
+	*version = ROWS_V2;
+	*compressed = false;
+	return r->partial = type == PARTIAL_UPDATE_ROWS_EVENT;
 }
 
 bool

@@ -163,6 +163,7 @@ struct binlog_rows {
 	size_t len;
 	unsigned char *inflated; /* the caller's to free */
 	enum { ROWS_WRITE, ROWS_UPDATE, ROWS_DELETE } kind;
+	bool partial; /* after images may have parts of JSON values */
 };
 enum rc binlog_rows(const struct binlog_format *f, const struct binlog_event *ev,
 	struct binlog_rows *r, struct err *e) MUSTCHECK;

@@ -215,7 +215,10 @@ feed_rows(struct stream *st, const struct log_map *m, const struct binlog_rows *
 		if (r->kind != ROWS_WRITE)
 			rc = binlog_row(m->map, schema, r->before, VALUE_ABSENT, &c, &st->arena,
 				&row.before, e);
-		if (rc == RC_OK && r->kind != ROWS_DELETE)
+		if (rc == RC_OK && r->partial)
+			rc = binlog_row_partial(m->map, schema, r->after, &row.before, &c,
+				&st->arena, &row.after, e);
+		else if (rc == RC_OK && r->kind != ROWS_DELETE)
 			rc = binlog_row(m->map, schema, r->after,
 				r->kind == ROWS_UPDATE ? VALUE_UNCHANGED : VALUE_ABSENT, &c,
 				&st->arena, &row.after, e);
@@ -696,11 +699,6 @@ take_event(struct stream *st, const struct binlog_event *ev, struct err *e)
 		return err_remedy(e, "reset the channel and load again");
 	case XA_PREPARE_EVENT:
 		return take_xa_prepare(st, ev, e);
-	case PARTIAL_UPDATE_ROWS_EVENT:
-		err_set(e, RC_DATA, "the log has partial JSON updates at %s:%" PRIu64, st->at.file,
-			st->position);
-		return err_remedy(e, "set binlog_row_value_options='' at the source for all "
-				     "sessions, then reset the channel");
 	default:
 		if (ev->flags & BINLOG_IGNORABLE)
 			return RC_OK;

@@ -607,12 +607,64 @@ bit(const unsigned char *bits, uint32_t i)
 	return bits[i / 8] >> (i % 8) & 1;
 }
 
-enum rc
-binlog_row(const struct binlog_table *bt, const struct table *t, const unsigned char *present,
-	enum value_kind missing, struct cursor *c, struct arena *a, struct row *out, struct err *e)
+/* Which JSON columns have only their diffs in an image, and what these are of. */
+struct partial {
+	const unsigned char *bits; /* one for each JSON column of the table; NULL: none */
+	const struct row *before;
+};
+
+#define PARTIAL_JSON 1u
+
+static const unsigned char *
+take_partial_bits(const struct binlog_table *bt, struct cursor *c)
+{
+	uint32_t n = 0;
+
+	if ((cursor_lenenc(c) & PARTIAL_JSON) == 0)
+		return NULL;
+	for (uint32_t i = 0; i < bt->ncolumns; i++)
+		n += bt->columns[i].type == T_JSON;
+	return cursor_take(c, (n + 7) / 8);
+}
+
+static enum rc
+take_diffs(struct cursor *c, const struct table *t, const struct column *col,
+	const struct value *before, struct arena *a, struct value *v, struct err *e)
+{
+	size_t n = cursor_u32(c);
+	const unsigned char *p = cursor_take(c, n);
+	struct buf b;
+	bool ok;
+
+	if (p == NULL)
+		return RC_OK; /* c->bad says it */
+	if (before->kind != VALUE_BYTES)
+		return err_set(e, RC_DATA,
+			"the log has a part of column \"%s\" of %s.%s, and not the value before "
+			"it; "
+			"set binlog_row_image=FULL or binlog_row_value_options='' at the source",
+			col->name, t->db, t->name);
+	buf_init(&b);
+	ok = mysql_json_apply(before->data, before->len, p, n, &b);
+	if (ok)
+		*v = (struct value){.kind = VALUE_BYTES,
+			.data = arena_dup(a, b.data, b.len),
+			.len = (uint32_t)b.len};
+	buf_release(&b);
+	return ok ? RC_OK
+		  : err_set(e, RC_DATA,
+			    "the log has a part of column \"%s\" of %s.%s that does not fit the "
+			    "value before it",
+			    col->name, t->db, t->name);
+}
+
+static enum rc
+take_image(const struct binlog_table *bt, const struct table *t, const unsigned char *present,
+	enum value_kind missing, const struct partial *partial, struct cursor *c, struct arena *a,
+	struct row *out, struct err *e)
 {
 	const unsigned char *nulls;
-	uint32_t count = 0, k = 0;
+	uint32_t count = 0, k = 0, json = 0;
 
 	for (uint32_t i = 0; i < bt->ncolumns; i++)
 		count += bit(present, i);
@@ -620,6 +672,8 @@ binlog_row(const struct binlog_table *bt, const struct table *t, const unsigned 
 	out->ncols = bt->ncolumns;
 	out->col = arena_alloc(a, bt->ncolumns * sizeof *out->col);
 	for (uint32_t i = 0; i < bt->ncolumns && !c->bad; i++) {
+		bool diffs = bt->columns[i].type == T_JSON && partial->bits != NULL &&
+			     bit(partial->bits, json++);
 		enum rc rc;
 
 		out->col[i] = (struct value){.kind = missing};
@@ -629,7 +683,9 @@ binlog_row(const struct binlog_table *bt, const struct table *t, const unsigned 
 			out->col[i].kind = VALUE_NULL;
 			continue;
 		}
-		rc = take_value(c, &bt->columns[i], &t->columns[i], a, &out->col[i], e);
+		rc = diffs ? take_diffs(c, t, &t->columns[i], &partial->before->col[i], a,
+				     &out->col[i], e)
+			   : take_value(c, &bt->columns[i], &t->columns[i], a, &out->col[i], e);
 		if (rc != RC_OK)
 			return rc;
 	}
@@ -639,6 +695,25 @@ binlog_row(const struct binlog_table *bt, const struct table *t, const unsigned 
 			"we know",
 			bt->db, bt->name);
 	return RC_OK;
+}
+
+enum rc
+binlog_row(const struct binlog_table *bt, const struct table *t, const unsigned char *present,
+	enum value_kind missing, struct cursor *c, struct arena *a, struct row *out, struct err *e)
+{
+	static const struct partial none;
+
+	return take_image(bt, t, present, missing, &none, c, a, out, e);
+}
+
+enum rc
+binlog_row_partial(const struct binlog_table *bt, const struct table *t,
+	const unsigned char *present, const struct row *before, struct cursor *c, struct arena *a,
+	struct row *out, struct err *e)
+{
+	struct partial partial = {.bits = take_partial_bits(bt, c), .before = before};
+
+	return take_image(bt, t, present, VALUE_UNCHANGED, &partial, c, a, out, e);
 }
 
 bool

@@ -26,6 +26,14 @@ enum rc binlog_row(const struct binlog_table *bt, const struct table *t,
 	const unsigned char *present, enum value_kind missing, struct cursor *c, struct arena *a,
 	struct row *out, struct err *e) MUSTCHECK;
 
+/*
+ * The after image of an update that may have JSON values in part
+ * (binlog_row_value_options=PARTIAL_JSON): made whole by the image before it.
+ */
+enum rc binlog_row_partial(const struct binlog_table *bt, const struct table *t,
+	const unsigned char *present, const struct row *before, struct cursor *c, struct arena *a,
+	struct row *out, struct err *e) MUSTCHECK;
+
 /* Whether the schema's column can be what the log has: told by type. */
 bool binlog_fits(const struct binlog_column *bc, const struct column *col);
 
@@ -34,6 +42,9 @@ enum type binlog_plain_type(const struct binlog_column *bc);
 
 /* MySQL's binary JSON as the text that the server prints. False: damaged. */
 bool mysql_json_text(const unsigned char *p, size_t n, struct buf *out);
+/* The diffs of a partial update applied to such a text. False: damaged, or not of that text. */
+bool mysql_json_apply(const unsigned char *before, size_t n, const unsigned char *diffs, size_t len,
+	struct buf *out);
 /* A packed decimal of `precision` digits, `scale` of them behind the point; bytes it takes, 0:
  * damaged. */
 size_t mysql_decimal_text(
