@@ -49,7 +49,7 @@ struct option {
 	int64_t min, max;  /* of INT, SIZE, DURATION */
 	const char *words; /* of ENUM: "atomic fastest" */
 	const char *kinds; /* endpoint kinds that know it: "mysql postgresql"; NULL: all */
-	const char *only;  /* the one value this version supports; "": none; NULL: all */
+	const char *only;  /* the one value this version supports; NULL: all */
 	enum option_reload reload;
 	const char *help; /* one sentence */
 };

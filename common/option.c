@@ -299,14 +299,12 @@ out_of_bounds(const struct option *o, const char *path, const char *value, struc
 	return err_set(e, RC_CONFIG, "%s = %s is out of bounds: %s to %s", path, value, min, max);
 }
 
-/* What is described, but not by this version; a LIST is looked at as a whole by who reads files. */
+/* What is described, but not by this version. */
 static enum rc
 check_supported(const struct option *o, const char *path, const char *value, struct err *e)
 {
-	if (o->only == NULL || o->type == OPTION_LIST || strcmp(o->only, value) == 0)
+	if (o->only == NULL || strcmp(o->only, value) == 0)
 		return RC_OK;
-	if (*o->only == '\0')
-		return err_set(e, RC_CONFIG, "%s is not supported by this version", path);
 	return err_set(e, RC_CONFIG, "%s = \"%s\" is not supported by this version, only \"%s\"",
 		path, value, o->only);
 }

@@ -57,16 +57,6 @@ knows(const struct option *o, const char *kind)
 	return o->kinds == NULL || kind == NULL || option_word(o->kinds, kind);
 }
 
-static bool
-all_members(const struct conf *c, const struct option *o, const char *path)
-{
-	size_t n = 1;
-
-	for (const char *p = o->only; *p != '\0'; p++)
-		n += *p == ' ';
-	return conf_count(c, path) == n;
-}
-
 static void
 check_setting_cb(void *arg, const char *path, const char *value, const char *where)
 {
@@ -80,10 +70,6 @@ check_setting_cb(void *arg, const char *path, const char *value, const char *whe
 	if (!knows(o, kind))
 		conf_note_add(l->notes, l->file, conf_line(l->conf, l->file, path), false,
 			"\"%s\" means nothing for kind = \"%s\"", path, kind);
-	if (o->type == OPTION_LIST && o->only != NULL && !all_members(l->conf, o, path))
-		conf_note_add(l->notes, l->file, conf_line(l->conf, l->file, path), false,
-			"%s: a part is not supported by this version, only all of: %s", path,
-			o->only);
 }
 
 static void

@@ -138,6 +138,9 @@ static const struct series {
 		STAT_RETRIES},
 	{"syncline_conflicts_total", "counter", NULL,
 		"Changes that the target's row did not expect.", counter, STAT_CONFLICTS},
+	{"syncline_rows_unmatched_total", "counter", NULL,
+		"Changes of rows that deselected changes (dml) never brought.", counter,
+		STAT_UNMATCHED},
 	{"syncline_restarts_total", "counter", NULL, "Restarts of the channel's workers.", restarts,
 		0},
 };

@@ -69,8 +69,8 @@ print_rows(const char *set, const struct option *rows)
 		printf("%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%lld\t%lld\t%s\n", set, o->path,
 			type_name(o->type), o->required, o->preset != NULL ? o->preset : "-",
 			o->words != NULL ? o->words : "-", o->kinds != NULL ? o->kinds : "-",
-			o->only != NULL ? (*o->only != '\0' ? o->only : "none") : "-",
-			(long long)o->min, (long long)o->max, o->help);
+			o->only != NULL ? o->only : "-", (long long)o->min, (long long)o->max,
+			o->help);
 }
 
 /* ---- mdoc ---- */
@@ -108,10 +108,8 @@ print_facts(const struct option *o)
 		printf("Default:\n.Ql %s .\n", o->preset);
 	if (o->kinds != NULL)
 		printf("For kind %s.\n", o->kinds);
-	if (o->only != NULL && *o->only != '\0')
+	if (o->only != NULL)
 		printf("This version supports only\n.Ql %s .\n", o->only);
-	else if (o->only != NULL)
-		printf("Not supported by this version.\n");
 	printf("%s\n", reload_words(o->reload));
 }
 

@@ -49,7 +49,7 @@ check_row(const struct option *rows, const struct option *o)
 	if (o->preset != NULL && o->type == OPTION_LIST)
 		for (size_t i = 0; i < conf_count(c, o->path); i++)
 			assert_true(option_word(o->words, conf_list(c, o->path, i)));
-	if (o->only != NULL && *o->only != '\0')
+	if (o->only != NULL)
 		assert_string_equal(o->only, o->preset);
 	assert_false(o->required && o->preset != NULL);
 	conf_free(c);
@@ -173,7 +173,7 @@ test_values(void **unused)
 		{"objects[3].exclude", "yes", false},
 		{"apply", "atomic", true},
 		{"apply", "fastest", false},
-		{"objects[0].where", "id > 1", false},
+		{"objects[0].where", "id > 1", true},
 		{"objects", "x", false},
 		{"source", "x", false},
 		{"objects[0].columns", "x", false},

@@ -205,6 +205,7 @@ count_group(struct apply_lane *l, const struct group *g)
 	}
 	add_stat(a, STAT_INSERTS, l->inserts);
 	add_stat(a, STAT_UPDATES, l->updates);
+	add_stat(a, STAT_UNMATCHED, l->unmatched);
 	add_stat(a, STAT_DELETES, l->deletes);
 	add_stat(a, STAT_COMMITS, 1);
 	set_stat(a, STAT_APPLIED_TIME, a->time_us);
@@ -464,6 +465,9 @@ read_settings(struct apply *a, const struct conf *c)
 		a->group_bytes = a->large_bytes;
 	a->existing_ignore = conf_is(c, "existing", "ignore");
 	a->intercept = !a->existing_ignore;
+	a->lacks[EVENT_INSERT] = !conf_has_word(c, "dml", "insert");
+	a->lacks[EVENT_UPDATE] = !conf_has_word(c, "dml", "update");
+	a->lacks[EVENT_DELETE] = !conf_has_word(c, "dml", "delete");
 	if (conf_is(c, "conflict", "Ignore"))
 		a->conflict = CONFLICT_IGNORE;
 	else if (conf_is(c, "conflict", "Overwrite"))

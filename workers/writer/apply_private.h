@@ -90,6 +90,7 @@ struct apply_lane {
 	struct arena rows;		    /* of a work that is run part by part */
 	_Atomic uint64_t heard_us;	    /* the server owes no answer, or owes it since then */
 	uint64_t inserts, updates, deletes; /* of the group that is being run */
+	uint64_t unmatched;		    /* likewise: nothing to be done for them */
 };
 
 /* A statement has been answered, or nothing is asked: no lock of another group holds this up. */
@@ -139,6 +140,7 @@ struct apply {
 	/* settings */
 	enum { CONFLICT_FAIL, CONFLICT_IGNORE, CONFLICT_OVERWRITE } conflict;
 	bool existing_ignore;
+	bool lacks[EVENT_COUNT]; /* kinds of changes that `dml` leaves out */
 	bool intercept;
 	uint32_t group_rows;
 	size_t group_bytes;
@@ -174,6 +176,8 @@ enum rc execute_self_committing(
 	struct apply_lane *l, struct group *g, const struct checkpoint *c, struct err *e);
 
 /* ---- conflict.c ---- */
+/* Whether a change of this kind may find no row, since what would have brought it is left out. */
+bool conflict_may_miss(const struct apply *a, enum event_kind op);
 /* One change by itself, by the channel's policy. */
 enum rc conflict_row(
 	struct apply_lane *l, const struct work *w, const struct change *c, struct err *e);

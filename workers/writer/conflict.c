@@ -5,8 +5,9 @@
  * A mismatch is a conflict (spec S0, S5): an INSERT whose key exists, an UPDATE
  * or DELETE of a row that is not there. TaskFailed stops the channel, Ignore
  * skips the change, Overwrite makes the target's row as the source's. Not
- * conflicts: what a loading table does not have yet, and under existing =
- * "ignore" everything that can be mended by writing the row.
+ * conflicts: what a loading table does not have yet, what a selection of
+ * changes (`dml`) leaves missing or in the way, and under existing = "ignore"
+ * everything that can be mended by writing the row.
  */
 #include "common/compat.h"
 
@@ -228,6 +229,31 @@ while_loading(struct apply_lane *l, const struct change *c, struct outcome *o, b
 	return run(l, c, ROW_UPSERT, true, o, e);
 }
 
+bool
+conflict_may_miss(const struct apply *a, enum event_kind op)
+{
+	return (op == EVENT_UPDATE && a->lacks[EVENT_INSERT]) ||
+	       (op == EVENT_DELETE && (a->lacks[EVENT_INSERT] || a->lacks[EVENT_UPDATE]));
+}
+
+/* `dml` without all: a row that never came, or refers to one, is let be; one that never went is
+ * overwritten. */
+static enum rc
+under_selection(struct apply_lane *l, const struct change *c, struct outcome *o, bool *settled,
+	struct err *e)
+{
+	const bool *lacks = l->apply->lacks;
+
+	*settled =
+		(o->kind == OUTCOME_MISSING && conflict_may_miss(l->apply, c->op)) ||
+		(o->kind == OUTCOME_PARENT_MISSING && (lacks[EVENT_INSERT] || lacks[EVENT_UPDATE]));
+	l->unmatched += *settled;
+	if (o->kind == OUTCOME_DUPLICATE && (lacks[EVENT_DELETE] || lacks[EVENT_UPDATE]) &&
+		!is_partial(c))
+		return run(l, c, ROW_OVERWRITE, true, o, e);
+	return RC_OK;
+}
+
 /* existing = "ignore": what can be mended by writing the row is not a conflict. */
 static enum rc
 where_rows_existed(struct apply_lane *l, const struct change *c, struct outcome *o, struct err *e)
@@ -253,6 +279,8 @@ conflict_row(struct apply_lane *l, const struct work *w, const struct change *c,
 		rc = run(l, c, ROW_STRICT, false, &o, e);
 	if (rc == RC_OK && o.kind != OUTCOME_DONE)
 		rc = while_loading(l, c, &o, &settled, e);
+	if (rc == RC_OK && !settled && o.kind != OUTCOME_DONE)
+		rc = under_selection(l, c, &o, &settled, e);
 	if (rc == RC_OK && !settled && o.kind != OUTCOME_DONE)
 		rc = where_rows_existed(l, c, &o, e);
 	if (rc != RC_OK || settled || o.kind == OUTCOME_DONE)

@@ -36,12 +36,16 @@ count(struct apply_lane *l, enum event_kind op, uint32_t n)
  * that moves a row to another key must then insert it, which takes a closer look.
  */
 static bool
-as_expected(const struct batch *b, uint64_t matched)
+as_expected(struct apply_lane *l, const struct batch *b, uint64_t matched)
 {
 	uint64_t shape = b->changes[0]->shape;
 
 	if (matched == b->count)
 		return true;
+	if (conflict_may_miss(l->apply, b->op) && matched < b->count) {
+		l->unmatched += b->count - matched;
+		return true;
+	}
 	return (shape & SHAPE_LENIENT) != 0 && (shape & SHAPE_KEY_MOVES) == 0 &&
 	       b->op != EVENT_INSERT && matched < b->count;
 }
@@ -72,7 +76,7 @@ run_batches(struct apply_lane *l, struct change *const *changes, uint32_t n, boo
 		lane_heard(l);
 		if (rc == RC_OK)
 			rc = FAILPOINT_LOST(WRITER_BATCH, e);
-		if (worth_a_look(rc) || (rc == RC_OK && !as_expected(b, matched))) {
+		if (worth_a_look(rc) || (rc == RC_OK && !as_expected(l, b, matched))) {
 			*mismatch = true;
 			return RC_OK;
 		}
@@ -141,7 +145,7 @@ next_part(struct apply_lane *l, struct work *w)
 static enum rc
 run_part(struct apply_lane *l, struct work *w, struct err *e)
 {
-	uint64_t i = l->inserts, u = l->updates, d = l->deletes;
+	uint64_t i = l->inserts, u = l->updates, d = l->deletes, unmatched = l->unmatched;
 	bool mismatch = false;
 	enum rc rc = ops_of(l)->savepoint(l->sink, e);
 
@@ -154,6 +158,7 @@ run_part(struct apply_lane *l, struct work *w, struct err *e)
 	l->inserts = i;
 	l->updates = u;
 	l->deletes = d;
+	l->unmatched = unmatched;
 	rc = ops_of(l)->rollback_to_savepoint(l->sink, e);
 	if (rc == RC_OK)
 		rc = mark(l, w, e);
@@ -374,7 +379,7 @@ execute_group(struct apply_lane *l, struct group *g, bool careful, bool *mismatc
 	struct work *w = first_work(g);
 
 	*mismatch = false;
-	l->inserts = l->updates = l->deletes = 0;
+	l->inserts = l->updates = l->deletes = l->unmatched = 0;
 	switch (w->kind) {
 	case WORK_ROWS:
 		return run_rows(l, g, careful, mismatch, e);
