@@ -176,7 +176,7 @@ fuzz: deps
 	$(MAKE) run-fuzz
 
 # What stands beside us is not needed to build or to test. ONLY=NAME (or list), SCALE=0.1, RUNS=5.
-PEERS := mydumper
+PEERS := mydumper pgloader postgresql-client
 bench-deps: deps
 	@$(MAKE) --no-print-directory deps PACKAGES="$(PEERS)"
 bench: bench-deps

@@ -14,12 +14,17 @@ use CatchUp;
 use Idle;
 use Latency;
 use Memory;
+use Pgsql;
 
 my @list = (
     ['load', \&Load::load],
     ['load-wide', \&Load::wide],
     ['catch-up', \&CatchUp::catch_up],
     ['latency', \&Latency::latency],
+    ['pg-load', \&Pgsql::load],
+    ['mysql-pg-load', \&Pgsql::from_mysql],
+    ['pg-catch-up', \&Pgsql::catch_up],
+    ['pg-latency', \&Pgsql::latency],
     ['ring', \&ring],
     ['large-transaction', \&Memory::large],
     ['idle-channels', \&Idle::idle],

@@ -123,9 +123,7 @@ use Time::HiRes qw(sleep time);
 
 our $build = $ENV{SYNCLINE_BUILD} || abs_path(dirname(__FILE__) . '/../../build');
 
-sub endpoint { my ($db) = @_; return sprintf 'kind = "mysql"; host = "127.0.0.1"; port = %d; user = "syncline"; password = "secret";', $db->port }
-
-sub text { my ($source, $target) = @_; return sprintf "source = { %s };\ntarget = { %s };\nobjects = ( { database = \"bench\"; } );\n", endpoint($source), endpoint($target) }
+sub text { my ($source, $target) = @_; return sprintf "source = { %s };\ntarget = { %s };\nobjects = ( { database = \"bench\"; } );\n", $source->endpoint, $target->endpoint }
 
 sub new {
     my ($class, $source, $target, $more) = @_;

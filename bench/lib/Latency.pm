@@ -74,6 +74,31 @@ sub loaded {
     return map { ($visible[$_] - $committed[$_]) * 1000 } 0 .. $n - 1;
 }
 
+# Ours and the peer in turn, on the same source; the row 0 is at all three.
+sub contest {
+    my ($prefix, $source, $target, $beside, $goal) = @_;
+    my $next = 0;
+    my ($n_idle, $n_loaded) = (scaled(1000) / 2, scaled(10_000));
+    my (%idle, %loaded);
+    for my $run (1 .. runs()) {
+        for my $who (qw(ours replica)) {
+            my @i = idle($source, $target->{$who}, \$next, $n_idle);
+            my @l = loaded($source, $target->{$who}, \$next, $n_loaded);
+            note(sprintf '%s: run %d: idle p50 %.2f p99 %.2f ms; under load p50 %.2f p99 %.2f ms', $who, $run,
+                map({ percentile($_, @i) } 50, 99), map { percentile($_, @l) } 50, 99);
+            for (50, 99) { push @{$idle{$who}{$_}}, percentile($_, @i); push @{$loaded{$who}{$_}}, percentile($_, @l) }
+        }
+    }
+    for (['idle', \%idle], ['1000tps', \%loaded]) {
+        my ($name, $took) = @$_;
+        for my $p (50, 99) {
+            my ($ours, $peer) = map { median(@{$took->{$_}{$p}}) } qw(ours replica);
+            figure("$prefix-$name-p$p", ours => $ours, peer => $peer, unit => 'ms', ratio => $ours / $peer, goal => $goal->{"$name-$p"} // '-',
+                beside => $beside);
+        }
+    }
+}
+
 sub latency {
     my $source = source();
     $source->sql('CREATE DATABASE bench', "CREATE TABLE $table (id BIGINT PRIMARY KEY, x INT) ENGINE=InnoDB", "INSERT INTO $table VALUES (0, 0)");
@@ -82,27 +107,7 @@ sub latency {
     $target{replica}->sql('CREATE DATABASE bench', "CREATE TABLE $table (id BIGINT PRIMARY KEY, x INT) ENGINE=InnoDB", "INSERT INTO $table VALUES (0, 0)");
     replica($target{replica}, $source, $source->one('SELECT @@gtid_binlog_pos'), 0);
     wait_until(60, 'the table at the target', sub { eval { $target{ours}->one("SELECT 1 FROM $table") } });
-    my $next = 0;
-    my ($n_idle, $n_loaded) = (scaled(1000) / 2, scaled(10_000));
-    my (%idle, %loaded);
-    for my $run (1 .. runs()) {
-        for my $who (qw(ours replica)) {
-            my @i = idle($source, $target{$who}, \$next, $n_idle);
-            my @l = loaded($source, $target{$who}, \$next, $n_loaded);
-            note(sprintf '%s: run %d: idle p50 %.2f p99 %.2f ms; under load p50 %.2f p99 %.2f ms', $who, $run,
-                map({ percentile($_, @i) } 50, 99), map { percentile($_, @l) } 50, 99);
-            for (50, 99) { push @{$idle{$who}{$_}}, percentile($_, @i); push @{$loaded{$who}{$_}}, percentile($_, @l) }
-        }
-    }
-    my %goal = ('idle-50' => '<=5', 'idle-99' => '<=5');
-    for (['idle', \%idle], ['1000tps', \%loaded]) {
-        my ($name, $took) = @$_;
-        for my $p (50, 99) {
-            my ($ours, $peer) = map { median(@{$took->{$_}{$p}}) } qw(ours replica);
-            figure("latency-$name-p$p", ours => $ours, peer => $peer, unit => 'ms', ratio => $ours / $peer, goal => $goal{"$name-$p"} // '-',
-                beside => "MariaDB's replica");
-        }
-    }
+    contest('latency', $source, \%target, "MariaDB's replica", {'idle-50' => '<=5', 'idle-99' => '<=5'});
     $c->stop;
 }
 

@@ -82,7 +82,15 @@ sub prepare {
             close $f;
             system('cp', '-aT', $dir, $template) == 0 or die "cannot copy $dir";
         });
+}
+
+# A copy of a server's own has its users and its database.
+sub copy_data {
+    my ($self, $from) = @_;
+    my ($uid, $gid) = account();
+    $self->SUPER::copy_data($from);
     chown $uid, $gid, $self->dir, $self->dir . '/tmp' if defined $uid;
+    $self->{made} = index($from, Syncline::Server::cache_dir()) != 0;
 }
 
 sub command {
