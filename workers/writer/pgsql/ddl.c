@@ -503,12 +503,6 @@ make_change(struct pgsql_lane *l, const struct table_change *ch, struct err *e)
 	return rc;
 }
 
-static void
-busy(struct pgsql_lane *l, bool on)
-{
-	atomic_store(&l->sink->env.stats[STAT_BUSY_US], on ? now_us() : 0);
-}
-
 static enum rc
 make_changes(
 	struct pgsql_lane *l, const struct event_ddl *d, const struct checkpoint *c, struct err *e)
@@ -539,10 +533,10 @@ pgsink_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table
 	rc = pgsink_begin(base, e);
 	if (rc == RC_OK && d->nchanges == 0)
 		*skipped = xasprintf("`%.200s` changes no table that is carried", d->sql);
-	busy(l, true);
+	pgsink_busy(l, true);
 	if (rc == RC_OK)
 		rc = make_changes(l, d, c, e);
-	busy(l, false);
+	pgsink_busy(l, false);
 	for (uint32_t i = 0; i < nrecords && rc == RC_OK; i++)
 		rc = base->sink->ops->table_state(base, records[i].source_db,
 			records[i].source_name, records[i].state, records[i].inserted,

@@ -370,16 +370,10 @@ empty_table(struct pgsql_lane *l, const char *schema, const char *name, struct e
 	return rc;
 }
 
-static enum rc
-clear_table(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
-	const char *schema, const char *name, struct err *e)
+static bool
+makes_schemas(const struct pgsql_lane *l)
 {
-	enum rc rc;
-
-	if (!conf_has_word(l->sink->env.conf, "initial", "schema"))
-		return empty_table(l, schema, name, e);
-	rc = make_anew(l, o, t, schema, name, e);
-	return rc == RC_OK ? pgsink_make_fks(l, t, e) : rc;
+	return conf_has_word(l->sink->env.conf, "initial", "schema");
 }
 
 static enum rc
@@ -387,25 +381,31 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 	const char *schema, const char *name, bool intercept, struct err *e)
 {
 	enum table_state state = TABLE_STATE_COUNT;
-	bool there = false, ours;
+	bool there = false, ours, made;
 	enum rc rc = pgsink_is_there(l, schema, name, &there, e);
 
 	if (rc == RC_OK)
 		rc = our_state(l, o, &state, e);
 	ours = state != TABLE_STATE_COUNT;
-	if (rc == RC_OK && there && state == TABLE_RELOAD)
-		rc = clear_table(l, o, t, schema, name, e);
+	made = !there || (state == TABLE_RELOAD && makes_schemas(l));
 	if (rc == RC_OK && there && !ours && intercept)
 		return sink_intercept(o, schema, name, e);
 	if (rc == RC_OK && !there)
 		rc = create_table(l, o, t, schema, name, e);
-	if (rc == RC_OK && !there)
+	else if (rc == RC_OK && made)
+		rc = make_anew(l, o, t, schema, name, e);
+	else if (rc == RC_OK && state == TABLE_RELOAD)
+		rc = empty_table(l, schema, name, e);
+	if (rc == RC_OK && made)
 		rc = pgsink_make_fks(l, t, e);
 	else if (rc == RC_OK) /* an earlier writer made it, with its foreign keys */
 		pgsink_add_made(l->sink, table_copy(t));
 	if (rc == RC_OK && !ours)
 		rc = l->sink->base.ops->table_state(
 			&l->base, o->db, o->name, TABLE_WAITING, false, NULL, e);
+	if (rc == RC_OK && made &&
+		(state == TABLE_RELOAD || conf_has_word(l->sink->env.conf, "initial", "data")))
+		rc = pgsink_put_off(l, o, t, schema, name, e);
 	if (rc != RC_OK)
 		err_context(e, "cannot create table %s.%s at the target", schema, name);
 	return rc;

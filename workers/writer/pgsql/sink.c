@@ -27,7 +27,7 @@ static const struct {
 		"source_id text, wish text NOT NULL DEFAULT 'running'"},
 	{"table_state",
 		"channel text NOT NULL, db text NOT NULL, name text NOT NULL, state text NOT NULL, "
-		"inserted boolean NOT NULL DEFAULT false, definition bytea, "
+		"inserted boolean NOT NULL DEFAULT false, definition bytea, later text[], "
 		"PRIMARY KEY (channel, db, name)"},
 	{"chunk", "channel text NOT NULL, db text NOT NULL, name text NOT NULL, "
 		  "number bigint NOT NULL, lo bytea, hi bytea, is_last boolean NOT NULL, "
@@ -397,8 +397,8 @@ pgsink_target_release(struct sink *s, struct target *t)
 
 /* ---- rows of our own, in a lane's transaction ---- */
 
-static void
-add_key(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name)
+void
+pgsink_add_key(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name)
 {
 	pgsql_quote_text(b, l->sink->env.channel);
 	buf_puts(b, ", ");
@@ -420,7 +420,7 @@ pgsink_chunk_done(
 		"INSERT INTO %s.chunk (channel, db, name, number, lo, hi, is_last, rows_loaded) "
 		"VALUES (",
 		l->sink->state);
-	add_key(l, &b, t->source_db, t->source_name);
+	pgsink_add_key(l, &b, t->source_db, t->source_name);
 	buf_printf(&b, ", %u, ", c->number);
 	pgsql_quote_bytes(&b, c->lo, c->lo_len);
 	buf_puts(&b, ", ");
@@ -439,7 +439,7 @@ upsert_state(const struct pgsql_lane *l, struct buf *b, const char *db, const ch
 		"INSERT INTO %s.table_state (channel, db, name, state, inserted, definition) "
 		"VALUES (",
 		l->sink->state);
-	add_key(l, b, db, name);
+	pgsink_add_key(l, b, db, name);
 	buf_printf(b, ", '%s', %s, ", table_state_name(state), inserted ? "true" : "false");
 	if (schema != NULL)
 		pgsql_quote_bytes(b, schema->data, schema->len);
@@ -456,7 +456,7 @@ delete_of_table(const struct pgsql_lane *l, struct buf *b, const char *from, con
 	const char *name)
 {
 	buf_printf(b, "DELETE FROM %s.%s WHERE (channel, db, name) = (", l->sink->state, from);
-	add_key(l, b, db, name);
+	pgsink_add_key(l, b, db, name);
 	buf_putc(b, ')');
 }
 
@@ -479,7 +479,7 @@ pgsink_table_state(struct sink_lane *base, const char *db, const char *name, enu
 	}
 	rc = pgsink_exec(l, buf_text(&b), e);
 	buf_release(&b);
-	return rc;
+	return rc == RC_OK && state == TABLE_STREAMING ? pgsink_make_later(l, db, name, e) : rc;
 }
 
 const struct sink_ops pgsql_sink_ops = {

@@ -9,6 +9,7 @@
  * names.c      the source's own statements with the target's names
  * define.c     the statements that make tables, indexes, foreign keys
  * object.c     initial objects, tables made anew
+ * later.c      indexes that wait until a table is loaded
  * ddl.c        DDL in its transaction
  * check.c      the precheck
  */
@@ -138,6 +139,16 @@ void pgsink_add_fk(const struct pgsql_lane *l, struct buf *b, const struct table
 
 /* The table is here from now on; takes t over. */
 void pgsink_add_made(struct pgsql_sink *s, struct table *t);
+/* 'channel', 'db', 'name': the key of a table's row of ours. */
+void pgsink_add_key(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name);
+/* Takes the indexes off the new table that only reading needs, into the table's row of ours. */
+enum rc pgsink_put_off(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
+	const char *schema, const char *name, struct err *e) MUSTCHECK;
+/* The table is loaded: makes what has been put off. */
+enum rc pgsink_make_later(
+	struct pgsql_lane *l, const char *db, const char *name, struct err *e) MUSTCHECK;
+/* A long statement runs, or has ended: for whoever watches. */
+void pgsink_busy(struct pgsql_lane *l, bool on);
 enum rc pgsink_make_schema(struct pgsql_lane *l, const char *schema, struct err *e) MUSTCHECK;
 enum rc pgsink_is_there(struct pgsql_lane *l, const char *schema, const char *name, bool *there,
 	struct err *e) MUSTCHECK;
