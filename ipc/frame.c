@@ -98,179 +98,211 @@ frame_size(const struct event *ev)
 
 /* ---- encoding: a pointer that moves; frame_size has made the room ---- */
 
+/*
+ * Where bytes go. A large event goes through windows of one piece each, so
+ * that nobody needs room for all of it beside the ring.
+ */
+struct out {
+	unsigned char *p;
+	unsigned char *end;
+	struct pieces *pieces; /* NULL: one frame */
+};
+
+/* Gives the full piece away, makes room for the next; false: it is not wanted any more. */
+static bool next_piece(struct out *o);
+
 static void
-w_u8(unsigned char **p, uint8_t v)
+w_raw(struct out *o, const void *from, size_t n)
 {
-	*(*p)++ = v;
+	const unsigned char *at = from;
+
+	while (n > (size_t)(o->end - o->p)) {
+		size_t fits = (size_t)(o->end - o->p);
+
+		if (fits != 0) {
+			memcpy(o->p, at, fits);
+			o->p += fits;
+			at += fits;
+			n -= fits;
+		}
+		if (!next_piece(o))
+			return;
+	}
+	if (n != 0) {
+		memcpy(o->p, at, n);
+		o->p += n;
+	}
 }
 
 static void
-w_u32(unsigned char **p, uint32_t v)
+w_u8(struct out *o, uint8_t v)
 {
-	put_u32(*p, v);
-	*p += 4;
+	w_raw(o, &v, 1);
 }
 
 static void
-w_u64(unsigned char **p, uint64_t v)
+w_u32(struct out *o, uint32_t v)
 {
-	put_u64(*p, v);
-	*p += 8;
+	unsigned char bytes[4];
+
+	put_u32(bytes, v);
+	w_raw(o, bytes, sizeof bytes);
 }
 
 static void
-w_raw(unsigned char **p, const void *from, size_t n)
+w_u64(struct out *o, uint64_t v)
 {
-	if (n != 0)
-		memcpy(*p, from, n);
-	*p += n;
+	unsigned char bytes[8];
+
+	put_u64(bytes, v);
+	w_raw(o, bytes, sizeof bytes);
 }
 
 static void
-w_bytes(unsigned char **p, const void *from, size_t n)
+w_bytes(struct out *o, const void *from, size_t n)
 {
 	/* The three largest lengths are heads that mean something else. */
 	if (n >= HEAD_UNCHANGED)
 		bug("%zu bytes are too many for a frame's field", n);
-	w_u32(p, (uint32_t)n);
-	w_raw(p, from, n);
+	w_u32(o, (uint32_t)n);
+	w_raw(o, from, n);
 }
 
 static void
-w_str(unsigned char **p, const char *s)
+w_str(struct out *o, const char *s)
 {
-	w_bytes(p, s, strlen(s));
+	w_bytes(o, s, strlen(s));
 }
 
 static void
-w_row(unsigned char **p, const struct row *r)
+w_row(struct out *o, const struct row *r)
 {
-	w_u32(p, r->ncols);
+	w_u32(o, r->ncols);
 	for (uint32_t i = 0; i < r->ncols; i++) {
 		const struct value *v = &r->col[i];
 
 		switch (v->kind) {
 		case VALUE_NULL:
-			w_u32(p, HEAD_NULL);
+			w_u32(o, HEAD_NULL);
 			break;
 		case VALUE_ABSENT:
-			w_u32(p, HEAD_ABSENT);
+			w_u32(o, HEAD_ABSENT);
 			break;
 		case VALUE_UNCHANGED:
-			w_u32(p, HEAD_UNCHANGED);
+			w_u32(o, HEAD_UNCHANGED);
 			break;
 		case VALUE_BYTES:
 		default:
-			w_bytes(p, v->data, v->len);
+			w_bytes(o, v->data, v->len);
 			break;
 		}
 	}
 }
 
 static void
-w_commit(unsigned char **p, const struct event_commit *c)
+w_commit(struct out *o, const struct event_commit *c)
 {
-	w_u64(p, c->at.file);
-	w_u64(p, c->at.offset);
-	w_u64(p, c->order);
-	w_u32(p, c->incarnation);
-	w_u64(p, c->time_us);
-	w_u64(p, c->read_us);
-	w_str(p, c->txid);
-	w_str(p, c->origin);
-	w_str(p, c->applied);
-	w_str(p, c->resume);
+	w_u64(o, c->at.file);
+	w_u64(o, c->at.offset);
+	w_u64(o, c->order);
+	w_u32(o, c->incarnation);
+	w_u64(o, c->time_us);
+	w_u64(o, c->read_us);
+	w_str(o, c->txid);
+	w_str(o, c->origin);
+	w_str(o, c->applied);
+	w_str(o, c->resume);
 }
 
 static void
-w_changes(unsigned char **p, const struct event_ddl *d)
+w_changes(struct out *o, const struct event_ddl *d)
 {
-	w_u32(p, d->nchanges);
+	w_u32(o, d->nchanges);
 	for (uint32_t i = 0; i < d->nchanges; i++) {
 		const struct table_change *t = &d->changes[i];
 
-		w_u8(p, (uint8_t)t->effect);
-		w_str(p, t->db);
-		w_str(p, t->name);
-		w_str(p, t->to_db);
-		w_str(p, t->to_name);
-		w_bytes(p, t->before, t->before_len);
-		w_bytes(p, t->after, t->after_len);
-		w_u32(p, t->ncolumns);
+		w_u8(o, (uint8_t)t->effect);
+		w_str(o, t->db);
+		w_str(o, t->name);
+		w_str(o, t->to_db);
+		w_str(o, t->to_name);
+		w_bytes(o, t->before, t->before_len);
+		w_bytes(o, t->after, t->after_len);
+		w_u32(o, t->ncolumns);
 		for (uint32_t k = 0; k < t->ncolumns; k++) {
 			const struct column_change *c = &t->columns[k];
 
-			w_str(p, c->from);
-			w_str(p, c->to);
-			w_u8(p, c->fill != NULL);
-			w_str(p, c->fill != NULL ? c->fill : "");
-			w_u8(p, c->computed);
+			w_str(o, c->from);
+			w_str(o, c->to);
+			w_u8(o, c->fill != NULL);
+			w_str(o, c->fill != NULL ? c->fill : "");
+			w_u8(o, c->computed);
 		}
 	}
 }
 
 static void
-w_ddl(unsigned char **p, const struct event_ddl *d)
+w_ddl(struct out *o, const struct event_ddl *d)
 {
-	w_str(p, d->db);
-	w_str(p, d->sql);
-	w_str(p, d->session);
-	w_str(p, d->session_charset);
-	w_changes(p, d);
+	w_str(o, d->db);
+	w_str(o, d->sql);
+	w_str(o, d->session);
+	w_str(o, d->session_charset);
+	w_changes(o, d);
 }
 
 static void
-w_chunk(unsigned char **p, const struct event_chunk *c)
+w_chunk(struct out *o, const struct event_chunk *c)
 {
-	w_u32(p, c->table);
-	w_u32(p, c->number);
-	w_u32(p, c->ring);
-	w_u8(p, c->last);
-	w_bytes(p, c->lo, c->lo_len);
-	w_bytes(p, c->hi, c->hi_len);
-	w_u64(p, c->rows);
+	w_u32(o, c->table);
+	w_u32(o, c->number);
+	w_u32(o, c->ring);
+	w_u8(o, c->last);
+	w_bytes(o, c->lo, c->lo_len);
+	w_bytes(o, c->hi, c->hi_len);
+	w_u64(o, c->rows);
 }
 
 static void
-w_event(unsigned char **p, const struct event *ev)
+w_event(struct out *o, const struct event *ev)
 {
 	switch (ev->kind) {
 	case EVENT_SCHEMA:
-		w_u32(p, ev->schema.number);
-		w_bytes(p, ev->schema.table, ev->schema.len);
+		w_u32(o, ev->schema.number);
+		w_bytes(o, ev->schema.table, ev->schema.len);
 		break;
 	case EVENT_INSERT:
 	case EVENT_UPDATE:
 	case EVENT_DELETE:
-		w_u32(p, ev->row.table);
-		w_u8(p, ev->row.fk_off);
-		w_row(p, &ev->row.before);
-		w_row(p, &ev->row.after);
+		w_u32(o, ev->row.table);
+		w_u8(o, ev->row.fk_off);
+		w_row(o, &ev->row.before);
+		w_row(o, &ev->row.after);
 		break;
 	case EVENT_DDL:
-		w_ddl(p, &ev->ddl);
+		w_ddl(o, &ev->ddl);
 		break;
 	case EVENT_COMMIT:
 	case EVENT_START:
 	case EVENT_HEARTBEAT:
-		w_commit(p, &ev->commit);
+		w_commit(o, &ev->commit);
 		break;
 	case EVENT_OBJECT:
-		w_u8(p, (uint8_t)ev->object.kind);
-		w_u32(p, ev->object.table);
-		w_str(p, ev->object.db);
-		w_str(p, ev->object.name);
-		w_ddl(p, &ev->object.ddl);
+		w_u8(o, (uint8_t)ev->object.kind);
+		w_u32(o, ev->object.table);
+		w_str(o, ev->object.db);
+		w_str(o, ev->object.name);
+		w_ddl(o, &ev->object.ddl);
 		break;
 	case EVENT_TABLE:
-		w_u32(p, ev->table.table);
-		w_u8(p, (uint8_t)ev->table.state);
-		w_bytes(p, ev->table.schema, ev->table.schema_len);
+		w_u32(o, ev->table.table);
+		w_u8(o, (uint8_t)ev->table.state);
+		w_bytes(o, ev->table.schema, ev->table.schema_len);
 		break;
 	case EVENT_CHUNK:
 	case EVENT_CHUNK_ROWS:
 	case EVENT_CHUNK_END:
-		w_chunk(p, &ev->chunk);
+		w_chunk(o, &ev->chunk);
 		break;
 	case EVENT_BEGIN:
 	case EVENT_COUNT:
@@ -282,11 +314,13 @@ w_event(unsigned char **p, const struct event *ev)
 void
 frame_encode(const struct event *ev, unsigned char *to)
 {
-	w_u8(&to, FRAME_VERSION);
-	w_u8(&to, (uint8_t)ev->kind);
-	w_u8(&to, 0);
-	w_u8(&to, 0);
-	w_event(&to, ev);
+	struct out o = {.p = to, .end = to + frame_size(ev)};
+
+	w_u8(&o, FRAME_VERSION);
+	w_u8(&o, (uint8_t)ev->kind);
+	w_u8(&o, 0);
+	w_u8(&o, 0);
+	w_event(&o, ev);
 }
 
 /* ---- decoding ---- */
@@ -576,33 +610,70 @@ reserve_piece(struct ring *r, size_t n, bool first, const atomic_bool *stop, uns
 	return rc;
 }
 
-/* The body of a large event goes in pieces, each behind a head of its own. */
+/* A large event on its way: its body goes in pieces, each behind a head of its own. */
+struct pieces {
+	struct ring *ring;
+	const atomic_bool *stop;
+	enum event_kind kind;
+	size_t left; /* of the body, from the piece that is being filled on */
+	size_t size; /* of that piece */
+	bool first;
+	enum rc rc;
+};
+
+static bool
+open_piece(struct out *o)
+{
+	struct pieces *s = o->pieces;
+	unsigned char *to;
+
+	s->size = s->left < piece_size(s->ring) ? s->left : piece_size(s->ring);
+	s->rc = reserve_piece(s->ring, FRAME_HEAD + s->size, s->first, s->stop, &to);
+	o->p = o->end = NULL;
+	if (s->rc != RC_OK)
+		return false;
+	set_head(to, s->kind,
+		(uint8_t)((s->left > s->size ? FRAME_MORE : 0) | (s->first ? 0 : FRAME_CONT)));
+	o->p = to + FRAME_HEAD;
+	o->end = o->p + s->size;
+	return true;
+}
+
+static void
+close_piece(struct pieces *s)
+{
+	ring_commit(s->ring, FRAME_HEAD + s->size);
+	s->left -= s->size;
+	s->first = false;
+}
+
+static bool
+next_piece(struct out *o)
+{
+	if (o->pieces == NULL)
+		bug("an event is larger than was said");
+	if (o->pieces->rc != RC_OK)
+		return false;
+	close_piece(o->pieces);
+	return open_piece(o);
+}
+
 static enum rc
 put_fragments(struct ring *r, const struct event *ev, size_t size, const atomic_bool *stop)
 {
-	size_t piece = piece_size(r), done = 0, body = size - FRAME_HEAD;
-	unsigned char *whole, *to;
-	enum rc rc;
+	struct pieces s = {.ring = r,
+		.stop = stop,
+		.kind = ev->kind,
+		.left = size - FRAME_HEAD,
+		.first = true};
+	struct out o = {.pieces = &s};
 
-	/* A full ring is asked often: look before the work is done. */
-	if ((rc = ring_reserve(r, FRAME_HEAD + piece, &to)) != RC_OK)
-		return rc;
-	whole = xmalloc(size);
-	frame_encode(ev, whole);
-	while (done < body) {
-		size_t n = body - done < piece ? body - done : piece;
-		uint8_t flags = (uint8_t)((done + n < body ? FRAME_MORE : 0) |
-					  (done != 0 ? FRAME_CONT : 0));
-
-		if ((rc = reserve_piece(r, FRAME_HEAD + n, done == 0, stop, &to)) != RC_OK)
-			break;
-		set_head(to, ev->kind, flags);
-		memcpy(to + FRAME_HEAD, whole + FRAME_HEAD + done, n);
-		ring_commit(r, FRAME_HEAD + n);
-		done += n;
-	}
-	free(whole);
-	return rc;
+	if (!open_piece(&o))
+		return s.rc;
+	w_event(&o, ev);
+	if (s.rc == RC_OK)
+		close_piece(&s);
+	return s.rc;
 }
 
 enum rc

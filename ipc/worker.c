@@ -2,6 +2,7 @@
 #include "common/compat.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -21,6 +22,7 @@
 
 /* Hundreds of idle workers tick on one host. */
 #define TICK_MS 500
+#define LARGE_BLOCK (1 << 20)
 #define REPORT_TICKS (1000 / TICK_MS)
 /* A worker that is asked to stop and does not is gone after this long. */
 #define STOP_BOUND_S 2
@@ -590,6 +592,9 @@ worker_main(int argc, char **argv, const struct worker_ops *ops)
 	}
 	be_a_child();
 	log_init(ops->role, w.channel);
+	/* What one large value took goes back to the system with it: the library would keep it for
+	 * the next, as a block of some thread's heap. */
+	mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
 	if ((p.doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0)
 		bug("cannot make an eventfd: %s", strerror(errno));
 	p.loop = loop_new();

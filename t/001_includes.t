@@ -29,7 +29,7 @@ my @doors = (
     [qr{^xxhash\.h$}, qr{^(?:common|ipc|workers)/}],
 );
 my $standard = qr{^(?:sys|netinet|arpa|linux)/|^(?:assert|ctype|dirent|endian|errno|fcntl|getopt|glob|grp|inttypes|
-    limits|float|math|netdb|poll|pthread|pwd|sched|setjmp|signal|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|
+    limits|float|malloc|math|netdb|poll|pthread|pwd|sched|setjmp|signal|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|
     string|strings|syslog|termios|time|unistd)\.h$}x;
 # A header that is a part of its neighbours: nobody else includes it.
 my %private = ('supervisor/store_private.h' => qr{^supervisor/store\w*\.[ch]$});

@@ -28,16 +28,17 @@ sub pair {
     return ($source, $target, $c);
 }
 
-# Own memory: of reader and writer together 64 MiB; and each three times the largest change
-# (the images of an UPDATE are one): as it came, as it goes, and once on the way.
+# Own memory: of reader and writer together 64 MiB and twice the largest change, which each has
+# once (the images of an UPDATE are one change); and no process more than its half.
 sub bounded {
     my ($what, $largest) = @_;
     $largest //= 0;
     $memory->look;
     diag "$what: " . $memory->report;
     my %own = map { $_ => $memory->peak($_) } qw(synclined reader writer);
-    cmp_ok($own{$_}, '<=', 32 + 3 * $largest, sprintf '%s: the %s has %.0f MiB beside its rings', $what, $_, $own{$_}) for sort keys %own;
-    cmp_ok($own{reader} + $own{writer}, '<=', 64, "$what: together at most 64 MiB") if !$largest;
+    cmp_ok($own{synclined}, '<=', 16, sprintf '%s: synclined has %.0f MiB', $what, $own{synclined});
+    cmp_ok($own{$_}, '<=', 48 + $largest, sprintf '%s: the %s has %.0f MiB beside its rings', $what, $_, $own{$_}) for qw(reader writer);
+    cmp_ok($own{reader} + $own{writer}, '<=', 64 + 2 * $largest, sprintf '%s: together at most %d MiB', $what, 64 + 2 * $largest);
 }
 
 sub arrive {
@@ -119,15 +120,33 @@ $_->stop for $source, $target;
 ($source, $target, $c) = pair();
 $source->sql('CREATE TABLE shop.fat (id INT PRIMARY KEY, v LONGBLOB)', "INSERT INTO shop.fat VALUES (1, REPEAT('a', $row_mib << 20)), (2, 'small')");
 $c->begin;
-is($c->wait_loaded($patience), '', "a row of $row_mib MiB is loaded");
+ok($c->until(sub { $memory->look; (eval { $target->one('SELECT COUNT(*) FROM shop.fat') } // 0) == 2 }, $patience), "a row of $row_mib MiB is loaded");
+is($c->wait_loaded($patience), '', 'and the channel goes on');
+bounded("a row of $row_mib MiB loaded", $row_mib);
 my $checksum = 'SELECT id, LENGTH(v), MD5(v) FROM shop.fat ORDER BY id';
 $source->sql("INSERT INTO shop.fat VALUES (3, REPEAT('b', $row_mib << 20))");
 my $s = arrive($c, $patience);
 ok(defined $s, sprintf 'and streamed, in %.1f s', $s // -1) or diag $c->explain;
+bounded("a row of $row_mib MiB inserted", $row_mib);
 $source->sql("UPDATE shop.fat SET v = REPEAT('c', $row_mib << 20) WHERE id = 3");
 ok(defined arrive($c, $patience), 'and updated: two images') or diag $c->explain;
 is(same($c, $checksum), '', 'byte by byte');
-bounded("a row of $row_mib MiB", 2 * $row_mib);
+bounded("a row of $row_mib MiB updated", 2 * $row_mib);
+{
+    my ($writer) = $c->workers('writer');
+    my $own = sub { open my $f, '<', "/proc/$writer/status" or return 0; return (join '', <$f>) =~ /^RssAnon:\s+(\d+)/m ? $1 / 1024 : 0 };
+    ok($c->until(sub { $own->() < 16 }, 10), sprintf 'afterwards the writer has given it back: %.0f MiB', $own->());
+
+    $target->sql('SET GLOBAL max_allowed_packet = 4 << 20');
+    $c->kill_worker('writer');    # sessions keep the limit that they began with
+    $source->sql("UPDATE shop.fat SET v = REPEAT('d', $row_mib << 20) WHERE id = 3");
+    is($c->daemon->wait_state('shop', 'Synchronization Failed', 30), 'Synchronization Failed', 'a row larger than the target allows stops the channel');
+    like(($c->tool('status', 'shop'))[1], qr/shop\.fat.*max_allowed_packet/s, 'with the table and what to do') or diag $c->explain;
+    $target->sql('SET GLOBAL max_allowed_packet = 256 << 20');
+    $c->tool('start', 'shop', '--wait');
+    ok(defined arrive($c, $patience), 'done as it says, it goes on');
+    is(same($c, $checksum), '', 'byte by byte');
+}
 $c->stop;
 $_->stop for $source, $target;
 

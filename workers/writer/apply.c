@@ -124,6 +124,7 @@ work_own(struct work *w, struct frame_raw *raw)
 	o->data = (unsigned char *)raw->data;
 	o->next = w->owned;
 	w->owned = o;
+	w->owned_bytes += raw->len;
 	raw->owned = false;
 }
 

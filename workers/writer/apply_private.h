@@ -73,6 +73,7 @@ struct work {
 	uint32_t nrecords;
 	uint64_t ring_end; /* stream ring: released once committed */
 	struct owned *owned;
+	size_t owned_bytes;
 	bool complete;	   /* LARGE: the COMMIT is here; CHUNK: so is its end */
 	bool no_retry;	   /* frames were released before the commit */
 	bool refused;	   /* the server has rolled its group back: somebody holds a lock; lock */

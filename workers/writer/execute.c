@@ -130,6 +130,7 @@ next_part(struct apply_lane *l, struct work *w)
 		free(o->data);
 		free(o);
 	}
+	w->owned_bytes = 0;
 	w->nchanges = 0;
 	w->nmarks = w->nrecords = 0;
 	w->tokens.count = 0;
@@ -234,13 +235,14 @@ give_back(struct apply_lane *l, struct work *w, uint32_t *done)
 	ring_release(l->apply->worker->rings[1 + w->event.chunk.ring], w->load_end);
 }
 
-/* Half of the ring is ours: the reader may need the other half for a single frame. */
+/* Half of the ring is ours: the reader may need the other half for a single frame. Rows larger than
+ * that lie in memory of our own, which is no larger. */
 static bool
 holds_half(const struct apply_lane *l, const struct work *w)
 {
 	const struct ring *ring = l->apply->worker->rings[1 + w->event.chunk.ring];
 
-	return w->load_end - ring_released(ring) > ring_size(ring) / 2;
+	return w->load_end - ring_released(ring) + w->owned_bytes > ring_size(ring) / 2;
 }
 
 static enum rc

@@ -66,6 +66,17 @@ be_lenient(struct mysql_lane *l, bool lenient, struct err *e)
 	return rc;
 }
 
+/* How many of the waiting changes may go before one that goes alone; that one by itself. */
+static uint32_t
+together(const struct change *const *changes, uint32_t count)
+{
+	uint32_t n = 0;
+
+	while (n < count && !statement_alone(changes[n]))
+		n++;
+	return n == 0 ? 1 : n;
+}
+
 static enum rc
 run_all(struct mysql_lane *l, enum form form, const struct change *const *changes, uint32_t count,
 	uint64_t *found, uint64_t *warnings, struct err *e)
@@ -73,7 +84,7 @@ run_all(struct mysql_lane *l, enum form form, const struct change *const *change
 	uint32_t at = 0;
 
 	while (at < count) {
-		uint32_t left = count - at, n, expected = 0, warned;
+		uint32_t left = together(changes + at, count - at), n, expected = 0, warned;
 		struct statement *s;
 		enum rc rc = statement_get(l, form, changes[at], left, &s, e);
 

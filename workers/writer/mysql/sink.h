@@ -92,6 +92,8 @@ enum rc statement_get(struct mysql_lane *l, enum form form, const struct change 
  * rows found or written. */
 enum rc statement_run(struct mysql_lane *l, struct statement *st,
 	const struct change *const *changes, uint32_t n, uint64_t *found, struct err *e) MUSTCHECK;
+/* A change with a value that is sent in pieces: no other shares its execution. */
+bool statement_alone(const struct change *c);
 void statements_drop(struct mysql_lane *l);
 
 enum rc sink_batch(

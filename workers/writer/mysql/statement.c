@@ -17,6 +17,11 @@
 
 #define MAX_PARAMETERS 60000u
 #define MAX_VALUES 256u
+/* Values of this size go by themselves, in pieces: neither the library nor the server's packet
+ * needs room for all of one. */
+#define LONG_VALUE ((size_t)1 << 20)
+#define PIECE ((size_t)256 << 10)
+#define UNKNOWN_ERROR 1105 /* what servers say of a long value that is longer than they allow */
 
 /* ---- text ---- */
 
@@ -554,11 +559,62 @@ run_bulk(struct mysql_lane *l, struct statement *s, const struct change *const *
 
 #endif
 
+/* ---- long values ---- */
+
+static bool
+row_has_long(const struct row *r)
+{
+	for (uint32_t i = 0; i < r->ncols; i++)
+		if (r->col[i].kind == VALUE_BYTES && r->col[i].len >= LONG_VALUE)
+			return true;
+	return false;
+}
+
+bool
+statement_alone(const struct change *c)
+{
+	return row_has_long(&c->before) || row_has_long(&c->after);
+}
+
+static enum rc
+send_long(struct mysql_lane *l, struct statement *s, const MYSQL_BIND *b, struct err *e)
+{
+	for (uint32_t i = 0; i < s->rows * (s->nafter + s->nbefore); i++) {
+		const char *data = b[i].buffer;
+		unsigned long left = b[i].buffer_type == MYSQL_TYPE_BLOB ? *b[i].length : 0;
+
+		if (left < LONG_VALUE)
+			continue;
+		while (left != 0) {
+			unsigned long n = left < PIECE ? left : PIECE;
+
+			if (mysql_stmt_send_long_data(s->st, i, data, n) != 0)
+				return lane_failed(l, s->st, e, "broke off a long value");
+			data += n;
+			left -= n;
+		}
+	}
+	return RC_OK;
+}
+
+static enum rc
+execute_failed(struct mysql_lane *l, struct statement *s, bool has_long, struct err *e)
+{
+	enum rc rc = lane_failed(l, s->st, e, "refused a row change");
+
+	if (has_long && e->code == UNKNOWN_ERROR)
+		return err_remedy(e, "set max_allowed_packet at the target as high as at the "
+				     "source, then start the channel again");
+	return rc;
+}
+
 enum rc
 statement_run(struct mysql_lane *l, struct statement *s, const struct change *const *changes,
 	uint32_t n, uint64_t *found, struct err *e)
 {
+	bool has_long;
 	MYSQL_BIND *b;
+	enum rc rc;
 
 	arena_reset(&l->arena);
 	if (n != s->rows)
@@ -571,8 +627,13 @@ statement_run(struct mysql_lane *l, struct statement *s, const struct change *co
 	}
 #endif
 	b = bind_rows(l, s, changes, n);
-	if (mysql_stmt_bind_param(s->st, b) != 0 || mysql_stmt_execute(s->st) != 0)
+	if (mysql_stmt_bind_param(s->st, b) != 0)
 		return lane_failed(l, s->st, e, "refused a row change");
+	has_long = n == 1 && statement_alone(changes[0]);
+	if (has_long && (rc = send_long(l, s, b, e)) != RC_OK)
+		return rc;
+	if (mysql_stmt_execute(s->st) != 0)
+		return execute_failed(l, s, has_long, e);
 	*found += mysql_stmt_affected_rows(s->st);
 	return RC_OK;
 }
