@@ -12,7 +12,7 @@ $d->fake('reader.tables', "3 1\n")->channel('orders')->start;
 
 is($d->wait_state('orders', 'Performing Initial Synchronization'), 'Performing Initial Synchronization',
     'a new file starts by itself after its precheck (R18, R19)');
-like($d->said, qr/reader \d+ check.*writer \d+ start.*reader \d+ start/s, 'precheck, then target, then source');
+ok($d->until(sub { $d->said =~ /reader \d+ check.*writer \d+ start.*reader \d+ start/s }), 'precheck, then target, then source') or diag $d->said;
 $d->fake('reader.tables', "3 3\n");
 is($d->wait_state('orders', 'Synchronizing'), 'Synchronizing', 'all tables stream: Synchronizing (R19)');
 

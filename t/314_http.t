@@ -18,8 +18,12 @@ is("$code $body", "200 ok\n", '/readyz');
 is(($d->http('/nothing'))[0], 404, 'no other path');
 is(($d->http('/metrics', 'POST'))[0], 501, 'no other method');
 
-ok($d->until(sub { ($d->http('/metrics'))[2] =~ /^syncline_target_transactions_total\{channel="a"\} [1-9]/m }), 'figures come');
-($code, $head, $body) = $d->http('/metrics');
+ok($d->until(
+        sub {
+            ($code, $head, $body) = $d->http('/metrics');
+            return $body =~ /^syncline_target_transactions_total\{channel="a"\} [1-9]/m && $body =~ /^syncline_delay_seconds\{/m;
+        }),
+    'figures come');
 is($code, 200, '/metrics');
 like($head, qr{^Content-Type: text/plain; version=0\.0\.4; charset=utf-8\r?$}m, 'the exact content type');
 my (%type, %help, %seen, @bad);
