@@ -46,7 +46,7 @@
 	X(START, "start", FROM_SUPERVISOR)     /* resume_encode, or empty */                    \
 	X(DRAIN, "drain", FROM_SUPERVISOR)     /* - */                                          \
 	X(STOP, "stop", FROM_SUPERVISOR)       /* - */                                          \
-	X(CHECK, "check", FROM_SUPERVISOR)     /* u8 flags: CHECK_SQL */                        \
+	X(CHECK, "check", FROM_SUPERVISOR)     /* u8 flags: CHECK_SQL; found_encode */          \
 	X(RELEVEL, "relevel", FROM_SUPERVISOR) /* u8 log level, u8 1: as JSON */                \
 	X(WISH, "wish", FROM_SUPERVISOR) /* str: operator's wish, to be kept in the target */   \
 	X(CLEAR, "clear",                                                                       \

@@ -80,7 +80,58 @@ checks_release(struct checks *c)
 	}
 	free(c->items);
 	free(c->sql);
+	found_release(&c->found);
 	*c = (struct checks){0};
+}
+
+void
+found_add(struct found *f, const char *db, const char *name, const char *charsets)
+{
+	f->tables = xreallocarray(f->tables, f->count + 1, sizeof *f->tables);
+	f->tables[f->count++] = (struct found_table){
+		.db = xstrdup(db), .name = xstrdup(name), .charsets = xstrdup(charsets)};
+}
+
+void
+found_release(struct found *f)
+{
+	for (uint32_t i = 0; i < f->count; i++) {
+		free(f->tables[i].db);
+		free(f->tables[i].name);
+		free(f->tables[i].charsets);
+	}
+	free(f->tables);
+	*f = (struct found){0};
+}
+
+void
+found_encode(const struct found *f, struct buf *b)
+{
+	buf_u32(b, f->count);
+	for (uint32_t i = 0; i < f->count; i++) {
+		buf_str(b, f->tables[i].db);
+		buf_str(b, f->tables[i].name);
+		buf_str(b, f->tables[i].charsets);
+	}
+}
+
+void
+found_decode(struct cursor *c, struct found *out)
+{
+	uint32_t n = r_count(c, 12);
+
+	*out = (struct found){0};
+	for (uint32_t i = 0; i < n && cursor_ok(c); i++) {
+		char *db = cursor_strdup(c), *name = cursor_strdup(c), *charsets = cursor_strdup(c);
+
+		if (db == NULL || name == NULL || charsets == NULL)
+			c->bad = true;
+		else
+			found_add(out, db, name, charsets);
+		free(db);
+		free(name);
+		free(charsets);
+	}
 }
 
 static struct check_item *
@@ -98,6 +149,15 @@ checks_pass(struct checks *c, const char *item)
 
 	i->item = xstrdup(item);
 	i->result = CHECK_PASS;
+}
+
+void
+checks_pass_rest(struct checks *c, const char *item)
+{
+	for (uint32_t i = 0; i < c->count; i++)
+		if (c->items[i].result == CHECK_FAIL && strcmp(c->items[i].item, item) == 0)
+			return;
+	checks_pass(c, item);
 }
 
 void
@@ -136,6 +196,7 @@ checks_encode(const struct checks *t, struct buf *b)
 		buf_str(b, t->items[i].remedy);
 	}
 	buf_str(b, t->sql);
+	found_encode(&t->found, b);
 }
 
 enum rc
@@ -158,6 +219,7 @@ checks_decode(struct cursor *c, struct checks *out, struct err *e)
 		item->remedy = cursor_strdup(c);
 	}
 	out->sql = cursor_strdup(c);
+	found_decode(c, &out->found);
 	if ((rc = finish(c, "checked", e)) != RC_OK)
 		checks_release(out);
 	return rc;

@@ -54,15 +54,36 @@ struct check_item {
 	char *remedy;
 };
 
+/* What the reader's precheck finds selected: the writer's looks at its own end for the same. */
+struct found_table {
+	char *db; /* source names */
+	char *name;
+	char *charsets; /* "utf8mb4,latin1": those of its columns */
+};
+
+struct found {
+	struct found_table *tables;
+	uint32_t count;
+};
+
 struct checks {
 	struct check_item *items;
 	uint32_t count;
 	char *sql; /* what an administrator must run for us (check --sql); NULL: nothing */
+	struct found found;
 };
+
+void found_add(struct found *f, const char *db, const char *name, const char *charsets);
+void found_release(struct found *f);
+void found_encode(const struct found *f, struct buf *b);
+/* Reads on: what is damaged shows at the cursor's end. */
+void found_decode(struct cursor *c, struct found *out);
 
 void checks_init(struct checks *c);
 void checks_release(struct checks *c);
 void checks_pass(struct checks *c, const char *item);
+/* An item that several looks make up: passes unless one of them has failed it. */
+void checks_pass_rest(struct checks *c, const char *item);
 void checks_add(struct checks *c, enum check_result r, const char *item, const char *remedy,
 	const char *cause_fmt, ...) PRINTF(5, 6);
 bool checks_failed(const struct checks *c);

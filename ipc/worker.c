@@ -367,9 +367,11 @@ take_check(struct worker *w, struct msg *m, struct err *e)
 	uint8_t flags = cursor_u8(&m->body);
 	struct checks out;
 	struct buf b;
-	enum rc rc = whole(m, e);
+	enum rc rc;
 
-	if (rc != RC_OK)
+	found_release(&w->found);
+	found_decode(&m->body, &w->found);
+	if ((rc = whole(m, e)) != RC_OK)
 		return rc;
 	checks_init(&out);
 	rc = w->ops->check(w, (flags & CHECK_SQL) != 0, &out, e);

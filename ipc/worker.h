@@ -58,6 +58,7 @@ struct worker {
 	uint32_t nlanes;			 /* load rings */
 	atomic_bool stopping;			 /* set once, by the main thread */
 	_Atomic uint64_t stats[STAT_COUNT];	 /* by enum statistic; any thread */
+	struct found found;			 /* of a check: what the source selects */
 	void *state;				 /* the program's own */
 	struct worker_private *p;
 };

@@ -17,15 +17,16 @@ all_ready(const struct pair *p)
 	return true;
 }
 
+/* The writer's turn comes when the reader has said what it finds. */
 static void
-send_check(struct pair *p)
+send_check(struct pair *p, enum end_role role)
 {
 	struct buf b;
 
 	buf_init(&b);
 	buf_u8(&b, p->spec.want_sql ? CHECK_SQL : 0);
-	for (int i = 0; i < END_COUNT; i++)
-		end_send(&p->ends[i], MSG_CHECK, &b);
+	found_encode(&p->checks[END_READER].found, &b);
+	end_send(&p->ends[role], MSG_CHECK, &b);
 	buf_release(&b);
 }
 
@@ -48,7 +49,7 @@ take_ready(struct pair *p, struct worker_end *w, struct msg *m)
 	}
 	pair_enter(p, PHASE_WORKING, p->spec.start_ms * 1000 * PAIR_WORK_FACTOR);
 	if (p->spec.kind == PAIR_CHECK)
-		send_check(p);
+		send_check(p, END_READER);
 	else
 		end_send(&p->ends[END_WRITER], MSG_CLEAR, NULL);
 	return true;
@@ -142,6 +143,8 @@ take_checked(struct pair *p, struct worker_end *w, struct msg *m)
 		checks_decode(&m->body, &p->checks[w->role], &e) != RC_OK)
 		return false;
 	w->answered = true;
+	if (w->role == END_READER)
+		send_check(p, END_WRITER);
 	p->result.answered = p->ends[END_READER].answered && p->ends[END_WRITER].answered;
 	return true;
 }

@@ -501,6 +501,7 @@ run_check(bool want_sql)
 
 	child_ready(&c, "orders", false); /* without rings */
 	buf_u8(&flags, want_sql ? CHECK_SQL : 0);
+	found_encode(&(struct found){0}, &flags);
 	msg_send(&c.end, MSG_CHECK, &flags);
 	expect(&c, MSG_CHECKED, &m);
 	assert_int_equal(checks_decode(&m.body, &checks, &e), RC_OK);
@@ -604,6 +605,7 @@ a_failed_check_is_a_failure(void **state)
 	(void)state;
 	child_ready(&c, "fail-check", false);
 	buf_u8(&flags, 0);
+	found_encode(&(struct found){0}, &flags);
 	msg_send(&c.end, MSG_CHECK, &flags);
 	expect_failed(&c, RC_RETRY, "cannot reach the source");
 	expect_end(&c, rc_exit(RC_RETRY), "c");

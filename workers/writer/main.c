@@ -35,7 +35,8 @@ create_sink(struct worker *w, struct writer *wr, struct err *e)
 		.channel = w->channel,
 		.nlanes = w->nlanes,
 		.stop = &w->stopping,
-		.stats = w->stats};
+		.stats = w->stats,
+		.found = &w->found};
 	enum rc rc;
 
 	if (ops == NULL)

@@ -44,6 +44,7 @@ struct sink_env {
 	uint32_t nlanes;
 	const atomic_bool *stop;
 	_Atomic uint64_t *stats;
+	const struct found *found; /* of a check: what the source selects; none: it cannot tell */
 };
 
 struct sink {
@@ -210,5 +211,8 @@ enum rc sink_intercept(
 #define SINK_INTERCEPT_REMEDY                                                             \
 	"rename or drop it, map the table to another name (to_table), or set existing = " \
 	"\"ignore\""
+#define SINK_CREATE_REMEDY                                                                    \
+	"create it at the target with the source's columns and keys, for `initial` does not " \
+	"name \"schema\""
 
 #endif

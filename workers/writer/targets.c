@@ -224,10 +224,7 @@ describe(struct apply *a, struct target *t, struct err *e)
 	if (rc == RC_OK && t->table == NULL) {
 		err_set(e, RC_CONFIG, "target table %s.%s does not exist (source table %s.%s)",
 			t->db, t->name, t->source_db, t->source_name);
-		rc = missing_remedy(a, t,
-			"create it at the target with the source's columns and keys, for `initial` "
-			"does not name \"schema\"",
-			e);
+		rc = missing_remedy(a, t, SINK_CREATE_REMEDY, e);
 	}
 	return rc;
 }

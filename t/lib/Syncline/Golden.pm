@@ -39,6 +39,7 @@ sub begin {
 sub named {
     my ($self, $text) = @_;
     my $names = $self->{names};
+    $text =~ s/\d+ of \d+ (?=precheck items)/N of N /g;
     $text =~ s/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d+)?Z/TIME/g;
     for my $name (sort { length $names->{$b} <=> length $names->{$a} || $a cmp $b } keys %$names) {
         next if ref $names->{$name};

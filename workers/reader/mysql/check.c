@@ -15,6 +15,8 @@
 
 #define NAMES "Column names in the log of the source database"
 #define PERMISSIONS "Source database permissions"
+#define ENGINE "Storage engine"
+#define PARENTS "Integrity of FOREIGN KEY constraint"
 
 static char *
 variable(struct client *c, const char *name)
@@ -196,10 +198,31 @@ check_engine(const struct table *t, struct checks *out)
 					  "database = \"%s\"; table = \"%s\"; exclude = true; }",
 					t->db, t->name, t->db, t->name);
 
-			checks_add(out, CHECK_FAIL, "Storage engine", remedy,
+			checks_add(out, CHECK_FAIL, ENGINE, remedy,
 				"source table %s.%s has engine %s", t->db, t->name, t->engine);
 			free(remedy);
 		}
+}
+
+/* For the target's check. */
+static void
+tell_found(const struct table *t, struct checks *out)
+{
+	struct buf sets;
+
+	buf_init(&sets);
+	for (uint32_t i = 0; i < t->ncolumns; i++) {
+		const char *set = t->columns[i].charset;
+		bool new = set != NULL;
+
+		for (uint32_t k = 0; k < i && new; k++)
+			new = t->columns[k].charset == NULL ||
+			      strcmp(t->columns[k].charset, set) != 0;
+		if (new)
+			buf_printf(&sets, "%s%s", sets.len != 0 ? "," : "", set);
+	}
+	found_add(&out->found, t->db, t->name, buf_text(&sets));
+	buf_release(&sets);
 }
 
 static void
@@ -207,10 +230,11 @@ check_table(struct mysql_source *s, const struct table *t, struct checks *out)
 {
 	struct err e;
 
+	tell_found(t, out);
 	check_engine(t, out);
 	for (uint32_t i = 0; i < t->nfks; i++)
 		if (!routes_table(s->env.routes, t->fks[i].ref_db, t->fks[i].ref_table))
-			checks_add(out, CHECK_FAIL, "Integrity of FOREIGN KEY constraint",
+			checks_add(out, CHECK_FAIL, PARENTS,
 				"drop the foreign key, add the parent table to the objects, or "
 				"remove the child",
 				"source table %s.%s refers to %s.%s, which is not selected", t->db,
@@ -274,6 +298,38 @@ check_tables(struct mysql_source *s, struct checks *out, struct err *e)
 	return rc;
 }
 
+/* Their definitions are read for the initial schema: that takes SHOW VIEW. */
+static enum rc
+check_views(struct mysql_source *s, struct checks *out, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(&s->main, &res, e,
+		"SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA "
+		"<> 'sys' ORDER BY 1, 2");
+
+	if (rc != RC_OK || !conf_has_word(s->env.conf, "initial", "schema")) {
+		if (rc == RC_OK)
+			mysql_free_result(res);
+		return rc;
+	}
+	while ((row = mysql_fetch_row(res)) != NULL) {
+		struct err refused;
+		struct buf name;
+
+		if (!routes_database(s->env.routes, row[0]))
+			continue;
+		buf_init(&name);
+		mysql_quote_table(&name, row[0], row[1]);
+		if (client_run(&s->main, &refused, "SHOW CREATE VIEW %s", buf_text(&name)) != RC_OK)
+			lacks_right(
+				s, out, "the account may not read a view's definition", &refused);
+		buf_release(&name);
+	}
+	mysql_free_result(res);
+	return RC_OK;
+}
+
 static const char *
 log_rights(const struct client *c)
 {
@@ -295,7 +351,7 @@ may_see_log_end(struct mysql_source *s, struct mysql_position *end, struct check
 }
 
 /* One event, under a number that no running channel has: its log is not disturbed. */
-static bool
+static void
 may_read_log(struct mysql_source *s, const struct mysql_position *end, struct checks *out)
 {
 	const unsigned char *event;
@@ -314,10 +370,8 @@ may_read_log(struct mysql_source *s, const struct mysql_position *end, struct ch
 			rc = client_dump_next(&c, &event, &n, &e);
 		client_close(&c);
 	}
-	if (rc == RC_OK)
-		return true;
-	lacks_right(s, out, "the account may not read the log", &e);
-	return false;
+	if (rc != RC_OK)
+		lacks_right(s, out, "the account may not read the log", &e);
 }
 
 static void
@@ -326,9 +380,8 @@ check_rights(struct mysql_source *s, struct checks *out)
 	struct mysql_position end;
 
 	position_init(&end, s->main.server.mariadb);
-	if (may_see_log_end(s, &end, out) &&
-		(end.offset > UINT32_MAX || may_read_log(s, &end, out)))
-		checks_pass(out, PERMISSIONS);
+	if (may_see_log_end(s, &end, out) && end.offset <= UINT32_MAX)
+		may_read_log(s, &end, out);
 	position_release(&end);
 }
 
@@ -382,16 +435,21 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 	if (want_sql)
 		print_sql(s, true, out);
 	checks_pass(out, "Source database connectivity");
-	if (s->main.server.version < 50500)
+	if (s->main.server.version < 50500) {
 		checks_add(out, CHECK_FAIL, "Source database version",
 			"upgrade it to MySQL 5.5 or later, or MariaDB 10.1 or later",
 			"the %s is of version %s", s->main.name, s->main.server.text);
-	else
-		checks_pass(out, "Source database version");
+		return RC_OK;
+	}
+	checks_pass(out, "Source database version");
 	if (check_log(&s->main, out))
 		check_rights(s, out);
 	check_images(&s->main, routes_where_any(s->env.routes), out);
-	if ((rc = check_tables(s, out, e)) != RC_OK)
+	if ((rc = check_tables(s, out, e)) != RC_OK || (rc = check_views(s, out, e)) != RC_OK ||
+		(rc = check_other_tables(s, out, e)) != RC_OK)
 		return rc;
-	return check_other_tables(s, out, e);
+	checks_pass_rest(out, PERMISSIONS);
+	checks_pass_rest(out, ENGINE);
+	checks_pass_rest(out, PARENTS);
+	return RC_OK;
 }
