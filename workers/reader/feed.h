@@ -87,6 +87,16 @@ struct ddl_change {
 enum rc feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
 	uint32_t nchanges) MUSTCHECK;
 
+/*
+ * A table takes this name from outside of the selection (a rename, CREATE ..
+ * LIKE): the target has nothing of it. It comes in whole, by loading; until
+ * then the target keeps what it has under the name. `table` as it is now,
+ * NULL: gone again. Within a transaction that has nothing, or nothing but a
+ * statement.
+ */
+enum rc feed_join(
+	struct feed *f, const char *db, const char *name, const struct table *table) MUSTCHECK;
+
 /* The transaction is whole. Gives the lock back. An empty one moves the checkpoint at most once a
  * second. */
 enum rc feed_commit(struct feed *f, const struct event_commit *c, struct err *e) MUSTCHECK;

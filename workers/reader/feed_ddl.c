@@ -78,6 +78,29 @@ add_renamed(struct feed *f, const struct feed_table *t, const struct ddl_change 
 	return to;
 }
 
+enum rc
+feed_join(struct feed *f, const char *db, const char *name, const struct table *table)
+{
+	struct feed_table *t = feed_find(f, db, name);
+
+	if (t == NULL && (table == NULL || feed_is_initial(f)))
+		return RC_OK; /* it is gone; or the initial schema will have it */
+	if (t != NULL && t->state == TABLE_WAITING)
+		return RC_OK;
+	if (f->excludes_ddl) {
+		log_info("ddl = \"exclude\": %s.%s is another table from here on, the target's "
+			 "stays",
+			db, name);
+		return RC_OK;
+	}
+	log_info("%s.%s is another table from here on, from outside of the selection: it loads "
+		 "again",
+		db, name);
+	if (t == NULL)
+		t = feed_add(f, table, TABLE_RELOAD);
+	return feed_start_over(f, t);
+}
+
 /*
  * Before the statement. What a load was about to do under this name or along
  * this key is void: the target must know that first, for behind the statement a

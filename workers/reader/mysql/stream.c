@@ -341,22 +341,25 @@ static enum rc
 feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl *d, struct err *e)
 {
 	struct ddl_change *changes = xcalloc(d->nnames, sizeof *changes);
-	bool rows = has_rows(st, q, d);
+	bool rows = has_rows(st, q, d), joins;
 	struct buf session, sql;
 	uint32_t n = 0;
 	enum rc rc;
 
 	buf_init(&sql);
-	if (rows)
-		without_rows(q, d, &sql);
-	else
-		buf_add(&sql, q->sql, q->len);
 	buf_init(&session);
 	session_print(st->s, q, &session);
 	rc = begin_feeding(st, e);
+	joins = rc == RC_OK && log_tables_joins(&st->tables, d);
+	if (joins)
+		log_tables_rest(&st->tables, d, &sql);
+	else if (rows)
+		without_rows(q, d, &sql);
+	else
+		buf_add(&sql, q->sql, q->len);
 	if (rc == RC_OK)
 		rc = log_tables_changes(&st->tables, d, changes, &n, e);
-	if (rc == RC_OK && !log_tables_idle(&st->tables, d)) {
+	if (rc == RC_OK && sql.len != 0 && !log_tables_idle(&st->tables, d)) {
 		struct event_ddl ev = {.db = q->db,
 			.sql = buf_text(&sql),
 			.session = buf_text(&session),
@@ -366,6 +369,8 @@ feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 	}
 	for (uint32_t i = 0; i < n && rc == RC_OK; i++)
 		log_tables_follow(&st->tables, &changes[i]);
+	if (rc == RC_OK && joins)
+		rc = log_tables_join(&st->tables, d, e);
 	if (rc == RC_OK && rows) {
 		st->framing = IN_TRANSACTION;
 		rc = commit_without_moving(st, e);
@@ -487,7 +492,7 @@ take_statement(struct stream *st, const struct binlog_query *q, const struct ddl
 		return st->has_gtid && st->gtid.mariadb && !st->gtid.standalone
 			       ? RC_OK
 			       : end_transaction(st, e);
-	if (is_carried(st, d))
+	if (is_carried(st, d) || log_tables_joins(&st->tables, d))
 		rc = feed_statement(st, q, d, e);
 	/* The end of what goes on with rows is a COMMIT like any other. */
 	if (rc == RC_OK && st->framing == IN_TRANSACTION)

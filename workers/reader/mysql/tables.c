@@ -8,6 +8,7 @@
 #include "common/failpoint.h"
 #include "common/mem.h"
 #include "common/mysql/describe.h"
+#include "common/mysql/quote.h"
 #include "workers/reader/mysql/tables.h"
 #include "workers/reader/mysql/value.h"
 
@@ -130,7 +131,9 @@ log_tables_restore(struct log_tables *lt, struct err *e)
 		struct cursor c;
 		enum rc rc;
 
-		if (r->tables[i].schema.len == 0 || *r->tables[i].name == '\0')
+		/* What loads again may be another table by now: the catalog tells. */
+		if (r->tables[i].schema.len == 0 || *r->tables[i].name == '\0' ||
+			r->tables[i].state == TABLE_RELOAD)
 			continue;
 		cursor_init(&c, r->tables[i].schema.data, r->tables[i].schema.len);
 		if ((rc = table_decode(&c, &t, e)) != RC_OK)
@@ -453,6 +456,111 @@ static bool concerns_tables(enum ddl_class class)
 	return class <= DDL_CLASS_DROP_INDEX;
 }
 
+static bool
+is_selected(const struct log_tables *lt, const char *db, const char *name)
+{
+	return db != NULL && name != NULL && routes_table(lt->s->env.routes, db, name);
+}
+
+/* The new name of names[i]; NULL: it keeps its own. */
+static const struct ddl_name *
+new_name(const struct ddl *d, uint32_t i)
+{
+	return i + 1 < d->nnames && d->names[i + 1].role == DDL_RENAME_TO ? &d->names[i + 1] : NULL;
+}
+
+/* Whether names[i] takes a selected name from outside, and which. */
+static bool
+joins(const struct log_tables *lt, const struct ddl *d, uint32_t i, const char **db,
+	const char **name)
+{
+	const struct ddl_name *n = &d->names[i], *to = new_name(d, i);
+
+	if (n->role != DDL_TARGET || !concerns_tables(d->class) || d->temporary)
+		return false;
+	if (d->class == DDL_CLASS_CREATE_TABLE_LIKE) {
+		*db = n->db;
+		*name = n->name;
+		return is_selected(lt, n->db, n->name) && d->nnames == 2 &&
+		       !is_selected(lt, d->names[1].db, d->names[1].name);
+	}
+	if (to == NULL || is_selected(lt, n->db, n->name))
+		return false;
+	*db = to->db != NULL ? to->db : n->db;
+	*name = to->name;
+	return is_selected(lt, *db, *name);
+}
+
+bool
+log_tables_joins(const struct log_tables *lt, const struct ddl *d)
+{
+	const char *db, *name;
+
+	for (uint32_t i = 0; i < d->nnames; i++)
+		if (joins(lt, d, i, &db, &name))
+			return !log_tables_idle(lt, d);
+	return false;
+}
+
+/* names[i] leaves the selection, and another table comes in under its name: at the target it stays
+ * until that has loaded. */
+static bool
+is_replaced(const struct log_tables *lt, const struct ddl *d, uint32_t i)
+{
+	const struct ddl_name *n = &d->names[i], *to = new_name(d, i);
+	const char *db, *name;
+
+	if (to != NULL && is_selected(lt, to->db != NULL ? to->db : n->db, to->name))
+		return false;
+	for (uint32_t k = 0; k < d->nnames; k++)
+		if (joins(lt, d, k, &db, &name) && strcmp(db, n->db) == 0 &&
+			strcmp(name, n->name) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_pair(struct buf *sql, const struct ddl_name *from, const struct ddl_name *to)
+{
+	buf_puts(sql, sql->len == 0 ? "RENAME TABLE " : ", ");
+	mysql_quote_table(sql, from->db, from->name);
+	buf_puts(sql, " TO ");
+	mysql_quote_table(sql, to->db != NULL ? to->db : from->db, to->name);
+}
+
+void
+log_tables_rest(const struct log_tables *lt, const struct ddl *d, struct buf *sql)
+{
+	for (uint32_t i = 0; i < d->nnames; i++) {
+		const struct ddl_name *n = &d->names[i], *to = new_name(d, i);
+
+		if (to != NULL && n->role == DDL_TARGET && is_selected(lt, n->db, n->name) &&
+			!is_replaced(lt, d, i))
+			add_pair(sql, n, to);
+	}
+}
+
+enum rc
+log_tables_join(struct log_tables *lt, const struct ddl *d, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	for (uint32_t i = 0; i < d->nnames && rc == RC_OK; i++) {
+		struct table *now = NULL;
+		const char *db, *name;
+
+		if (!joins(lt, d, i, &db, &name))
+			continue;
+		/* What is known of that name is of another table. */
+		log_tables_follow(
+			lt, &(struct ddl_change){.effect = DDL_DROPPED, .db = db, .name = name});
+		if ((rc = describe(lt, db, name, &now, e)) == RC_OK)
+			rc = feed_join(lt->feed, db, name, now);
+		table_free(now);
+	}
+	return rc;
+}
+
 enum rc
 log_tables_changes(struct log_tables *lt, const struct ddl *d, struct ddl_change *changes,
 	uint32_t *n, struct err *e)
@@ -464,15 +572,12 @@ log_tables_changes(struct log_tables *lt, const struct ddl *d, struct ddl_change
 		return RC_OK;
 	for (uint32_t i = 0; i < d->nnames && concerns_tables(d->class) && rc == RC_OK; i++) {
 		const struct ddl_name *name = &d->names[i];
-		const struct ddl_name *to =
-			i + 1 < d->nnames && d->names[i + 1].role == DDL_RENAME_TO
-				? &d->names[i + 1]
-				: NULL;
+		const struct ddl_name *to = new_name(d, i);
 		struct ddl_change *c = &changes[*n];
 		struct table *now = NULL;
 
-		if (name->role != DDL_TARGET || name->db == NULL ||
-			!routes_table(lt->s->env.routes, name->db, name->name))
+		if (name->role != DDL_TARGET || !is_selected(lt, name->db, name->name) ||
+			is_replaced(lt, d, i))
 			continue;
 		*c = (struct ddl_change){
 			.effect = effect_of(d->class), .db = name->db, .name = name->name};

@@ -61,6 +61,14 @@ enum rc log_tables_changes(struct log_tables *lt, const struct ddl *d, struct dd
 	uint32_t *n, struct err *e) MUSTCHECK;
 /* CREATE TABLE IF NOT EXISTS, and it does: whatever state the table is in, it stays in that. */
 bool log_tables_idle(const struct log_tables *lt, const struct ddl *d);
+/*
+ * Tables that the statement brings into the selection: RENAME and CREATE TABLE
+ * .. LIKE of what is not selected. The target cannot do the same: what it can
+ * do of such a statement is log_tables_rest; behind that they join.
+ */
+bool log_tables_joins(const struct log_tables *lt, const struct ddl *d);
+void log_tables_rest(const struct log_tables *lt, const struct ddl *d, struct buf *sql);
+enum rc log_tables_join(struct log_tables *lt, const struct ddl *d, struct err *e) MUSTCHECK;
 void log_changes_free(struct ddl_change *changes, uint32_t n);
 /* What names alone do not tell of the way to this table: renames, new columns and what the rows
  * that are there get. The caller's to free, with the texts `from` and `fill`. */
