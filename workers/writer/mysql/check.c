@@ -28,6 +28,13 @@ target_db(const struct mysql_sink *s, size_t i)
 		       : routes_target_db(s->env.routes, db);
 }
 
+static const char *
+rights_wanted(const struct mysql_sink *s)
+{
+	return conf_is(s->env.conf, "triggers", "copy") ? ROW_RIGHTS "," DDL_RIGHTS ",TRIGGER"
+							: ROW_RIGHTS "," DDL_RIGHTS;
+}
+
 /* The statements that an administrator runs where the account may not. */
 static void
 print_sql(struct mysql_sink *s, bool connected, struct checks *out)
@@ -51,7 +58,7 @@ print_sql(struct mysql_sink *s, bool connected, struct checks *out)
 	for (size_t i = 0; i < conf_count(s->env.conf, "objects"); i++) {
 		const char *db = target_db(s, i);
 
-		buf_printf(&b, "GRANT %s,%s ON ", ROW_RIGHTS, DDL_RIGHTS);
+		buf_printf(&b, "GRANT %s ON ", rights_wanted(s));
 		if (db != NULL)
 			mysql_quote_name(&b, db);
 		else
@@ -94,8 +101,7 @@ check_database(struct mysql_sink *s, const char *db, struct checks *out)
 	struct err e;
 
 	buf_init(&missing);
-	if (rights_missing(&s->main, db, ROW_RIGHTS "," DDL_RIGHTS, &missing, &certain, &e) !=
-		RC_OK) {
+	if (rights_missing(&s->main, db, rights_wanted(s), &missing, &certain, &e) != RC_OK) {
 		checks_add(out, CHECK_WARN, PERMISSIONS, "look at SHOW GRANTS yourself",
 			"the account's rights cannot be told: %s", e.text);
 		buf_release(&missing);
