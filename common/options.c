@@ -270,10 +270,9 @@ static const struct option channel_rows[] = {
 		.type = OPTION_ENUM,
 		.preset = "none",
 		.words = "none copy",
-		.only = "none",
 		.reload = RELOAD_CHANNEL,
 		.help = "Whether triggers are created at the target; row changes carry their "
-			"effects already."},
+			"effects already; see SELECTIONS."},
 	{.path = "lanes",
 		.type = OPTION_INT,
 		.preset = "4",

@@ -72,6 +72,18 @@ check_setting_cb(void *arg, const char *path, const char *value, const char *whe
 			"\"%s\" means nothing for kind = \"%s\"", path, kind);
 }
 
+/* A trigger is text in its server's own language. */
+static void
+check_triggers(const struct conf *c, const char *file, struct conf_notes *notes)
+{
+	const char *from = conf_str(c, "source.kind"), *to = conf_str(c, "target.kind");
+
+	if (conf_is(c, "triggers", "copy") && from != NULL && to != NULL &&
+		(strcmp(from, "mysql") != 0 || strcmp(to, "mysql") != 0))
+		conf_note_add(notes, file, conf_line(c, file, "triggers"), false,
+			"triggers = \"copy\" is for kind = \"mysql\" at both ends");
+}
+
 static void
 check_rings(const struct conf *c, const char *file, struct conf_notes *notes)
 {
@@ -106,6 +118,7 @@ conf_check_channel(const struct conf *c, const char *file, struct conf_notes *no
 	struct look l = {.conf = c, .rows = channel_options(), .file = file, .notes = notes};
 
 	conf_each(c, check_setting_cb, &l);
+	check_triggers(c, file, notes);
 	check_rings(c, file, notes);
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
 		check_tls(c, ends[i], file, notes);

@@ -125,6 +125,15 @@ emit_mark(struct feed *f)
 	return rc;
 }
 
+/* A trigger of a table that has been made anew. */
+static bool
+is_of_reloaded(struct feed *f, const struct catalog_object *o)
+{
+	const struct feed_table *t = o->on != NULL ? feed_find(f, o->db, o->on) : NULL;
+
+	return t != NULL && t->state == TABLE_SCHEMA;
+}
+
 /* Tables first, as the catalog lists them; then what stands on them. */
 static enum rc
 emit_initial(struct feed *f)
@@ -136,7 +145,7 @@ emit_initial(struct feed *f)
 
 		if (o->kind == OBJECT_TABLE)
 			rc = emit_table_object(f, o);
-		else if (f->initial_schema && f->initial_whole)
+		else if (f->initial_schema && (f->initial_whole || is_of_reloaded(f, o)))
 			rc = emit_object(f, o, 0);
 	}
 	FAILPOINT(READER_MARK);

@@ -53,6 +53,7 @@ catalog_release(struct catalog *c)
 		free(o->name);
 		free(o->sql);
 		free(o->session);
+		free(o->on);
 		table_free(o->table);
 	}
 	free(c->objects);

@@ -63,6 +63,7 @@ struct catalog_object {
 	char *sql;
 	char *session;	     /* as event_ddl.session */
 	struct table *table; /* of OBJECT_TABLE */
+	char *on;	     /* of OBJECT_TRIGGER: the table */
 };
 
 struct catalog {

@@ -43,3 +43,14 @@ sink_intercept(const struct event_object *o, const char *db, const char *name, s
 		o->db, o->name);
 	return err_remedy(e, SINK_INTERCEPT_REMEDY);
 }
+
+const char *
+sink_create_remedy(const struct conf *c)
+{
+	return conf_is(c, "ddl", "exclude")
+		       ? "create it at the target with the source's columns and keys, for ddl is "
+			 "\"exclude\""
+		       : "create it at the target with the source's columns and keys, for "
+			 "`initial` "
+			 "does not name \"schema\"";
+}

@@ -211,8 +211,6 @@ enum rc sink_intercept(
 #define SINK_INTERCEPT_REMEDY                                                             \
 	"rename or drop it, map the table to another name (to_table), or set existing = " \
 	"\"ignore\""
-#define SINK_CREATE_REMEDY                                                                    \
-	"create it at the target with the source's columns and keys, for `initial` does not " \
-	"name \"schema\""
+const char *sink_create_remedy(const struct conf *c);
 
 #endif

@@ -156,7 +156,8 @@ missing_remedy(const struct apply *a, const struct target *t, const char *otherw
 {
 	const char *channel = a->worker->channel;
 
-	if (!conf_has_word(a->worker->conf, "initial", "schema"))
+	if (!conf_has_word(a->worker->conf, "initial", "schema") ||
+		conf_is(a->worker->conf, "ddl", "exclude"))
 		return err_remedy(e, "%s", otherwise);
 	return err_remedy(e,
 		"put it back as it was, rows and all, or let `syncline resync %s %s.%s` make and "
@@ -224,7 +225,7 @@ describe(struct apply *a, struct target *t, struct err *e)
 	if (rc == RC_OK && t->table == NULL) {
 		err_set(e, RC_CONFIG, "target table %s.%s does not exist (source table %s.%s)",
 			t->db, t->name, t->source_db, t->source_name);
-		rc = missing_remedy(a, t, SINK_CREATE_REMEDY, e);
+		rc = missing_remedy(a, t, sink_create_remedy(a->worker->conf), e);
 	}
 	return rc;
 }

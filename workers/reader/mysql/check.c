@@ -251,6 +251,65 @@ check_table(struct mysql_source *s, const struct table *t, struct checks *out)
 			t->db, t->name);
 }
 
+#define TRIGGERS "Triggers"
+
+/* Without it the server shows no triggers, as if there were none. */
+static void
+check_trigger_right(struct mysql_source *s, const char *db, struct checks *out)
+{
+	struct buf missing;
+	bool certain;
+	struct err e;
+
+	buf_init(&missing);
+	if (rights_missing(&s->main, strpbrk(db, "*?") == NULL ? db : NULL, "TRIGGER", &missing,
+		    &certain, &e) == RC_OK &&
+		missing.len != 0)
+		checks_add(out, certain ? CHECK_FAIL : CHECK_WARN, PERMISSIONS,
+			"let an administrator run what `syncline check --sql` prints",
+			"the account lacks TRIGGER on %s: it does not see what triggers there "
+			"are%s",
+			db, certain ? "" : ", unless by a role");
+	buf_release(&missing);
+}
+
+/* R92: each that is copied, what that means, and what it cannot be. */
+static enum rc
+check_triggers(struct mysql_source *s, struct checks *out, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(&s->main, &res, e,
+		"SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_STATEMENT FROM "
+		"information_schema.TRIGGERS ORDER BY 1, 2");
+
+	if (rc != RC_OK)
+		return rc;
+	for (size_t i = 0; i < conf_count(s->env.conf, "objects"); i++)
+		check_trigger_right(s, conf_strf(s->env.conf, "objects[%zu].database", i), out);
+	while ((row = mysql_fetch_row(res)) != NULL) {
+		char *renamed;
+
+		if (!routes_table(s->env.routes, row[0], row[2]))
+			continue;
+		renamed = trigger_names_renamed(s, row[0], row[2], row[3]);
+		if (renamed != NULL)
+			checks_add(out, CHECK_FAIL, TRIGGERS,
+				"set triggers = \"none\" and create it at the target by hand, or "
+				"keep that name",
+				"%s.%s names \"%s\", which the channel renames or drops", row[0],
+				row[1], renamed);
+		else
+			checks_add(out, CHECK_WARN, TRIGGERS,
+				"have the tables that it writes among the objects: their rows come "
+				"from the source's log, the copy does nothing for rows of ours",
+				"%s.%s on %s is copied", row[0], row[1], row[2]);
+		free(renamed);
+	}
+	mysql_free_result(res);
+	return RC_OK;
+}
+
 /* What MariaDB keeps as tables without being base tables: its rows are in the log all the same. */
 static enum rc
 check_other_tables(struct mysql_source *s, struct checks *out, struct err *e)
@@ -404,12 +463,12 @@ print_sql(struct mysql_source *s, bool connected, struct checks *out)
 	for (size_t i = 0; i < conf_count(s->env.conf, "objects"); i++) {
 		const char *db = conf_strf(s->env.conf, "objects[%zu].database", i);
 
-		if (db != NULL && strpbrk(db, "*?") == NULL) {
-			buf_puts(&b, "GRANT SELECT, SHOW VIEW, LOCK TABLES ON ");
+		buf_printf(&b, "GRANT SELECT, SHOW VIEW, LOCK TABLES%s ON ",
+			source_copies_triggers(s) ? ", TRIGGER" : "");
+		if (db != NULL && strpbrk(db, "*?") == NULL)
 			mysql_quote_name(&b, db);
-		} else {
-			buf_puts(&b, "GRANT SELECT, SHOW VIEW, LOCK TABLES ON *");
-		}
+		else
+			buf_putc(&b, '*');
 		buf_printf(&b, ".* TO %s;\n", buf_text(&account));
 	}
 	buf_release(&account);
@@ -447,6 +506,8 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 	check_images(&s->main, routes_where_any(s->env.routes), out);
 	if ((rc = check_tables(s, out, e)) != RC_OK || (rc = check_views(s, out, e)) != RC_OK ||
 		(rc = check_other_tables(s, out, e)) != RC_OK)
+		return rc;
+	if (source_copies_triggers(s) && (rc = check_triggers(s, out, e)) != RC_OK)
 		return rc;
 	checks_pass_rest(out, PERMISSIONS);
 	checks_pass_rest(out, ENGINE);

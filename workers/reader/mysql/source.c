@@ -472,6 +472,43 @@ add_others(struct mysql_source *s, struct catalog *out, struct err *e)
 	return RC_OK;
 }
 
+/* Those of selected tables, in the order in which they fire. */
+static enum rc
+add_triggers(struct mysql_source *s, struct catalog *out, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(&s->main, &res, e,
+		"SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE FROM "
+		"information_schema.TRIGGERS ORDER BY TRIGGER_SCHEMA, EVENT_OBJECT_TABLE, "
+		"ACTION_ORDER");
+
+	if (rc != RC_OK)
+		return rc;
+	while (rc == RC_OK && (row = mysql_fetch_row(res)) != NULL) {
+		struct catalog_object *o;
+		char *renamed;
+
+		if (!routes_table(s->env.routes, row[0], row[2]))
+			continue;
+		o = catalog_add(out, OBJECT_TRIGGER, row[0], row[1]);
+		o->on = xstrdup(row[2]);
+		rc = add_definition(s, "TRIGGER", "SQL Original Statement", o, e);
+		renamed = rc == RC_OK ? trigger_names_renamed(s, row[0], row[2], o->sql) : NULL;
+		if (renamed != NULL) {
+			rc = err_set(e, RC_CONFIG,
+				"trigger %s.%s cannot be copied: it names \"%s\", which the "
+				"channel renames or drops",
+				row[0], row[1], renamed);
+			err_remedy(e, "set triggers = \"none\" and create it at the target by "
+				      "hand, or keep that name");
+		}
+		free(renamed);
+	}
+	mysql_free_result(res);
+	return rc;
+}
+
 /* A view stands behind the views that its text names: as often over the list as it takes. */
 static void
 order_views(struct catalog *c)
@@ -543,6 +580,8 @@ mysql_catalog(struct source *base, struct catalog *out, struct logpos *high, str
 		rc = add_tables(s, &tables, out, e);
 	if (rc == RC_OK)
 		rc = add_others(s, out, e);
+	if (rc == RC_OK && source_copies_triggers(s))
+		rc = add_triggers(s, out, e);
 	if (rc == RC_OK)
 		rc = position_of_log_end(&s->main, &end, e);
 	if (rc == RC_OK) {

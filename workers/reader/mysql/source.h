@@ -9,6 +9,7 @@
  * gap.c      a log that does not have what the channel needs
  * lane.c     chunk bounds, snapshots, reading
  * filter.c   filters in the server's words
+ * trigger.c  which triggers can be copied
  * check.c    the precheck
  */
 #ifndef WORKERS_READER_MYSQL_SOURCE_H
@@ -91,6 +92,11 @@ void mysql_lane_end(struct source_lane *l);
 enum rc mysql_verify(struct source *s, const struct filter *f, struct err *e) MUSTCHECK;
 enum rc mysql_compare(struct source *s, const struct column *c, const struct value *v,
 	const char *literal, int *order, struct err *e) MUSTCHECK;
+/* `triggers`; and the first word of a definition that is called otherwise at the target, or not
+ * there: the body cannot follow that. The caller's, NULL: there is none. */
+bool source_copies_triggers(const struct mysql_source *s);
+char *trigger_names_renamed(
+	const struct mysql_source *s, const char *db, const char *table, const char *sql);
 /* The condition, in brackets. */
 void mysql_add_filter(struct buf *b, const struct filter *f);
 

@@ -267,12 +267,36 @@ is_selected(const struct stream *st, const struct ddl_name *n, enum ddl_class cl
 {
 	if (n->db == NULL)
 		return false;
+	if (class == DDL_CLASS_TRIGGER) /* DROP says no table */
+		return routes_touches(st->s->env.routes, n->db);
 	if (n->name == NULL || class == DDL_CLASS_CREATE_VIEW || class == DDL_CLASS_ALTER_VIEW ||
 		class == DDL_CLASS_DROP_VIEW || class == DDL_CLASS_CREATE_FUNCTION ||
 		class == DDL_CLASS_DROP_FUNCTION || class == DDL_CLASS_CREATE_PROCEDURE ||
 		class == DDL_CLASS_DROP_PROCEDURE)
 		return routes_database(st->s->env.routes, n->db);
 	return routes_table(st->s->env.routes, n->db, n->name);
+}
+
+/* Of a selected table; DROP may be of one that is not at the target, which is no harm there. */
+static bool
+is_copied_trigger(const struct stream *st, const struct ddl *d)
+{
+	const struct ddl_name *on = d->nnames > 1 ? &d->names[1] : NULL;
+	char *renamed;
+
+	if (d->class != DDL_CLASS_TRIGGER || !source_copies_triggers(st->s))
+		return false;
+	if (d->verb == DDL_VERB_DROP_TRIGGER)
+		return true;
+	if (on == NULL || on->db == NULL || !routes_table(st->s->env.routes, on->db, on->name))
+		return false;
+	renamed = trigger_names_renamed(st->s, on->db, on->name, d->sql);
+	if (renamed != NULL)
+		log_warn("trigger %s.%s cannot be copied: it names \"%s\", which the channel "
+			 "renames or drops: create it at the target by hand",
+			on->db, d->names[0].name, renamed);
+	free(renamed);
+	return renamed == NULL;
 }
 
 static bool
@@ -285,7 +309,7 @@ is_carried(struct stream *st, const struct ddl *d)
 			selected = true;
 	if (!selected)
 		return false;
-	if (!ddl_class_carried(d->class)) {
+	if (!ddl_class_carried(d->class) && !is_copied_trigger(st, d)) {
 		log_warn("a statement at the source is not carried: %s; position=%s:%" PRIu64
 			 " total=%" PRIu64,
 			ddl_class_name(d->class), st->at.file, st->position, ++st->skipped_ddl);

@@ -31,6 +31,13 @@ target_db(const struct mysql_sink *s, size_t i)
 		       : routes_target_db(s->env.routes, db);
 }
 
+static const char *
+rights_wanted(const struct mysql_sink *s)
+{
+	return conf_is(s->env.conf, "triggers", "copy") ? ROW_RIGHTS "," DDL_RIGHTS ",TRIGGER"
+							: ROW_RIGHTS "," DDL_RIGHTS;
+}
+
 /* The statements that an administrator runs where the account may not. */
 static void
 print_sql(struct mysql_sink *s, bool connected, struct checks *out)
@@ -54,7 +61,7 @@ print_sql(struct mysql_sink *s, bool connected, struct checks *out)
 	for (size_t i = 0; i < conf_count(s->env.conf, "objects"); i++) {
 		const char *db = target_db(s, i);
 
-		buf_printf(&b, "GRANT %s,%s ON ", ROW_RIGHTS, DDL_RIGHTS);
+		buf_printf(&b, "GRANT %s ON ", rights_wanted(s));
 		if (db != NULL)
 			mysql_quote_name(&b, db);
 		else
@@ -97,8 +104,7 @@ check_database(struct mysql_sink *s, const char *db, struct checks *out)
 	struct err e;
 
 	buf_init(&missing);
-	if (rights_missing(&s->main, db, ROW_RIGHTS "," DDL_RIGHTS, &missing, &certain, &e) !=
-		RC_OK) {
+	if (rights_missing(&s->main, db, rights_wanted(s), &missing, &certain, &e) != RC_OK) {
 		checks_add(out, CHECK_WARN, PERMISSIONS, "look at SHOW GRANTS yourself",
 			"the account's rights cannot be told: %s", e.text);
 		buf_release(&missing);
@@ -231,7 +237,7 @@ check_existing(struct mysql_sink *s, const struct found_table *t, bool there, st
 			"target table %s.%s exists already (source table %s.%s) at the %s", db,
 			name, t->db, t->name, s->main.name);
 	else if (!makes && !there)
-		checks_add(out, CHECK_FAIL, CONFLICT, SINK_CREATE_REMEDY,
+		checks_add(out, CHECK_FAIL, CONFLICT, sink_create_remedy(s->env.conf),
 			"target table %s.%s does not exist (source table %s.%s) at the %s", db,
 			name, t->db, t->name, s->main.name);
 	else if (!makes && intercepts && conf_has_word(s->env.conf, "initial", "data") &&

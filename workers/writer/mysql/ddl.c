@@ -39,6 +39,8 @@
 #define TABLE_EXISTS 1050
 #define DATABASE_EXISTS 1007
 #define ROUTINE_EXISTS 1304
+#define TRIGGER_EXISTS 1359
+#define NO_SUCH_TRIGGER 1360
 
 /* ---- names ---- */
 
@@ -69,7 +71,11 @@ rewrite(struct mysql_lane *l, const struct ddl *d, bool drop_definer, struct buf
 		.map_column = map_column,
 		.drop_definer = drop_definer};
 
-	return ddl_rewrite(d, &m, out);
+	enum ddl_rewritten result = ddl_rewrite(d, &m, out);
+
+	if (result == DDL_REWRITTEN && d->verb == DDL_VERB_CREATE_TRIGGER)
+		trigger_guard(d, out);
+	return result;
 }
 
 static enum rc
@@ -188,6 +194,7 @@ static const struct {
 	[DDL_VIEW] = {"TABLE", 1},
 	[DDL_FUNCTION] = {"FUNCTION", 2},
 	[DDL_PROCEDURE] = {"PROCEDURE", 2},
+	[DDL_TRIGGER] = {"TRIGGER", 2},
 	[DDL_DATABASE] = {"DATABASE", 1},
 };
 
@@ -429,8 +436,9 @@ finish(struct mysql_lane *l, const struct step *s, struct err *e)
 static bool
 is_harmless(const struct ddl *d, const struct err *e)
 {
-	return (d->class == DDL_CLASS_DROP_TABLE || d->class == DDL_CLASS_DROP_VIEW) &&
-	       (e->code == BAD_TABLE || e->code == NO_SUCH_TABLE);
+	return ((d->class == DDL_CLASS_DROP_TABLE || d->class == DDL_CLASS_DROP_VIEW) &&
+		       (e->code == BAD_TABLE || e->code == NO_SUCH_TABLE)) ||
+	       (d->verb == DDL_VERB_DROP_TRIGGER && e->code == NO_SUCH_TRIGGER);
 }
 
 static enum rc
@@ -498,7 +506,7 @@ run_native(struct mysql_lane *l, const struct event_ddl *ev, const struct table_
 
 	*skipped = NULL;
 	parse(&d, ev);
-	if (!ddl_class_carried(d.class)) {
+	if (!ddl_class_carried(d.class) && d.class != DDL_CLASS_TRIGGER) {
 		*skipped = xasprintf("%s is not carried", ddl_class_name(d.class));
 		ddl_release(&d);
 		return finish(l, &step, e);
@@ -745,7 +753,7 @@ create_object(struct mysql_lane *l, const struct event_object *o, const struct t
 	ddl_release(&d);
 	/* Made before a crash, or kept by existing = "ignore". */
 	if (rc == RC_DATA && (e->code == TABLE_EXISTS || e->code == ROUTINE_EXISTS ||
-				     e->code == DATABASE_EXISTS))
+				     e->code == DATABASE_EXISTS || e->code == TRIGGER_EXISTS))
 		rc = RC_OK;
 	if (rc != RC_OK)
 		err_context(e, "cannot create %s %s%s%s at the target", object_name(o->kind), o->db,

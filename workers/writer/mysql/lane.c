@@ -48,6 +48,8 @@ connect_lane(struct mysql_lane *l, struct err *e)
 		if (client_run(&l->c, &ignored, "%s", wishes[i]) != RC_OK)
 			log_debug("the target does not take: %s", wishes[i]);
 	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "SET @" TRIGGER_VARIABLE " = 1");
+	if (rc == RC_OK)
 		rc = take_lock(l, e);
 #ifdef MARIADB_BASE_VERSION
 	l->bulk = l->c.server.mariadb && l->c.server.version >= 100200;

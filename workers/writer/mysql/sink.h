@@ -66,6 +66,13 @@ struct mysql_lane {
 
 /* Names are binary bytes at the target, whatever its default character set. */
 #define SINK_LENIENT_MODE "NO_AUTO_VALUE_ON_ZERO,ALLOW_INVALID_DATES,NO_ENGINE_SUBSTITUTION"
+/*
+ * Puts a CREATE TRIGGER's body under the condition that the variable is not set,
+ * as it is in our sessions. d: the statement that `sql` says.
+ */
+#define TRIGGER_VARIABLE "syncline_applies"
+void trigger_guard(const struct ddl *d, struct buf *sql);
+
 #define SINK_SQL_MODE "STRICT_ALL_TABLES," SINK_LENIENT_MODE
 
 enum rc sink_lane_open(
