@@ -155,6 +155,11 @@ ssl_mode(const struct pgsql *c)
 	return strcmp(mode, "require") == 0 ? "require" : "verify-full";
 }
 
+/* What pgsql_open sets, for a connection that takes replication commands alone (before 10). */
+static const char session_options[] =
+	"-c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=postgres -c extra_float_digits=3 "
+	"-c bytea_output=hex -c search_path=pg_catalog -c statement_timeout=0";
+
 static enum rc
 connect_to(struct pgsql *c, bool replication, struct err *e)
 {
@@ -200,6 +205,7 @@ connect_to(struct pgsql *c, bool replication, struct err *e)
 	PUT("tcp_user_timeout", silence);
 	PUT("passfile", "/dev/null");
 	PUT("replication", replication ? "database" : NULL);
+	PUT("options", replication ? session_options : NULL);
 #undef PUT
 	words[n] = NULL;
 	values[n] = NULL;
@@ -240,6 +246,8 @@ pgsql_open(
 	}
 	PQsetNoticeReceiver(c->conn, quiet, NULL);
 	c->version = PQserverVersion(c->conn);
+	if (replication)
+		return RC_OK;
 	rc = pgsql_exec(c,
 		"SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; "
 		"SET extra_float_digits = 3; SET bytea_output = 'hex'; "

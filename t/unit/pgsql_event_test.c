@@ -13,6 +13,7 @@
 
 #include "common/pgsql/describe.h"
 #include "workers/reader/pgsql/event.h"
+#include "workers/reader/pgsql/note.h"
 #include "workers/reader/pgsql/value.h"
 
 #define MESSAGE(s)                                        \
@@ -118,6 +119,121 @@ prefixes_are_refused(void **state)
 	arena_release(&a);
 }
 
+/* ---- lines of test_decoding ---- */
+
+static enum rc
+decode_line(const char *text, struct arena *a, struct pgout_event *ev)
+{
+	struct err e;
+
+	return pgtext_decode(text, strlen(text), 77, a, ev, &e);
+}
+
+static void
+is_text(const struct pgout_value *v, const char *text)
+{
+	assert_int_equal(v->kind, PGOUT_TEXT);
+	assert_int_equal(v->len, strlen(text));
+	assert_memory_equal(v->text, text, v->len);
+}
+
+static void
+lines_are_read(void **state)
+{
+	struct pgout_event ev;
+	struct arena a;
+
+	(void)state;
+	arena_init(&a);
+	assert_int_equal(decode_line("BEGIN 693", &a, &ev), RC_OK);
+	assert_int_equal(ev.kind, PGOUT_BEGIN);
+	assert_int_equal(ev.xid, 693);
+	assert_int_equal(decode_line("COMMIT 693 (at 2000-01-02 00:00:01.5+00)", &a, &ev), RC_OK);
+	assert_int_equal(ev.kind, PGOUT_COMMIT);
+	assert_int_equal(ev.lsn, 77);
+	assert_int_equal(ev.time, 86401500000);
+	assert_int_equal(
+		decode_line("table \"a.b\".\"c\"\"d: \": INSERT: id[integer]:-1 "
+			    "\"x [\"[integer[]]:'{1,2}' t[\"my]:type\"]:'it''s: b[text]:1' "
+			    "n[numeric]:null b[boolean]:true v[bit varying]:B'01'",
+			&a, &ev),
+		RC_OK);
+	assert_int_equal(ev.kind, PGOUT_INSERT);
+	assert_string_equal(ev.relation.schema, "a.b");
+	assert_string_equal(ev.relation.name, "c\"d: ");
+	assert_int_equal(ev.relation.ncolumns, 6);
+	assert_string_equal(ev.relation.columns[1].name, "x [");
+	assert_string_equal(ev.relation.columns[1].native, "integer[]");
+	assert_string_equal(ev.relation.columns[2].native, "\"my]:type\"");
+	is_text(&ev.after.values[0], "-1");
+	is_text(&ev.after.values[1], "{1,2}");
+	is_text(&ev.after.values[2], "it's: b[text]:1");
+	assert_int_equal(ev.after.values[3].kind, PGOUT_NULL);
+	is_text(&ev.after.values[4], "t");
+	is_text(&ev.after.values[5], "01");
+	assert_int_equal(
+		decode_line("table s.t: UPDATE: old-key: id[integer]:1 new-tuple: id[integer]:2 "
+			    "v[text]:unchanged-toast-datum",
+			&a, &ev),
+		RC_OK);
+	assert_int_equal(ev.old, PGOUT_OLD_ROW);
+	is_text(&ev.before.values[0], "1");
+	assert_int_equal(ev.before.values[1].kind, PGOUT_ABSENT);
+	is_text(&ev.after.values[0], "2");
+	assert_int_equal(ev.after.values[1].kind, PGOUT_UNCHANGED);
+	assert_int_equal(decode_line("table s.t: DELETE: (no-tuple-data)", &a, &ev), RC_OK);
+	assert_int_equal(ev.before.n, 0);
+	assert_int_equal(decode_line("table s.t: INSERT: v[text]:'a", &a, &ev), RC_DATA);
+	assert_int_equal(decode_line("table s.t: UPSERT: v[text]:'a'", &a, &ev), RC_DATA);
+	assert_int_equal(decode_line("table s.t: INSERT: v[text:'a'", &a, &ev), RC_DATA);
+	assert_int_equal(decode_line("BEGIN x", &a, &ev), RC_DATA);
+	arena_release(&a);
+}
+
+/* ---- notes ---- */
+
+static const char noted[] =
+	"D\tshop\told\n"
+	"C\tshop\tnew\\ttab\ttrue\n"
+	"c\tshop\tnew\\ttab\tid\tinteger\tint4\t-1\ttrue\t\t\ttrue\tfalse\t1\n"
+	"c\tshop\tnew\\ttab\tv\tcharacter varying(9)\tvarchar\t13\tfalse\t\t\ttrue\tfalse\t3\n"
+	"i\tshop\tnew\\ttab\tk\ttrue\ttrue\tfalse\t1\tid\n"
+	"n\tv\t\\N\ttrue\n";
+
+static void
+notes_are_read(void **state)
+{
+	struct note n;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(note_parse(noted, sizeof noted - 1, &n, &e), RC_OK);
+	assert_int_equal(n.n, 2);
+	assert_int_equal(n.changes[0].kind, NOTE_DROPPED);
+	assert_null(n.changes[0].table);
+	assert_int_equal(n.changes[1].kind, NOTE_CREATED);
+	assert_true(n.changes[1].again);
+	assert_string_equal(n.changes[1].table->name, "new\ttab");
+	assert_int_equal(n.changes[1].table->ncolumns, 2);
+	assert_int_equal(n.changes[1].table->columns[1].length, 9);
+	assert_int_equal(n.changes[1].table->columns[1].number, 3);
+	assert_non_null(table_key(n.changes[1].table));
+	assert_int_equal(n.changes[1].nfills, 1);
+	assert_true(n.changes[1].fills[0].computed);
+	assert_null(n.changes[1].fills[0].fill);
+	note_release(&n);
+	/* Whole lines or nothing; an unknown one, one with too few fields. */
+	for (size_t len = 1; len < sizeof noted - 1; len++)
+		if (noted[len - 1] != '\n') {
+			assert_int_equal(note_parse(noted, len, &n, &e), RC_DATA);
+			note_release(&n);
+		}
+	assert_int_equal(note_parse("X\ta\tb\n", 6, &n, &e), RC_DATA);
+	note_release(&n);
+	assert_int_equal(note_parse("c\ta\tb\n", 6, &n, &e), RC_DATA);
+	note_release(&n);
+}
+
 static const struct {
 	const char *type;
 	int32_t modifier;
@@ -171,6 +287,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_are_read),
 		cmocka_unit_test(prefixes_are_refused),
+		cmocka_unit_test(lines_are_read),
+		cmocka_unit_test(notes_are_read),
 		cmocka_unit_test(values_are_canonical),
 	};
 

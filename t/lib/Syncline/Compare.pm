@@ -110,9 +110,11 @@ sub ways {
 
 sub tables {
     my ($db, $schema) = @_;
-    return map { $_->[0] } @{$db->rows(
-            q{SELECT relname FROM pg_class WHERE relnamespace = ?::regnamespace AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1}, $schema)}
-        if $db->kind ne 'mysql';
+    if ($db->kind ne 'mysql') {
+        my $whole = $db->one('SHOW server_version_num') >= 100000 ? 'AND NOT relispartition' : '';
+        return map { $_->[0] } @{$db->rows(
+            "SELECT relname FROM pg_class WHERE relnamespace = ?::regnamespace AND relkind IN ('r', 'p') $whole ORDER BY 1", $schema)};
+    }
     return map { $_->[0] } @{$db->rows(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = ? AND table_type = 'BASE TABLE' ORDER BY 1", $schema)};
 }

@@ -51,7 +51,7 @@ pgsource_catalog(struct source *base, struct catalog *out, struct logpos *high, 
 	if (rc == RC_OK)
 		rc = pgsql_describe(&s->main, NULL, NULL, &tables, e);
 	if (rc == RC_OK)
-		rc = pgsource_lsn(&s->main, "SELECT pg_current_wal_insert_lsn()", &high->offset, e);
+		rc = pgsource_lsn(&s->main, INSERT_LSN(&s->main), &high->offset, e);
 	if (rc == RC_OK)
 		rc = add_objects(s, &tables, out, e);
 	if (rc == RC_OK)

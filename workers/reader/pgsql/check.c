@@ -25,10 +25,10 @@ check_version(struct pgsql *c, struct checks *out)
 {
 	static const char item[] = "Version of the source database";
 
-	if (c->version < 100000)
-		checks_add(out, CHECK_FAIL, item, "upgrade the source to PostgreSQL 10 or later",
-			"PostgreSQL %d.%d has no pgoutput", c->version / 10000,
-			c->version / 100 % 100);
+	if (c->version < PGSOURCE_OLDEST)
+		checks_add(out, CHECK_FAIL, item, "upgrade the source to PostgreSQL 9.4 or later",
+			"PostgreSQL %d.%d is too old: it has no logical decoding",
+			c->version / 10000, c->version / 100 % 100);
 	else
 		checks_pass(out, item);
 }

@@ -233,10 +233,9 @@ look(struct pgsql_lane *l, char **snapshot, struct logpos *high, bool *flushed, 
 {
 	struct pgsql_position p = {0};
 	PGresult *res;
-	enum rc rc = pgsql_query(&l->c, &res, e,
-		"SELECT %s, lsn, lsn <= pg_current_wal_flush_lsn() FROM "
-		"(SELECT pg_current_wal_insert_lsn() AS lsn) l",
-		SNAPSHOT_FUNCTION(&l->c));
+	enum rc rc =
+		pgsql_query(&l->c, &res, e, "SELECT %s, lsn, lsn <= %s FROM (SELECT %s AS lsn) l",
+			SNAPSHOT_FUNCTION(&l->c), FLUSH_LSN(&l->c), INSERT_LSN(&l->c));
 
 	if (rc != RC_OK)
 		return rc;

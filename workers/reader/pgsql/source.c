@@ -38,11 +38,11 @@ pgsource_print_position(struct pgsql_position p, struct buf *b)
 }
 
 enum rc
-pgsource_lsn(struct pgsql *c, const char *sql, uint64_t *lsn, struct err *e)
+pgsource_lsn(struct pgsql *c, const char *what, uint64_t *lsn, struct err *e)
 {
 	struct pgsql_position p = {0};
 	char *text = NULL;
-	enum rc rc = pgsql_value(c, &text, e, "%s", sql);
+	enum rc rc = pgsql_value(c, &text, e, "SELECT %s", what);
 
 	if (rc == RC_OK)
 		rc = pgsource_parse_position(text != NULL ? text : "", &p, e);
@@ -54,7 +54,10 @@ pgsource_lsn(struct pgsql *c, const char *sql, uint64_t *lsn, struct err *e)
 enum rc
 pgsource_nudge(struct pgsql *c, struct err *e)
 {
-	return pgsql_exec(c, "SELECT pg_logical_emit_message(true, 'syncline', '')", e);
+	return pgsql_exec(c,
+		c->version >= 90600 ? "SELECT pg_logical_emit_message(true, 'syncline', '')"
+				    : "SELECT txid_current()",
+		e);
 }
 
 /* ---- life ---- */
@@ -119,6 +122,33 @@ pgsource_selects(const struct pgsql_source *s, const struct table *t)
 	       routes_table(s->env.routes, t->db, t->name);
 }
 
+static enum rc
+too_old(const struct pgsql *c, struct err *e)
+{
+	err_set(e, RC_CONFIG,
+		"the source is PostgreSQL %d.%d, which is too old: it has no logical decoding",
+		c->version / 10000, c->version / 100 % 100);
+	return err_remedy(e, "upgrade the source to PostgreSQL 9.4 or later");
+}
+
+/* Before 9.6 only a replication connection tells it. */
+static enum rc
+ask_system(struct pgsql_source *s, char **id, struct err *e)
+{
+	PGresult *res;
+	enum rc rc = pgsql_open(&s->log, s->env.conf, "source", true, e);
+
+	if (rc == RC_OK)
+		rc = pgsql_query(&s->log, &res, e, "IDENTIFY_SYSTEM");
+	if (rc == RC_OK) {
+		*id = xasprintf(
+			"%s:%s", PQgetvalue(res, 0, 0), conf_str(s->env.conf, "source.database"));
+		PQclear(res);
+	}
+	pgsql_close(&s->log);
+	return rc;
+}
+
 /* What stays with the data, also on a standby that is promoted: the cluster's number, and the
  * database. */
 static enum rc
@@ -129,13 +159,10 @@ pgsource_identify(struct source *base, char **id, struct err *e)
 
 	if (rc != RC_OK)
 		return rc;
-	if (s->main.version < 100000) {
-		err_set(e, RC_CONFIG,
-			"the source is PostgreSQL %d.%d, which is too old: it has no "
-			"pgoutput",
-			s->main.version / 10000, s->main.version / 100 % 100);
-		return err_remedy(e, "upgrade the source to PostgreSQL 10 or later");
-	}
+	if (s->main.version < PGSOURCE_OLDEST)
+		return too_old(&s->main, e);
+	if (s->main.version < 90600)
+		return ask_system(s, id, e);
 	return pgsql_value(&s->main, id, e,
 		"SELECT system_identifier || ':' || current_database() FROM pg_control_system()");
 }
@@ -164,7 +191,9 @@ drop_old(struct pgsql_source *s, struct err *e)
 		"slot_name = '%s' AND NOT active",
 		s->name);
 
-	return rc == RC_OK ? pgsql_run(&s->main, e, "DROP PUBLICATION IF EXISTS %s", s->name) : rc;
+	return rc == RC_OK && !SPEAKS_LINES(&s->main)
+		       ? pgsql_run(&s->main, e, "DROP PUBLICATION IF EXISTS %s", s->name)
+		       : rc;
 }
 
 /* A table without an identity could not be changed any more once it is published. */
@@ -223,7 +252,7 @@ create_publication(struct pgsql_source *s, struct err *e)
 	}
 	if (s->main.version >= 130000)
 		buf_puts(&b, " WITH (publish_via_partition_root = true)");
-	if (rc == RC_OK)
+	if (rc == RC_OK && !SPEAKS_LINES(&s->main))
 		rc = pgsql_exec(&s->main, buf_text(&b), e);
 	if (rc == RC_CONFIG && *e->remedy == '\0')
 		err_remedy(e, "let an administrator run what `syncline check --sql` prints: a "
@@ -244,14 +273,15 @@ pgsource_ready_notes(struct pgsql_source *s, struct err *e)
 
 	if (rc != RC_OK || !s->notes)
 		return rc;
+	rc = note_selection(s, e);
+	if (rc != RC_OK || SPEAKS_LINES(&s->main))
+		return rc;
 	buf_init(&b);
 	pgsql_quote_text(&b, schema);
-	rc = note_selection(s, e);
-	if (rc == RC_OK)
-		rc = pgsql_value(&s->main, &published, e,
-			"SELECT 1 FROM pg_publication_tables WHERE pubname = '%s' AND schemaname = "
-			"%s AND tablename = 'ddl'",
-			s->name, buf_text(&b));
+	rc = pgsql_value(&s->main, &published, e,
+		"SELECT 1 FROM pg_publication_tables WHERE pubname = '%s' AND schemaname = "
+		"%s AND tablename = 'ddl'",
+		s->name, buf_text(&b));
 	buf_clear(&b);
 	pgsql_quote_table(&b, schema, "ddl");
 	if (rc == RC_OK && published == NULL)
@@ -281,12 +311,12 @@ pgsource_tip(struct source *base, char **position, struct logpos *at, struct err
 	if (rc == RC_OK)
 		rc = create_publication(s, e);
 	if (rc == RC_OK) {
-		char *sql = xasprintf(
-			"SELECT lsn FROM pg_create_logical_replication_slot('%s', 'pgoutput')",
-			s->name);
+		bool lines = SPEAKS_LINES(&s->main);
+		char *sql = xasprintf("%s FROM pg_create_logical_replication_slot('%s', '%s')",
+			lines ? "xlog_position" : "lsn", s->name,
+			lines ? "test_decoding" : "pgoutput");
 
-		if (s->main.version >= 100000)
-			rc = pgsource_lsn(&s->main, sql, &p.lsn, e);
+		rc = pgsource_lsn(&s->main, sql, &p.lsn, e);
 		free(sql);
 	}
 	if (rc != RC_OK) {

@@ -3,6 +3,7 @@
  *
  * source.c   the engine's table, identity, slot and publication, first position
  * catalog.c  the selected tables at the beginning, pinned; definitions.c  what makes them
+ * slot.c     the slot of a channel that goes on
  * stream.c   the log thread: messages into the feed
  * tables.c   the tables as of a place in the log
  * note.c, note_install.c   what the source itself notes of statements
@@ -55,8 +56,8 @@ struct pgsql_position {
 enum rc pgsource_parse_position(
 	const char *text, struct pgsql_position *out, struct err *e) MUSTCHECK;
 void pgsource_print_position(struct pgsql_position p, struct buf *b);
-/* A query whose answer is an LSN. */
-enum rc pgsource_lsn(struct pgsql *c, const char *sql, uint64_t *lsn, struct err *e) MUSTCHECK;
+/* SELECT what: an LSN. */
+enum rc pgsource_lsn(struct pgsql *c, const char *what, uint64_t *lsn, struct err *e) MUSTCHECK;
 /* A commit of no consequence: so that the log goes past what has been written and not flushed. */
 enum rc pgsource_nudge(struct pgsql *c, struct err *e) MUSTCHECK;
 bool pgsource_selects(const struct pgsql_source *s, const struct table *t);
@@ -75,6 +76,12 @@ enum rc pgsource_catalog(
 enum rc pgsource_stream(
 	struct source *s, const char *resume, const char *applied, struct err *e) MUSTCHECK;
 
+/* Nobody else streams from it any more. */
+enum rc pgsource_free_slot(struct pgsql_source *s, struct err *e) MUSTCHECK;
+/* It is there, and has all that is after this position. */
+enum rc pgsource_check_slot(
+	struct pgsql_source *s, struct pgsql_position from, struct err *e) MUSTCHECK;
+
 enum rc pgsource_lane_open(struct source *s, struct source_lane **out, struct err *e) MUSTCHECK;
 void pgsource_lane_close(struct source_lane *l);
 enum rc pgsource_lane_bound(struct source_lane *l, const struct table *t, const struct buf *lo,
@@ -88,6 +95,15 @@ void pgsource_lane_end(struct source_lane *l);
 enum rc pgsource_check(
 	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 
+#define PGSOURCE_OLDEST 90400 /* logical decoding */
+/* Servers before 10 have no pgoutput, no publications, and other names for the log. */
+#define SPEAKS_LINES(c) ((c)->version < 100000)
+#define INSERT_LSN(c) \
+	(SPEAKS_LINES(c) ? "pg_current_xlog_insert_location()" : "pg_current_wal_insert_lsn()")
+#define FLUSH_LSN(c)                                                         \
+	((c)->version >= 100000		? "pg_current_wal_flush_lsn()"       \
+		: (c)->version >= 90600 ? "pg_current_xlog_flush_location()" \
+					: "pg_current_xlog_location()")
 #define SNAPSHOT_FUNCTION(c) \
 	((c)->version >= 130000 ? "pg_current_snapshot()" : "txid_current_snapshot()")
 

@@ -33,7 +33,6 @@
 #define STATUS_US 200000u
 #define CLOCK_US 10000000u
 #define EPOCH_2000_US 946684800000000
-#define SLOT_TRIES 100
 
 /* Where in a transaction the log stands. */
 enum framing { OUTSIDE, IN_TRANSACTION, SKIPPING };
@@ -399,10 +398,23 @@ absent_row(struct stream *st, const struct relation *r)
 	return row;
 }
 
+/* What a line leaves out of a whole row is NULL; a table without a key has whole rows alone. */
+static bool
+has_more_than_key(const struct relation *r, const struct pgout_tuple *t)
+{
+	bool more = table_key(r->table) == NULL;
+
+	for (uint32_t i = 0; i < t->n && i < r->ncolumns; i++)
+		more = more || (t->values[i].kind != PGOUT_ABSENT && !r->columns[i].key);
+	return more;
+}
+
 static enum rc
 fill_row(struct stream *st, const struct relation *r, const struct pgout_tuple *t, bool keys_only,
 	struct row *row, struct err *e)
 {
+	bool whole = has_more_than_key(r, t);
+
 	*row = absent_row(st, r);
 	if (t->n != r->ncolumns)
 		return err_set(e, RC_DATA, "the log has a row of %s.%s with %u of %u columns",
@@ -419,6 +431,9 @@ fill_row(struct stream *st, const struct relation *r, const struct pgout_tuple *
 			break;
 		case PGOUT_UNCHANGED:
 			to->kind = VALUE_UNCHANGED;
+			break;
+		case PGOUT_ABSENT:
+			to->kind = whole ? VALUE_NULL : VALUE_ABSENT;
 			break;
 		case PGOUT_TEXT:
 		default:
@@ -468,10 +483,37 @@ feed_change_of_row(
 	return feed_row(st->feed, r->feed, op, &row, e);
 }
 
+/*
+ * Rows of a table that nothing has told of: someone has published it by hand, or
+ * the server sends the rows of all. It loads. Where the source takes notes, one
+ * will tell when it can be carried.
+ */
+static enum rc
+meet(struct stream *st, const struct relation *r, bool *joins, struct err *e)
+{
+	struct ddl_change ch = {.effect = DDL_CREATED, .db = r->schema, .name = r->name};
+	struct table *now = NULL;
+	bool known;
+	enum rc rc = log_relations_meet(&st->relations, r, &known, &now, e);
+
+	*joins = rc == RC_OK && !known;
+	ch.table = now;
+	if (*joins && !(SPEAKS_LINES(&st->s->main) && st->s->notes)) {
+		rc = feed_change(st, "", &ch, 1, false, e);
+		if (rc == RC_OK)
+			rc = feed_load_again(st->feed, r->schema, r->name);
+		st->rows = true;
+		log_relations_follow(&st->relations, now);
+	}
+	table_free(now);
+	return rc;
+}
+
 static enum rc
 take_row(struct stream *st, const struct pgout_event *ev, struct err *e)
 {
 	struct relation *r = log_relations_find(&st->relations, ev->oid);
+	bool joins = false;
 	enum rc rc;
 
 	if (r == NULL)
@@ -488,6 +530,9 @@ take_row(struct stream *st, const struct pgout_event *ev, struct err *e)
 	/* A table that waits for its load is looked at when its rows count. */
 	if (r->feed != NULL && !feed_wants(st->feed, r->feed))
 		return RC_OK;
+	if (!r->checked && feed_follows_new(st->feed))
+		if ((rc = meet(st, r, &joins, e)) != RC_OK || joins)
+			return rc;
 	if ((rc = check_relation(st, r, e)) != RC_OK)
 		return rc;
 	return feed_wants(st->feed, r->feed) ? feed_change_of_row(st, r, ev, e) : RC_OK;
@@ -498,12 +543,15 @@ take_row(struct stream *st, const struct pgout_event *ev, struct err *e)
 static enum rc
 take_begin(struct stream *st, const struct pgout_event *ev)
 {
-	st->commit_lsn = ev->lsn;
-	st->time_us = (uint64_t)(ev->time + EPOCH_2000_US);
+	bool lines = SPEAKS_LINES(&st->s->main);
+
+	/* A line does not tell where the commit is; but the server sends none of before. */
+	st->commit_lsn = lines ? st->at.lsn : ev->lsn;
+	st->time_us = lines ? now_us() : (uint64_t)(ev->time + EPOCH_2000_US);
 	st->xid = ev->xid;
 	st->seen = 0;
 	st->selected = false;
-	st->framing = ev->lsn < st->applied ? SKIPPING : IN_TRANSACTION;
+	st->framing = !lines && ev->lsn < st->applied ? SKIPPING : IN_TRANSACTION;
 	snprintf(st->txid, sizeof st->txid, "%" PRIu32, ev->xid);
 	return RC_OK;
 }
@@ -518,6 +566,10 @@ take_commit(struct stream *st, const struct pgout_event *ev, struct err *e)
 			return rc;
 		st->at = (struct pgsql_position){.lsn = ev->lsn};
 		st->skip = 0;
+		if (SPEAKS_LINES(&st->s->main)) {
+			st->commit_lsn = ev->lsn;
+			st->time_us = (uint64_t)(ev->time + EPOCH_2000_US);
+		}
 		if (st->selected)
 			pgsource_note_emitted(st->s, st->xid, ev->lsn);
 		rc = commit_feeding(st, e);
@@ -622,7 +674,7 @@ look_at_source(struct stream *st, struct err *e)
 {
 	struct pgsql_position end = {0};
 	PGresult *res;
-	enum rc rc = pgsql_query(&st->s->main, &res, e, "SELECT pg_current_wal_flush_lsn(), %s",
+	enum rc rc = pgsql_query(&st->s->main, &res, e, "SELECT %s, %s", FLUSH_LSN(&st->s->main),
 		SNAPSHOT_FUNCTION(&st->s->main));
 
 	if (rc != RC_OK)
@@ -672,6 +724,19 @@ take_keepalive(struct stream *st, uint64_t end, struct err *e)
 }
 
 static enum rc
+decode(struct stream *st, const unsigned char *p, size_t n, struct pgout_event *ev, struct err *e)
+{
+	enum rc rc;
+
+	if (!SPEAKS_LINES(&st->s->main))
+		return pgout_decode(p + 25, n - 25, &st->message, ev, e);
+	rc = pgtext_decode((const char *)p + 25, n - 25, take_u64(p + 1), &st->message, ev, e);
+	if (rc == RC_OK && ev->relation.name != NULL)
+		rc = log_relations_line(&st->relations, ev, &st->message, e);
+	return rc;
+}
+
+static enum rc
 take_message(struct stream *st, const unsigned char *p, size_t n, struct err *e)
 {
 	struct pgout_event ev;
@@ -684,7 +749,7 @@ take_message(struct stream *st, const unsigned char *p, size_t n, struct err *e)
 			st->received = end;
 		atomic_fetch_add(&st->s->env.stats[STAT_READ_BYTES], n);
 		arena_reset(&st->message);
-		rc = pgout_decode(p + 25, n - 25, &st->message, &ev, e);
+		rc = decode(st, p, n, &ev, e);
 		return rc == RC_OK ? take_event(st, &ev, e) : rc;
 	}
 	if (n >= 18 && *p == 'k') {
@@ -753,79 +818,7 @@ run(struct stream *st, struct err *e)
 	return rc;
 }
 
-/* ---- the slot ---- */
-
-static enum rc
-slot_gone(const struct pgsql_source *s, struct err *e)
-{
-	err_set(e, RC_CONFIG,
-		"the replication slot %s is not there any more, and with it the changes since the "
-		"target's position",
-		s->name);
-	return err_remedy(e,
-		"find out who dropped it, or whether the source is a promoted standby that never "
-		"had it; then run `syncline reset` for this channel, which loads everything again");
-}
-
-/* Ours by name, and a rival's no more: whoever starts last has the channel. */
-static enum rc
-free_slot(struct pgsql_source *s, struct err *e)
-{
-	for (unsigned i = 0; i < SLOT_TRIES; i++) {
-		struct timespec pause = {.tv_nsec = 50000000};
-		char *pid = NULL;
-		enum rc rc = pgsql_value(&s->main, &pid, e,
-			"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE "
-			"slot_name = '%s' AND active",
-			s->name);
-		bool taken = pid != NULL;
-
-		free(pid);
-		if (rc != RC_OK || !taken)
-			return rc;
-		nanosleep(&pause, NULL);
-		if (*s->env.stop || s->woken)
-			return RC_AGAIN;
-	}
-	return err_set(
-		e, RC_RETRY, "another connection still has the replication slot %s", s->name);
-}
-
-static enum rc
-check_slot(struct pgsql_source *s, struct pgsql_position from, struct err *e)
-{
-	struct pgsql_position confirmed = {0};
-	PGresult *res;
-	enum rc rc = pgsql_query(&s->main, &res, e,
-		"SELECT confirmed_flush_lsn, %s FROM pg_replication_slots WHERE slot_name = '%s'",
-		s->main.version >= 130000 ? "coalesce(wal_status, 'lost')" : "'reserved'", s->name);
-
-	if (rc != RC_OK)
-		return rc;
-	if (PQntuples(res) == 0) {
-		rc = slot_gone(s, e);
-	} else if (strcmp(PQgetvalue(res, 0, 1), "lost") == 0) {
-		err_set(e, RC_CONFIG,
-			"the replication slot %s is lost: the source has removed log that it still "
-			"needed (max_slot_wal_keep_size)",
-			s->name);
-		rc = err_remedy(e, "raise max_slot_wal_keep_size at the source; then run `syncline "
-				   "reset` for this channel, which loads everything again");
-	} else {
-		rc = pgsource_parse_position(PQgetvalue(res, 0, 0), &confirmed, e);
-	}
-	if (rc == RC_OK && confirmed.lsn > from.lsn) {
-		err_set(e, RC_CONFIG,
-			"the replication slot %s stands at %s, behind what the target holds: "
-			"changes in between are gone",
-			s->name, PQgetvalue(res, 0, 0));
-		rc = err_remedy(e, "a target that was set back to an earlier state cannot go on: "
-				   "run `syncline reset` for this channel, which loads everything "
-				   "again");
-	}
-	PQclear(res);
-	return rc;
-}
+/* ---- opening ---- */
 
 static enum rc
 start_stream(struct stream *st, struct err *e)
@@ -839,7 +832,10 @@ start_stream(struct stream *st, struct err *e)
 	buf_init(&b);
 	buf_printf(&b, "START_REPLICATION SLOT %s LOGICAL ", s->name);
 	pgsource_print_position(from, &b);
-	buf_printf(&b, " (proto_version '1', publication_names '%s')", s->name);
+	if (SPEAKS_LINES(&s->main))
+		buf_puts(&b, " (\"include-timestamp\" 'on', \"skip-empty-xacts\" 'on')");
+	else
+		buf_printf(&b, " (proto_version '1', publication_names '%s')", s->name);
 	res = PQexec(s->log.conn, buf_text(&b));
 	if (PQresultStatus(res) != PGRES_COPY_BOTH)
 		rc = pgsql_error(&s->log, res, e, "cannot stream its log");
@@ -857,8 +853,10 @@ note_unacknowledged(struct stream *st, struct err *e)
 {
 	PGresult *res;
 	enum rc rc = pgsql_query(&st->s->main, &res, e,
-		"SELECT txid_snapshot_xip(txid_current_snapshot()) WHERE EXISTS (SELECT FROM "
-		"pg_stat_activity WHERE wait_event = 'SyncRep')");
+		"SELECT txid_snapshot_xip(txid_current_snapshot()) %s",
+		st->s->main.version >= 90600 ? "WHERE EXISTS (SELECT FROM pg_stat_activity WHERE "
+					       "wait_event = 'SyncRep')"
+					     : "");
 
 	if (rc != RC_OK)
 		return rc;
@@ -885,9 +883,9 @@ begin_stream(struct stream *st, const char *resume, const char *applied, struct 
 	if (rc == RC_OK)
 		rc = note_unacknowledged(st, e);
 	if (rc == RC_OK)
-		rc = free_slot(s, e);
+		rc = pgsource_free_slot(s, e);
 	if (rc == RC_OK)
-		rc = check_slot(s, st->at, e);
+		rc = pgsource_check_slot(s, st->at, e);
 	if (rc == RC_OK)
 		rc = pgsql_open(&s->log, s->env.conf, "source", true, e);
 	if (rc == RC_OK)

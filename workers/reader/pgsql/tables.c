@@ -11,6 +11,7 @@
 
 /* What the catalog says of a type and modifier; asked once. */
 struct native_type {
+	char *name; /* of a type without a number */
 	uint32_t oid;
 	int32_t modifier;
 	char *native;
@@ -24,14 +25,25 @@ struct native_type {
 static void
 relation_clear(struct relation *r)
 {
-	for (uint32_t i = 0; i < r->ncolumns; i++)
+	for (uint32_t i = 0; i < r->ncolumns; i++) {
 		free((char *)r->columns[i].name);
+		free((char *)r->columns[i].native);
+	}
 	free(r->columns);
 	free(r->schema);
 	free(r->name);
 	free(r->map);
 	r->map = NULL;
 	r->feed = NULL;
+}
+
+static bool
+is_rewrite(const char *name)
+{
+	static const char prefix[] = "pg_temp_";
+
+	return strncmp(name, prefix, sizeof prefix - 1) == 0 &&
+	       strspn(name + sizeof prefix - 1, "0123456789") == strlen(name) - (sizeof prefix - 1);
 }
 
 void
@@ -55,8 +67,13 @@ log_relations_take(struct log_relations *lr, const struct pgout_relation *from)
 	for (uint32_t i = 0; i < r->ncolumns; i++) {
 		r->columns[i] = from->columns[i];
 		r->columns[i].name = xstrdup(from->columns[i].name);
+		if (from->columns[i].native != NULL)
+			r->columns[i].native = xstrdup(from->columns[i].native);
 	}
-	if (strcmp(r->schema, conf_str(lr->s->env.conf, "state_schema")) == 0)
+	/* Before 11 lines show how a table is rewritten: as a table of that name which fills. */
+	if (r->ncolumns != 0 && r->columns[0].native != NULL && is_rewrite(r->name))
+		r->selected = false;
+	else if (strcmp(r->schema, conf_str(lr->s->env.conf, "state_schema")) == 0)
 		r->notes = strcmp(r->name, "ddl") == 0;
 	else
 		r->selected = routes_table(lr->s->env.routes, r->schema, r->name);
@@ -126,6 +143,7 @@ log_relations_release(struct log_relations *lr)
 		struct native_type *t = lr->types;
 
 		lr->types = t->next;
+		free(t->name);
 		free(t->native);
 		free(t->base);
 		free(t);
@@ -135,30 +153,54 @@ log_relations_release(struct log_relations *lr)
 
 /* ---- types ---- */
 
+static bool
+is_type(const struct native_type *t, const struct pgout_column *c)
+{
+	if (c->native != NULL)
+		return t->name != NULL && strcmp(t->name, c->native) == 0;
+	return t->name == NULL && t->oid == c->type && t->modifier == c->modifier;
+}
+
+static void
+put_oid(struct buf *b, const struct pgout_column *c)
+{
+	if (c->native == NULL) {
+		buf_printf(b, "%" PRIu32, c->type);
+		return;
+	}
+	buf_puts(b, "to_regtype(");
+	pgsql_quote_text(b, c->native);
+	buf_putc(b, ')');
+}
+
 static enum rc
-look_up_type(struct log_relations *lr, uint32_t oid, int32_t modifier,
-	const struct native_type **out, struct err *e)
+look_up_type(struct log_relations *lr, const struct pgout_column *c, const struct native_type **out,
+	struct err *e)
 {
 	struct native_type *t;
 	PGresult *res;
+	struct buf b;
 	enum rc rc;
 
 	for (t = lr->types; t != NULL; t = t->next)
-		if (t->oid == oid && t->modifier == modifier) {
+		if (is_type(t, c)) {
 			*out = t;
 			return RC_OK;
 		}
+	buf_init(&b);
+	put_oid(&b, c);
 	rc = pgsql_query(&lr->s->main, &res, e,
 		"SELECT format_type(t.oid, %" PRId32 "), coalesce(b.typname, t.typname), "
 		"CASE WHEN b.oid IS NULL THEN %" PRId32 " ELSE t.typtypmod END FROM pg_type t "
-		"LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype WHERE t.oid = "
-		"%" PRIu32,
-		modifier, modifier, oid);
+		"LEFT JOIN pg_type b ON t.typtype = 'd' AND b.oid = t.typbasetype WHERE t.oid = %s",
+		c->modifier, c->modifier, buf_text(&b));
+	buf_release(&b);
 	if (rc != RC_OK)
 		return rc;
 	t = xcalloc(1, sizeof *t);
-	t->oid = oid;
-	t->modifier = modifier;
+	t->name = c->native != NULL ? xstrdup(c->native) : NULL;
+	t->oid = c->type;
+	t->modifier = c->modifier;
 	t->native = xstrdup(PQntuples(res) != 0 ? PQgetvalue(res, 0, 0) : "text");
 	t->base = xstrdup(PQntuples(res) != 0 ? PQgetvalue(res, 0, 1) : "text");
 	t->base_modifier =
@@ -168,6 +210,26 @@ look_up_type(struct log_relations *lr, uint32_t oid, int32_t modifier,
 	*out = t;
 	PQclear(res);
 	return RC_OK;
+}
+
+/* "numeric(8,2)" is "numeric": a line does not tell modifiers. */
+static bool
+same_but_modifiers(const char *line, const char *native)
+{
+	const char *open = strchr(native, '('), *close = open != NULL ? strchr(open, ')') : NULL;
+	size_t head;
+
+	if (close == NULL || strchr(line, '(') != NULL)
+		return strcmp(line, native) == 0;
+	head = (size_t)(open - native);
+	return strncmp(line, native, head) == 0 && strcmp(line + head, close + 1) == 0;
+}
+
+static bool
+same_type(const struct pgout_column *c, const char *looked_up, const char *native)
+{
+	return c->native != NULL ? same_but_modifiers(c->native, native)
+				 : strcmp(looked_up, native) == 0;
 }
 
 /* ---- relation against table ---- */
@@ -183,13 +245,25 @@ same_columns(const struct relation *r, char *const *natives, const struct table 
 		if (c->generated)
 			continue;
 		if (at >= r->ncolumns || strcmp(r->columns[at].name, c->name) != 0 ||
-			strcmp(natives[at], c->native) != 0)
+			!same_type(&r->columns[at], natives[at], c->native))
 			return false;
 		at++;
 	}
 	return at == r->ncolumns;
 }
 
+static bool
+is_key(const struct table *t, uint32_t column)
+{
+	const struct index *key = table_key(t);
+
+	for (uint32_t i = 0; key != NULL && i < key->nparts; i++)
+		if (key->parts[i].column == column)
+			return true;
+	return false;
+}
+
+/* A line does not tell keys. */
 static void
 make_map(struct relation *r, const struct table *t)
 {
@@ -197,6 +271,9 @@ make_map(struct relation *r, const struct table *t)
 	r->map = xcalloc(r->ncolumns, sizeof *r->map);
 	for (uint32_t i = 0; i < r->ncolumns; i++)
 		r->map[i] = table_column(t, r->columns[i].name);
+	for (uint32_t i = 0; i < r->ncolumns; i++)
+		if (r->columns[i].native != NULL)
+			r->columns[i].key = is_key(t, r->map[i]);
 }
 
 static enum rc
@@ -241,7 +318,7 @@ table_of(struct log_relations *lr, const struct relation *r, const struct table 
 		const struct native_type *type;
 		const struct column *like = NULL;
 		struct column *c;
-		enum rc rc = look_up_type(lr, from->type, from->modifier, &type, e);
+		enum rc rc = look_up_type(lr, from, &type, e);
 
 		if (rc != RC_OK) {
 			table_free(t);
@@ -251,6 +328,11 @@ table_of(struct log_relations *lr, const struct relation *r, const struct table 
 			like = &now->columns[table_column(now, from->name)];
 		else if (was != NULL && table_column(was, from->name) != UINT32_MAX)
 			like = &was->columns[table_column(was, from->name)];
+		if (like != NULL && from->native != NULL &&
+			same_but_modifiers(from->native, like->native)) {
+			table_copy_column(t, like);
+			continue;
+		}
 		c = table_add_column(t, from->name, TYPE_TEXT);
 		c->number = like != NULL ? like->number : 0;
 		c->native = xstrdup(type->native);
@@ -272,7 +354,7 @@ natives_of(struct log_relations *lr, const struct relation *r, char **natives, s
 {
 	for (uint32_t i = 0; i < r->ncolumns; i++) {
 		const struct native_type *type;
-		enum rc rc = look_up_type(lr, r->columns[i].type, r->columns[i].modifier, &type, e);
+		enum rc rc = look_up_type(lr, &r->columns[i], &type, e);
 
 		if (rc != RC_OK)
 			return rc;
@@ -298,6 +380,25 @@ become(struct log_relations *lr, const struct relation *r, char *const *natives,
 	}
 	rc = table_of(lr, r, catalog, was, now, e);
 	table_free(catalog);
+	return rc;
+}
+
+enum rc
+log_relations_meet(struct log_relations *lr, const struct relation *r, bool *known,
+	struct table **now, struct err *e)
+{
+	char **natives;
+	enum rc rc;
+
+	*now = NULL;
+	*known = find_table(lr, r->schema, r->name) != NULL;
+	if (*known)
+		return RC_OK;
+	natives = xcalloc(r->ncolumns + 1, sizeof *natives);
+	rc = natives_of(lr, r, natives, e);
+	if (rc == RC_OK)
+		rc = become(lr, r, natives, NULL, now, e);
+	free(natives);
 	return rc;
 }
 
@@ -460,4 +561,111 @@ log_relations_forget(struct log_relations *lr, const char *schema, const char *n
 		return;
 	table_free(*known);
 	*known = lr->tables.tables[--lr->tables.count];
+}
+
+/* ---- lines ---- */
+
+static struct relation *
+find_named(const struct log_relations *lr, const char *schema, const char *name)
+{
+	struct relation *r = lr->relations;
+
+	while (r != NULL && (strcmp(r->name, name) != 0 || strcmp(r->schema, schema) != 0))
+		r = r->next;
+	return r;
+}
+
+static bool
+is_same(const struct relation *r, const struct pgout_relation *line)
+{
+	if (r->ncolumns != line->ncolumns)
+		return false;
+	for (uint32_t i = 0; i < r->ncolumns; i++)
+		if (strcmp(r->columns[i].name, line->columns[i].name) != 0 ||
+			strcmp(r->columns[i].native, line->columns[i].native) != 0)
+			return false;
+	return true;
+}
+
+static char *
+without_modifiers(const char *native, struct arena *a)
+{
+	const char *open = strchr(native, '('), *close = open != NULL ? strchr(open, ')') : NULL;
+	char *text = arena_strndup(a, native, strlen(native));
+
+	if (close != NULL)
+		memmove(text + (open - native), close + 1, strlen(close + 1) + 1);
+	return text;
+}
+
+/* The first row of a table is one that went, of which the line has the key alone. */
+static enum rc
+relation_of_table(
+	struct log_relations *lr, struct pgout_relation *line, struct arena *a, struct err *e)
+{
+	struct table **known = find_table(lr, line->schema, line->name), *asked = NULL;
+	struct relation named = {.schema = (char *)line->schema, .name = (char *)line->name};
+	const struct table *t;
+	enum rc rc = known == NULL ? describe_now(lr, &named, &asked, e) : RC_OK;
+
+	t = known != NULL ? *known : asked;
+	if (rc == RC_OK && t != NULL) {
+		line->ncolumns = 0;
+		line->columns = arena_calloc(a, t->ncolumns, sizeof *line->columns);
+		for (uint32_t i = 0; i < t->ncolumns; i++)
+			if (!t->columns[i].generated)
+				line->columns[line->ncolumns++] = (struct pgout_column){
+					.name = arena_strndup(
+						a, t->columns[i].name, strlen(t->columns[i].name)),
+					.native = without_modifiers(t->columns[i].native, a),
+					.modifier = -1};
+	}
+	table_free(asked);
+	return rc;
+}
+
+/* The values of the line's columns, each where the relation has it. */
+static enum rc
+reshape(const struct relation *r, const struct pgout_relation *line, struct pgout_tuple *t,
+	struct arena *a, struct err *e)
+{
+	struct pgout_value *values = arena_calloc(a, r->ncolumns, sizeof *values);
+
+	for (uint32_t i = 0; i < r->ncolumns; i++)
+		values[i].kind = PGOUT_ABSENT;
+	for (uint32_t k = 0; k < t->n; k++) {
+		uint32_t i = 0;
+
+		while (i < r->ncolumns && strcmp(r->columns[i].name, line->columns[k].name) != 0)
+			i++;
+		if (i == r->ncolumns)
+			return err_set(e, RC_DATA,
+				"the log has a row of %s.%s with a column \"%s\" that the table "
+				"does not have",
+				r->schema, r->name, line->columns[k].name);
+		values[i] = t->values[k];
+	}
+	*t = (struct pgout_tuple){.values = values, .n = r->ncolumns};
+	return RC_OK;
+}
+
+enum rc
+log_relations_line(struct log_relations *lr, struct pgout_event *ev, struct arena *a, struct err *e)
+{
+	struct pgout_relation line = ev->relation;
+	struct relation *r = find_named(lr, line.schema, line.name);
+	bool part = ev->kind == PGOUT_DELETE;
+	enum rc rc = RC_OK;
+
+	if (r == NULL && part && routes_table(lr->s->env.routes, line.schema, line.name))
+		rc = relation_of_table(lr, &ev->relation, a, e);
+	if (rc == RC_OK && (r == NULL || (!part && !is_same(r, &line)))) {
+		ev->relation.oid = r != NULL ? r->oid : ++lr->lines;
+		log_relations_take(lr, &ev->relation);
+		r = find_named(lr, line.schema, line.name);
+	}
+	if (rc != RC_OK)
+		return rc;
+	ev->oid = r->oid;
+	return part && r->selected ? reshape(r, &line, &ev->before, a, e) : RC_OK;
 }

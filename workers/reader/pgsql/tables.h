@@ -44,6 +44,7 @@ struct log_relations {
 	struct relation *relations;
 	struct table_list tables; /* as of the place */
 	struct native_type *types;
+	uint32_t lines; /* relations that have no number but this one of ours */
 };
 
 /* s and feed are set by the caller. */
@@ -51,9 +52,18 @@ enum rc log_relations_restore(struct log_relations *lr, struct err *e) MUSTCHECK
 void log_relations_release(struct log_relations *lr);
 
 void log_relations_take(struct log_relations *lr, const struct pgout_relation *r);
+/*
+ * For rows of lines (event.h): takes their relation where it is not known so,
+ * gives ev its number, and brings its tuples into the relation's shape.
+ */
+enum rc log_relations_line(
+	struct log_relations *lr, struct pgout_event *ev, struct arena *a, struct err *e) MUSTCHECK;
 /* NULL: the log has not described it. */
 struct relation *log_relations_find(const struct log_relations *lr, uint32_t oid);
 
+/* Whether anything has told of the table before; else *now is what it is, the caller's to free. */
+enum rc log_relations_meet(struct log_relations *lr, const struct relation *r, bool *known,
+	struct table **now, struct err *e) MUSTCHECK;
 /*
  * Makes r->table, feed and map right. *changed: the relation is not the table
  * that was known; *now (the caller's to free) is what the table has become, and
