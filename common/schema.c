@@ -8,7 +8,7 @@
 #include "common/mem.h"
 #include "common/schema.h"
 
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 #define MAX_COLUMNS 65536u
 
 struct table *
@@ -36,6 +36,8 @@ column_release(struct column *c)
 	free(c->native);
 	free(c->charset);
 	free(c->collation);
+	free(c->preset);
+	free(c->comment);
 	free_names(c->labels, c->nlabels);
 }
 
@@ -69,6 +71,7 @@ table_free(struct table *t)
 	free(t->name);
 	free(t->engine);
 	free(t->collation);
+	free(t->comment);
 	free(t->where);
 	free(t);
 }
@@ -141,6 +144,8 @@ table_copy_column(struct table *t, const struct column *c)
 	n->native = c->native != NULL ? xstrdup(c->native) : NULL;
 	n->charset = c->charset != NULL ? xstrdup(c->charset) : NULL;
 	n->collation = c->collation != NULL ? xstrdup(c->collation) : NULL;
+	n->preset = c->preset != NULL ? xstrdup(c->preset) : NULL;
+	n->comment = c->comment != NULL ? xstrdup(c->comment) : NULL;
 	n->labels = c->nlabels != 0 ? xcalloc(c->nlabels, sizeof *n->labels) : NULL;
 	for (uint32_t i = 0; i < c->nlabels; i++)
 		n->labels[i] = xstrdup(c->labels[i]);
@@ -224,6 +229,7 @@ table_pick(const struct table *t, const uint32_t *pick, uint32_t n)
 		pick_index(part, &t->indexes[i], place);
 	for (uint32_t i = 0; i < t->nfks; i++)
 		pick_fk(part, &t->fks[i], place);
+	part->comment = t->comment != NULL ? xstrdup(t->comment) : NULL;
 	part->engine = t->engine != NULL ? xstrdup(t->engine) : NULL;
 	part->rows = t->rows;
 	part->bytes = t->bytes;
@@ -275,7 +281,13 @@ table_key(const struct table *t)
 	return found;
 }
 
-enum column_flag { FLAG_UNSIGNED = 1, FLAG_NULLABLE = 2, FLAG_GENERATED = 4, FLAG_AUTO = 8 };
+enum column_flag {
+	FLAG_UNSIGNED = 1,
+	FLAG_NULLABLE = 2,
+	FLAG_GENERATED = 4,
+	FLAG_AUTO = 8,
+	FLAG_NOW = 16
+};
 enum index_flag { FLAG_PRIMARY = 1, FLAG_UNIQUE = 2, FLAG_NULLS_EQUAL = 4 };
 
 static void
@@ -296,13 +308,15 @@ encode_column(const struct column *c, struct buf *b)
 	buf_u8(b,
 		(uint8_t)((c->is_unsigned ? FLAG_UNSIGNED : 0) | (c->nullable ? FLAG_NULLABLE : 0) |
 			  (c->generated ? FLAG_GENERATED : 0) |
-			  (c->auto_increment ? FLAG_AUTO : 0)));
+			  (c->auto_increment ? FLAG_AUTO : 0) | (c->preset_now ? FLAG_NOW : 0)));
 	buf_u32(b, c->length);
 	buf_u32(b, c->precision);
 	buf_u32(b, c->scale);
 	buf_str(b, c->charset);
 	buf_str(b, c->collation);
 	encode_names(c->labels, c->nlabels, b);
+	buf_str(b, c->preset);
+	buf_str(b, c->comment);
 }
 
 static void
@@ -339,6 +353,7 @@ table_encode(const struct table *t, struct buf *b)
 	buf_str(b, t->name);
 	buf_str(b, t->engine);
 	buf_str(b, t->collation);
+	buf_str(b, t->comment);
 	buf_str(b, t->where);
 	buf_u64(b, t->rows);
 	buf_u64(b, t->bytes);
@@ -415,6 +430,9 @@ decode_column(struct cursor *c, struct table *t)
 	col->charset = cursor_strdup(c);
 	col->collation = cursor_strdup(c);
 	col->labels = decode_names(c, &col->nlabels);
+	col->preset = cursor_strdup(c);
+	col->comment = cursor_strdup(c);
+	col->preset_now = flags & FLAG_NOW;
 }
 
 static void
@@ -474,6 +492,7 @@ table_decode(struct cursor *c, struct table **out, struct err *e)
 	t->name = decode_name(c);
 	t->engine = cursor_strdup(c);
 	t->collation = cursor_strdup(c);
+	t->comment = cursor_strdup(c);
 	t->where = cursor_strdup(c);
 	t->rows = cursor_u64(c);
 	t->bytes = cursor_u64(c);

@@ -34,6 +34,11 @@ struct column {
 	char *collation;    /* likewise */
 	char **labels;	    /* of ENUM and SET, UTF-8 */
 	uint32_t nlabels;
+	char *preset; /* what a row gets that says nothing: the text of a constant; NULL: NULL, or
+			 nothing that another server can be told */
+	bool preset_now; /* it gets the moment of its making */
+	char *comment; /* NULL: none; as of the catalog, like the two above: not followed in the log
+			*/
 };
 
 struct index_part {
@@ -68,6 +73,7 @@ struct table {
 	char *db;
 	char *name;
 	char *engine;	 /* storage engine, NULL where there is no such thing */
+	char *comment;	 /* NULL: none */
 	char *collation; /* that new columns get, NULL: not known or no such thing */
 	char *where;	 /* as kept with a table's state: the filter its rows came through */
 	struct column *columns;

@@ -95,6 +95,13 @@ number(const char *s)
 	return s != NULL ? strtoull(s, NULL, 10) : 0;
 }
 
+/* NULL for nothing. */
+static char *
+said(const char *s)
+{
+	return s != NULL && *s != '\0' ? xstrdup(s) : NULL;
+}
+
 static enum rc
 read_tables(struct client *c, const char *filter, struct table_list *out, struct err *e)
 {
@@ -102,7 +109,7 @@ read_tables(struct client *c, const char *filter, struct table_list *out, struct
 	MYSQL_ROW row;
 	enum rc rc = client_query(c, &res, e,
 		"SELECT TABLE_SCHEMA, TABLE_NAME, ENGINE, TABLE_ROWS, DATA_LENGTH, "
-		"TABLE_COLLATION FROM information_schema.TABLES t "
+		"TABLE_COLLATION, TABLE_COMMENT FROM information_schema.TABLES t "
 		"WHERE TABLE_TYPE = 'BASE TABLE' AND %s ORDER BY TABLE_SCHEMA, TABLE_NAME",
 		filter);
 
@@ -115,6 +122,7 @@ read_tables(struct client *c, const char *filter, struct table_list *out, struct
 		t->rows = number(row[3]);
 		t->bytes = number(row[4]);
 		t->collation = row[5] != NULL ? xstrdup(row[5]) : NULL;
+		t->comment = said(row[6]);
 		table_list_add(out, t);
 	}
 	mysql_free_result(res);
@@ -137,8 +145,42 @@ read_labels(struct column *col, const char *native)
 	}
 }
 
+static bool
+is_moment(const struct column *col, const char *text)
+{
+	return (col->type == TYPE_DATETIME || col->type == TYPE_TIMESTAMP) &&
+	       strncasecmp(text, "current_timestamp", strlen("current_timestamp")) == 0;
+}
+
+/*
+ * MySQL tells a constant as it is, and says where it is none; MariaDB (10.2.7)
+ * tells an expression: 'text', 1.5, b'101', or something that is computed.
+ */
 static void
-read_column(struct table *t, MYSQL_ROW row)
+read_preset(struct column *col, const char *text, const char *extra, bool expression)
+{
+	bool bits = text[0] == 'b' && text[1] == '\'';
+	struct tokens t;
+	struct tok k;
+
+	col->preset_now = is_moment(col, text);
+	if (col->preset_now || strcasestr(extra, "DEFAULT_GENERATED") != NULL)
+		return;
+	if (!bits && !expression) {
+		col->preset = xstrdup(text);
+		return;
+	}
+	text += bits;
+	tokens_init(&t, text, strlen(text), false, false);
+	k = tokens_next(&t);
+	if (k.kind == TOK_STRING)
+		col->preset = tok_name(&t, &k);
+	else if (strspn(text, "-+.0123456789eE") == strlen(text))
+		col->preset = xstrdup(text);
+}
+
+static void
+read_column(struct table *t, MYSQL_ROW row, bool expression)
 {
 	const char *data_type = row[3], *native = row[4], *extra = row[9];
 	struct column *col = table_add_column(t, row[2], type_of(data_type, row[10]));
@@ -160,11 +202,15 @@ read_column(struct table *t, MYSQL_ROW row)
 			 strstr(extra, "PERSISTENT") != NULL;
 	if (col->type == TYPE_ENUM || col->type == TYPE_SET)
 		read_labels(col, native);
+	if (row[13] != NULL && !col->generated)
+		read_preset(col, row[13], extra, expression);
+	col->comment = said(row[14]);
 }
 
 static enum rc
 read_columns(struct client *c, const char *filter, struct table_list *out, struct err *e)
 {
+	bool expression = c->server.mariadb && c->server.version >= 100207;
 	bool fractions = c->server.mariadb || c->server.version >= 50604;
 	size_t hint = 0;
 	MYSQL_RES *res;
@@ -173,7 +219,8 @@ read_columns(struct client *c, const char *filter, struct table_list *out, struc
 		"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, "
 		"IS_NULLABLE, CHARACTER_MAXIMUM_LENGTH, "
 		"NUMERIC_PRECISION, NUMERIC_SCALE, EXTRA, CHARACTER_SET_NAME, COLLATION_NAME, "
-		"%s FROM information_schema.COLUMNS t WHERE %s ORDER BY TABLE_SCHEMA, TABLE_NAME, "
+		"%s, COLUMN_DEFAULT, COLUMN_COMMENT FROM information_schema.COLUMNS t WHERE %s "
+		"ORDER BY TABLE_SCHEMA, TABLE_NAME, "
 		"ORDINAL_POSITION",
 		fractions ? "DATETIME_PRECISION" : "NULL", filter);
 
@@ -183,7 +230,7 @@ read_columns(struct client *c, const char *filter, struct table_list *out, struc
 		struct table *t = table_list_find(out, &hint, row[0], row[1]);
 
 		if (t != NULL)
-			read_column(t, row);
+			read_column(t, row, expression);
 	}
 	mysql_free_result(res);
 	return RC_OK;

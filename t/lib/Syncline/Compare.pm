@@ -54,7 +54,8 @@ sub mysql_common {
     my ($name, $type) = @_;
     my $c = backticked($name);
     my $text
-        = $numeric{$type} ? $c
+        = $type eq 'year' ? "$c + 0"
+        : $numeric{$type} ? $c
         : $type eq 'float' || $type eq 'double' ? "CONCAT('float ', $c + 0e0)"
         : $type eq 'bit' ? "$c + 0"
         : $type eq 'date' || $type eq 'datetime' || $type eq 'timestamp' ? "CAST($c AS DATETIME(6))"
@@ -74,7 +75,7 @@ sub pg_common {
             ? "to_char(CASE WHEN pg_typeof($c) = 'timestamptz'::regtype THEN ${c}::timestamptz AT TIME ZONE 'UTC' ELSE ${c}::timestamp END, 'YYYY-MM-DD HH24:MI:SS.US')"
         : $type eq 'time' ? "(extract(epoch FROM $c) * 1000000)::bigint::text"
         : $type =~ /text|char|enum|set|json/ ? "upper(encode(convert_to(${c}::text, 'UTF8'), 'hex'))"
-        : $type eq 'bit' ? "(SELECT sum(('0' || b)::int8 << (length($c) - n::int)) FROM unnest(string_to_array(${c}::text, NULL)) WITH ORDINALITY u (b, n))::text"
+        : $type eq 'bit' ? "(SELECT trunc(sum(('0' || b)::numeric * power(2::numeric, length($c) - n::int))) FROM unnest(string_to_array(${c}::text, NULL)) WITH ORDINALITY u (b, n))::text"
         : "upper(encode($c, 'hex'))";
     return "coalesce($text, '<NULL>')";
 }

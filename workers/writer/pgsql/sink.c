@@ -70,6 +70,8 @@ pgsink_free(struct sink *base)
 {
 	struct pgsql_sink *s = (struct pgsql_sink *)base;
 
+	if (s->main.conn != NULL)
+		pgsink_move_sequences(s);
 	pgsql_close(&s->main);
 	for (size_t i = 0; i < s->nmade; i++)
 		table_free(s->made[i]);

@@ -10,6 +10,7 @@
  * define.c     the statements that make tables, indexes, foreign keys
  * object.c     initial objects, tables made anew
  * later.c      indexes that wait until a table is loaded
+ * sequence.c   sequences of columns, moved up to their rows
  * ddl.c        DDL in its transaction
  * check.c      the precheck
  */
@@ -147,6 +148,8 @@ enum rc pgsink_put_off(struct pgsql_lane *l, const struct event_object *o, const
 /* The table is loaded: makes what has been put off. */
 enum rc pgsink_make_later(
 	struct pgsql_lane *l, const char *db, const char *name, struct err *e) MUSTCHECK;
+/* Moves the sequences of our tables' columns up to what their rows have. */
+void pgsink_move_sequences(struct pgsql_sink *s);
 /* A long statement runs, or has ended: for whoever watches. */
 void pgsink_busy(struct pgsql_lane *l, bool on);
 enum rc pgsink_make_schema(struct pgsql_lane *l, const char *schema, struct err *e) MUSTCHECK;
