@@ -13,7 +13,7 @@ use Syncline::MariaDB;
 use Syncline::MySQL;
 use Syncline::Pair;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 my $seed = $ENV{SEED} || time % 100000;
 my $seconds = $ENV{SECONDS} || 12;
@@ -29,14 +29,7 @@ for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
     my $pair = Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }', more => "chunk_rows = 300;\n");
 
     # While it loads and streams, with kills.
-    $pair->start;
-    my ($kills, $end) = (0, time + $seconds);
-    while (time < $end) {
-        sleep 0.3 + rand 1.2;
-        if (rand() < 0.2) { $pair->kill_all; $pair->start; $kills++ }
-        else { $kills += $pair->kill_worker }
-    }
-    $pair->kill_all;
+    my $kills = $pair->with_kills($seconds);
     $pair->start('loaded');
     is($pair->wait(90), 0, "$name: loaded after $kills kills") or diag $pair->output;
 
@@ -51,11 +44,8 @@ for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
     audit($target);
     $load = Syncline::Load->start($source, writers => 8, seed => $seed + 1, pause => 0.004);
     my $poller = poller($target, 'SELECT (SELECT SUM(balance) FROM shop.account) + (SELECT SUM(balance) FROM shop.bank)', 4000);
-    $pair->start;
-    ($kills, $end) = (0, time + $seconds);
-    while (time < $end) { sleep 0.3 + rand 1.2; $kills += $pair->kill_worker }
+    $kills = $pair->with_kills($seconds);
     my $transactions = $load->stop;
-    $pair->kill_all;
     $pair->start('caught-up');
     is($pair->wait(90), 0, "$name: caught up after $kills kills and $transactions transactions") or diag $pair->output;
     my ($polls, $bad) = $poller->stop;

@@ -13,7 +13,7 @@ use Syncline::MariaDB;
 use Syncline::Pair;
 use Syncline::PostgreSQL;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 my $seed = $ENV{SEED} || time % 100000;
 my $seconds = $ENV{SECONDS} || 10;
@@ -26,19 +26,7 @@ fill($source, 3000);
 my $load = Syncline::Load->start($source, writers => 8, seed => $seed, pause => 0.004);
 my $pair = Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }', more => "chunk_rows = 300;\n");
 
-sub with_kills {
-    my ($kills, $end) = (0, time + $seconds);
-    $pair->start;
-    while (time < $end) {
-        sleep 0.3 + rand 1.2;
-        if (rand() < 0.2) { $pair->kill_all; $pair->start; $kills++ }
-        else { $kills += $pair->kill_worker }
-    }
-    $pair->kill_all;
-    return $kills;
-}
-
-my $kills = with_kills();
+my $kills = $pair->with_kills($seconds);
 $pair->start('loaded');
 is($pair->wait(90), 0, "loaded after $kills kills") or diag $pair->output;
 my $transactions = $load->stop;
@@ -52,7 +40,7 @@ is($pair->wait(60), 0, 'audited') or diag $pair->output;
 audit_pg($target, 'shop', alone => 1);
 $load = Syncline::Load->start($source, writers => 8, seed => $seed + 1, pause => 0.004);
 my $poller = poller($target, 'SELECT (SELECT sum(balance) FROM shop.account) + (SELECT sum(balance) FROM shop.bank)', 4000);
-$kills = with_kills();
+$kills = $pair->with_kills($seconds);
 $transactions = $load->stop;
 $pair->start('caught-up');
 is($pair->wait(90), 0, "caught up after $kills kills and $transactions transactions") or diag $pair->output;

@@ -15,7 +15,7 @@ use Syncline::Pair;
 use Syncline::PgLoad;
 use Syncline::PostgreSQL;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 my $seed = $ENV{SEED} || time % 100000;
 my $seconds = $ENV{SECONDS} || 10;
@@ -37,19 +37,7 @@ sub look {
     $ahead ||= "$confirmed over $held" if $target->one('SELECT ?::pg_lsn > ?::pg_lsn', $confirmed, $held);
 }
 
-sub with_kills {
-    my ($kills, $end) = (0, time + $seconds);
-    $pair->start;
-    while (time < $end) {
-        sleep 0.1 + rand 0.4 and look() for 1 .. 3;
-        if (rand() < 0.2) { $pair->kill_all; $pair->start; $kills++ }
-        else { $kills += $pair->kill_worker }
-    }
-    $pair->kill_all;
-    return $kills;
-}
-
-my $kills = with_kills();
+my $kills = $pair->with_kills($seconds, \&look);
 $pair->start('loaded');
 is($pair->wait(90), 0, "loaded after $kills kills") or diag $pair->output;
 my $transactions = $load->stop;
@@ -61,7 +49,7 @@ audit_pg($source, 'shop');
 audit_pg($target, 'shop');
 $load = Syncline::Load->start($source, pg_load(), writers => 8, seed => $seed + 1, pause => 0.004);
 my $poller = poller($target, 'SELECT (SELECT sum(balance) FROM shop.account) + (SELECT sum(balance) FROM shop.bank)', 4000);
-$kills = with_kills();
+$kills = $pair->with_kills($seconds, \&look);
 $transactions = $load->stop;
 $pair->start('caught-up');
 is($pair->wait(90), 0, "caught up after $kills kills and $transactions transactions") or diag $pair->output;

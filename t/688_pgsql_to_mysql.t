@@ -12,7 +12,7 @@ use Syncline::Pair;
 use Syncline::PgLoad;
 use Syncline::PostgreSQL;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 my $seed = $ENV{SEED} || time % 100000;
 my $seconds = $ENV{SECONDS} || 10;
@@ -25,14 +25,7 @@ pg_fill($source, 2000);
 $source->sql('DROP TABLE shop.wide');
 my $load = Syncline::Load->start($source, pg_load(plain => 1), writers => 8, seed => $seed, pause => 0.004);
 my $pair = Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }', more => "chunk_rows = 300;\n");
-my ($kills, $end) = (0, time + $seconds);
-$pair->start;
-while (time < $end) {
-    sleep 0.3 + rand 1.2;
-    if (rand() < 0.2) { $pair->kill_all; $pair->start; $kills++ }
-    else { $kills += $pair->kill_worker }
-}
-$pair->kill_all;
+my $kills = $pair->with_kills($seconds);
 my $transactions = $load->stop;
 $pair->start('caught-up');
 is($pair->wait(90), 0, "caught up after $kills kills and $transactions transactions") or diag $pair->output;

@@ -4,7 +4,8 @@ package Syncline::Channel;
 # servers, and what must hold after whatever happened to it.
 #
 #   my $c = Syncline::Channel->new(source => $s, target => $t, build => $dir);
-#   $c->populate(300);            shop at the source: Load.pm's tables and a marker
+#   $c->populate(300);            shop at the source: Load.pm's or PgLoad.pm's tables and a marker
+#   my $w = $c->write(writers => 2, seed => 1)   their load, as the ends can both hold it
 #   $c->begin                     the daemon starts; nothing is at the target yet
 #   $c->wait_loaded(60)           every table streams: '' or what is wrong
 #   $c->revive                    starts the daemon again if it has died
@@ -22,12 +23,15 @@ use File::Path qw(remove_tree);
 use Syncline::Compare;
 use Syncline::Daemon;
 use Syncline::Load ();
+use Syncline::PgLoad ();
 use Time::HiRes qw(sleep time);
 
 sub endpoint {
-    my ($port) = @_;
-    return qq(kind = "mysql"; host = "127.0.0.1"; port = $port; user = "syncline"; password = "secret"; read_timeout = "5s"; connect_timeout = "2s";);
+    my ($db, $port) = @_;
+    return $db->endpoint($port) . ' read_timeout = "5s"; connect_timeout = "2s";';
 }
+
+sub is_pg { $_[0]->kind eq 'postgresql' }
 
 sub new {
     my ($class, %o) = @_;
@@ -35,8 +39,8 @@ sub new {
     # Kills follow each other in seconds: no growing delays, they are not what is tested.
     $self->{daemon} = Syncline::Daemon->new(real_workers => 1, settings => {restart_delay_max => '"100ms"', %{$o{settings} // {}}}, env => $o{env} // {},
         build => $o{build});
-    my $file = sprintf "source = { %s };\ntarget = { %s };\nobjects = ( %s );\n%s", endpoint($o{source_port} // $o{source}->port),
-        endpoint($o{target_port} // $o{target}->port), $self->{objects}, $o{more} // '';
+    my $file = sprintf "source = { %s };\ntarget = { %s };\nobjects = ( %s );\n%s", endpoint($o{source}, $o{source_port}),
+        endpoint($o{target}, $o{target_port}), $self->{objects}, $o{more} // '';
     $self->{daemon}->write_file('conf.d/shop.conf', $file);
     chmod 0600, "$self->{daemon}{dir}/conf.d/shop.conf";
     return $self;
@@ -47,10 +51,22 @@ sub daemon { $_[0]{daemon} }
 sub populate {
     my ($self, $rows) = @_;
     my $s = $self->{source};
-    Syncline::Load::schema($s);
-    Syncline::Load::fill($s, $rows);
+    if (is_pg($s)) {
+        Syncline::PgLoad::pg_schema($s);
+        Syncline::PgLoad::pg_fill($s, $rows);
+        $s->sql('DROP TABLE shop.wide') if !is_pg($self->{target});
+    } else {
+        Syncline::Load::schema($s);
+        Syncline::Load::fill($s, $rows);
+    }
     $s->sql('CREATE TABLE shop.marker (id INT PRIMARY KEY, n INT NOT NULL)', 'INSERT INTO shop.marker VALUES (1, 0)');
     return $self;
+}
+
+sub write {
+    my ($self, %o) = @_;
+    my @mix = is_pg($self->{source}) ? Syncline::PgLoad::pg_load(plain => !is_pg($self->{target})) : ();
+    return Syncline::Load->start($self->{source}, @mix, %o);
 }
 
 sub begin {
@@ -132,8 +148,12 @@ sub explain {
 # Both ends must be equal and quiet, and all tables there.
 sub audit {
     my ($self) = @_;
-    Syncline::Load::audit($self->{source});
-    Syncline::Load::audit($self->{target});
+    for my $end (qw(source target)) {
+        my $db = $self->{$end};
+        # What a cascade does has no trigger at a MySQL source, nor is it in its log.
+        if (is_pg($db)) { Syncline::Load::audit_pg($db, 'shop', alone => !is_pg($self->{source})) }
+        else { Syncline::Load::audit($db) }
+    }
 }
 
 sub audited {
@@ -158,7 +178,8 @@ sub forget {
     my ($self) = @_;
     $self->kill_all;
     remove_tree("$self->{daemon}{dir}/state");
-    $self->{target}->sql("DROP DATABASE IF EXISTS $_") for qw(shop syncline audit);
+    my $drop = is_pg($self->{target}) ? 'DROP SCHEMA IF EXISTS %s CASCADE' : 'DROP DATABASE IF EXISTS %s';
+    $self->{target}->sql(sprintf $drop, $_) for qw(shop syncline audit);
 }
 
 # pids of reader and writer, or of one of them.

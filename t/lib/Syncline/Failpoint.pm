@@ -5,6 +5,7 @@ package Syncline::Failpoint;
 #
 #   my @points = Syncline::Failpoint::list();    {name, process, phases => [...]}
 #   my $f = Syncline::Failpoint->new("$dir/failpoints");    SYNCLINE_FAILPOINTS names it
+#   my @points = $f->points($source, $target);   those that a pair of such servers has, from now on
 #   $f->arm('writer.commit', n => 3);            kill -9 at the third hit from now on
 #   $f->arm('writer.commit', action => 'lose');  or 'delay', ms => 500
 #   $f->fired('writer.commit')                   how often it acted; hits(...): was passed
@@ -39,11 +40,26 @@ sub list {
 sub new {
     my ($class, $file) = @_;
     my @points = list();
-    my $self = bless {file => $file, at => {map { $points[$_]{name} => $_ * $slot } 0 .. $#points}}, $class;
+    my $self = bless {file => $file, points => \@points, at => {map { $points[$_]{name} => $_ * $slot } 0 .. $#points}}, $class;
     open $self->{f}, '+>', $file or die "$file: $!";
     binmode $self->{f};
     syswrite $self->{f}, "\0" x ($slot * @points);
     return $self;
+}
+
+# An engine's places stand in its own folder; what stands elsewhere all have.
+sub points {
+    my ($self, $source, $target) = @_;
+    return @{$self->{points}} if !$source;
+    my %folder = (mysql => 'mysql', postgresql => 'pgsql');
+    my %has;
+    for my $file (map { glob "$top/$_" } qw(workers/*.c workers/*/*.c supervisor/*.c supervisor/*/*.c common/*.c),
+        "workers/reader/$folder{$source->kind}/*.c", "workers/writer/$folder{$target->kind}/*.c") {
+        open my $f, '<', $file or die "$file: $!";
+        while (<$f>) { $has{$1} = 1 if /\bFAILPOINT(?:_LOST)?\((\w+)/ }
+    }
+    $self->{points} = [grep { $has{$_->{symbol}} } list()];
+    return @{$self->{points}};
 }
 
 sub at { my ($self, $name, $field) = @_; return ($self->{at}{$name} // die "no failpoint $name") + $field }

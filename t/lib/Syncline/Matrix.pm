@@ -16,7 +16,6 @@ package Syncline::Matrix;
 
 use strict;
 use warnings;
-use Syncline::Load;
 use Time::HiRes qw(sleep time);
 
 our @phases = qw(load stream ddl checkpoint);
@@ -30,7 +29,7 @@ sub new {
 
 sub write_while {
     my ($self, $seconds, $done) = @_;
-    my $load = Syncline::Load->start($self->{channel}{source}, writers => 2, seed => ++$self->{n}, pause => 0.001);
+    my $load = $self->{channel}->write(writers => 2, seed => ++$self->{n}, pause => 0.001);
     my $got = $self->{channel}->until($done, $seconds);
     $load->stop;
     return $got;
@@ -40,7 +39,7 @@ sub load {
     my ($self, $done, $armed) = @_;
     my $c = $self->{channel};
     $c->forget;
-    my $load = Syncline::Load->start($c->{source}, writers => 2, seed => ++$self->{n}, pause => 0.002);
+    my $load = $c->write(writers => 2, seed => ++$self->{n}, pause => 0.002);
     $armed->();
     $c->begin;
     my $wrong = $c->wait_loaded(60);
@@ -55,7 +54,7 @@ sub stream {
     $armed->();
     $self->write_while(0.15, $done);
     return '' if $done->();
-    $c->{source}->sql('UPDATE shop.big SET v = REPEAT(CHAR(65 + ' . ++$self->{n} . ' % 26), 2000)');
+    $c->{source}->sql(sprintf q{UPDATE shop.big SET v = REPEAT('%s', 2000)}, chr 65 + ++$self->{n} % 26);
     return '' if $c->until($done, 0.3);
     $c->kill_worker('writer');
     $self->write_while(1.5, $done);
@@ -110,7 +109,7 @@ sub prove {
 sub count {
     my ($self, $phase) = @_;
     my $f = $self->{points};
-    my @points = Syncline::Failpoint::list();
+    my @points = $f->points;
     my %before = map { $_->{name} => $f->hits($_->{name}) } @points;
     my $wrong = $self->$phase(sub { 0 }, sub { }) || $self->prove($phase);
     $self->{hits}{$phase}{$_->{name}} = $f->hits($_->{name}) - $before{$_->{name}} for @points;
@@ -164,7 +163,7 @@ sub cells {
 sub table {
     my ($self) = @_;
     my @lines = sprintf '%-28s %-11s' . ' %-12s' x @phases, 'failpoint', 'process', @phases;
-    for my $p (Syncline::Failpoint::list()) {
+    for my $p ($self->{points}->points) {
         my %in = map { $_ => 1 } @{$p->{phases}};
         push @lines, sprintf '%-28s %-11s' . ' %-12s' x @phases, $p->{name}, $p->{process},
             map { $self->{cells}{$p->{name}}{$_} // ($in{$_} ? '-' : '.') } @phases;

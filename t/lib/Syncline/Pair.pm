@@ -13,6 +13,8 @@ package Syncline::Pair;
 #                               which $p->mark($db1) makes and the objects select
 #   $p->kill_worker('reader')   kill -9 of 'reader', 'writer' or either
 #   $p->kill_all                kill -9 of the parent: the workers must go too
+#   $p->with_kills(10, sub {})  runs that long under kills of workers and parent, ends; how many. The
+#                               sub looks at things between
 #   $p->output                  what it printed, log lines included
 
 use strict;
@@ -125,6 +127,19 @@ sub kill_all {
     my ($self) = @_;
     kill 'KILL', $self->{pid};
     return $self->wait(5);
+}
+
+sub with_kills {
+    my ($self, $seconds, $look) = @_;
+    my ($kills, $end) = (0, time + $seconds);
+    $self->start;
+    while (time < $end) {
+        for (1 .. 3) { sleep 0.1 + rand 0.4; $look->() if $look }
+        if (rand() < 0.2) { $self->kill_all; $self->start; $kills++ }
+        else { $kills += $self->kill_worker }
+    }
+    $self->kill_all;
+    return $kills;
 }
 
 sub output {

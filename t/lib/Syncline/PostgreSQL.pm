@@ -38,8 +38,8 @@ sub home {
 sub kind { 'postgresql' }
 
 sub endpoint {
-    my ($self) = @_;
-    return sprintf 'kind = "postgresql"; host = "127.0.0.1"; port = %d; database = "test"; user = "syncline"; password = "secret";', $self->port;
+    my ($self, $port) = @_;
+    return sprintf 'kind = "postgresql"; host = "127.0.0.1"; port = %d; database = "test"; user = "syncline"; password = "secret";', $port // $self->port;
 }
 
 # uid and gid that the server runs as, where we are root.

@@ -153,10 +153,10 @@ sub enter { }
 sub kind { 'mysql' }
 sub is_retried { my ($self, $dbh) = @_; return grep { ($dbh->err // 0) == $_ } 1205, 1213 }
 
-# Its end of a channel's file.
+# Its end of a channel's file; with another port, of what stands between.
 sub endpoint {
-    my ($self) = @_;
-    return sprintf 'kind = "mysql"; host = "127.0.0.1"; port = %d; user = "syncline"; password = "secret";', $self->port;
+    my ($self, $port) = @_;
+    return sprintf 'kind = "mysql"; host = "127.0.0.1"; port = %d; user = "syncline"; password = "secret";', $port // $self->port;
 }
 
 sub dbh {

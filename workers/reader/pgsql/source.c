@@ -9,6 +9,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "workers/reader/pgsql/note.h"
@@ -310,6 +311,8 @@ pgsource_tip(struct source *base, char **position, struct logpos *at, struct err
 		rc = note_selection(s, e);
 	if (rc == RC_OK)
 		rc = create_publication(s, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(READER_PUBLISHED, e);
 	if (rc == RC_OK) {
 		bool lines = SPEAKS_LINES(&s->main);
 		char *sql = xasprintf("%s FROM pg_create_logical_replication_slot('%s', '%s')",
@@ -319,6 +322,8 @@ pgsource_tip(struct source *base, char **position, struct logpos *at, struct err
 		rc = pgsource_lsn(&s->main, sql, &p.lsn, e);
 		free(sql);
 	}
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(READER_SLOT, e);
 	if (rc != RC_OK) {
 		err_context(e, "cannot make the replication slot %s", s->name);
 		if (rc == RC_CONFIG && *e->remedy == '\0')

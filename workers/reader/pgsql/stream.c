@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mem.h"
@@ -595,6 +596,7 @@ take_event(struct stream *st, const struct pgout_event *ev, struct err *e)
 		return take_commit(st, ev, e);
 	case PGOUT_RELATION:
 		log_relations_take(&st->relations, &ev->relation);
+		FAILPOINT(READER_TABLE_MAP);
 		return RC_OK;
 	case PGOUT_TRUNCATE:
 		return is_done(st) ? RC_OK : take_truncate(st, ev, e);
@@ -805,6 +807,8 @@ run(struct stream *st, struct err *e)
 		}
 		if (n > 0) {
 			rc = take_message(st, (unsigned char *)p, (size_t)n, e);
+			if (rc == RC_OK)
+				rc = FAILPOINT_LOST(READER_EVENT, e);
 			PQfreemem(p);
 		} else if (n == 0) {
 			rc = wait_for_data(st, e);
@@ -880,6 +884,7 @@ begin_stream(struct stream *st, const char *resume, const char *applied, struct 
 		rc = pgsource_ready_notes(s, e);
 	if (rc == RC_OK)
 		rc = log_relations_restore(&st->relations, e);
+	FAILPOINT(READER_RESTORED);
 	if (rc == RC_OK)
 		rc = note_unacknowledged(st, e);
 	if (rc == RC_OK)
@@ -888,6 +893,8 @@ begin_stream(struct stream *st, const char *resume, const char *applied, struct 
 		rc = pgsource_check_slot(s, st->at, e);
 	if (rc == RC_OK)
 		rc = pgsql_open(&s->log, s->env.conf, "source", true, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(READER_DUMP, e);
 	if (rc == RC_OK)
 		rc = start_stream(st, e);
 	if (rc != RC_OK)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "workers/reader/pgsql/tables.h"
@@ -282,6 +283,9 @@ describe_now(struct log_relations *lr, const struct relation *r, struct table **
 	struct table_list list = {0};
 	enum rc rc = pgsql_describe(&lr->s->main, r->schema, r->name, &list, e);
 
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(READER_ASK, e);
+
 	*out = NULL;
 	if (rc == RC_OK && list.count == 1) {
 		*out = list.tables[0];
@@ -542,6 +546,7 @@ log_relations_follow(struct log_relations *lr, const struct table *now)
 {
 	struct table **known = find_table(lr, now->db, now->name);
 
+	FAILPOINT(READER_FOLLOW);
 	uncheck(lr, now->db, now->name);
 	if (known == NULL) {
 		table_list_add(&lr->tables, table_copy(now));

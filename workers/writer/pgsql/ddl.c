@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/loop.h"
 #include "common/pgsql/describe.h"
 #include "ipc/proto.h"
@@ -529,6 +530,7 @@ pgsink_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table
 	enum rc rc;
 
 	*skipped = NULL;
+	FAILPOINT(WRITER_DDL);
 	pgsink_drop_statements(l);
 	rc = pgsink_begin(base, e);
 	if (rc == RC_OK && d->nchanges == 0)
@@ -537,9 +539,13 @@ pgsink_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table
 	if (rc == RC_OK)
 		rc = make_changes(l, d, c, e);
 	pgsink_busy(l, false);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_DDL_RUN, e);
 	for (uint32_t i = 0; i < nrecords && rc == RC_OK; i++)
 		rc = base->sink->ops->table_state(base, records[i].source_db,
 			records[i].source_name, records[i].state, records[i].inserted,
 			&records[i].schema, e);
-	return rc == RC_OK ? pgsink_commit(base, c, e) : rc;
+	if (rc == RC_OK)
+		rc = pgsink_commit(base, c, e);
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_DDL_DONE, e) : rc;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/pgsql/sink.h"
 
@@ -244,9 +245,15 @@ pgsink_commit(struct sink_lane *base, const struct checkpoint *c, struct err *e)
 	if (!l->in_txn)
 		rc = pgsink_begin(base, e);
 	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_CHECKPOINT_BEFORE, e);
+	if (rc == RC_OK)
 		rc = move_checkpoint(l, c, e);
 	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_CHECKPOINT, e);
+	if (rc == RC_OK)
 		rc = commit_now(l, e);
+	if (rc == RC_OK)
+		rc = FAILPOINT_LOST(WRITER_COMMIT, e);
 	if (rc == RC_OK)
 		l->in_txn = false;
 	return rc;

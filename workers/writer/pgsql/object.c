@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "workers/writer/pgsql/sink.h"
 
@@ -477,6 +478,8 @@ pgsink_object(struct sink_lane *base, const struct event_object *o, const struct
 			object_name(o->kind), o->db, o->name);
 		return RC_OK;
 	}
+	if ((rc = FAILPOINT_LOST(WRITER_OBJECT, e)) != RC_OK)
+		return rc;
 	rc = pgsink_begin(base, e);
 	if (rc == RC_OK)
 		rc = make_object(l, o, table, intercept, e);
@@ -485,5 +488,5 @@ pgsink_object(struct sink_lane *base, const struct event_object *o, const struct
 	else if (e->code != 0 && pgsink_rollback(base, &ignored) != RC_OK)
 		log_debug("cannot roll back: %s", ignored.text);
 	l->in_txn = false;
-	return rc;
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_MADE, e) : rc;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <xxhash.h>
 
+#include "common/failpoint.h"
 #include "common/log.h"
 #include "common/pgsql/describe.h"
 #include "ipc/proto.h"
@@ -306,6 +307,7 @@ pgsink_open(struct sink *base, struct resume *out, uint64_t *turn, struct err *e
 		rc = end_old_sessions(s, e);
 	if (rc == RC_OK)
 		rc = raise_epoch(s, channel, e);
+	FAILPOINT(WRITER_EPOCH);
 	if (rc == RC_OK)
 		rc = read_checkpoint(s, channel, out, turn, e);
 	if (rc == RC_OK)
