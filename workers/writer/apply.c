@@ -274,21 +274,19 @@ commit_group(struct apply_lane *l, struct group *g, struct err *e)
 
 /* Rolled back: waits until it may run again. False: ending. */
 static bool
-wait_to_run_again(struct apply *a, struct group *g, bool refused)
+wait_to_run_again(struct apply *a, struct group *g)
 {
 	bool may;
 
 	add_stat(a, STAT_RETRIES, 1);
 	pthread_mutex_lock(&a->lock);
-	((struct work *)g->first)->refused |= refused;
+	((struct work *)g->first)->refused |= !sched_must_yield(a->sched, g);
 	sched_rolled_back(a->sched, g);
 	while (!(may = sched_may_run(a->sched, g)) && !apply_ending(a))
 		pthread_cond_wait(&a->gate_cond, &a->lock);
 	pthread_mutex_unlock(&a->lock);
 	return may;
 }
-
-enum gate { GATE_COMMIT, GATE_YIELD, GATE_END };
 
 /*
  * Who cannot run again would end the worker: it gives way only when the oldest
@@ -304,10 +302,11 @@ must_yield(const struct apply *a, const struct group *g)
 	return sched_must_yield(a->sched, g);
 }
 
-static enum gate
-wait_at_gate(struct apply *a, struct group *g)
+/* OK: COMMITTING. AGAIN: ending. RETRY: to be rolled back. */
+static enum rc
+wait_at_gate(struct apply *a, struct group *g, struct err *e)
 {
-	enum gate gate = GATE_END;
+	enum rc rc = RC_AGAIN;
 	bool mine;
 
 	pthread_mutex_lock(&a->lock);
@@ -316,12 +315,29 @@ wait_at_gate(struct apply *a, struct group *g)
 		pthread_cond_wait(&a->gate_cond, &a->lock);
 		mine = !must_yield(a, g) && sched_my_turn(a->sched, g);
 	}
-	if (mine)
-		gate = GATE_COMMIT;
-	else if (!apply_ending(a))
-		gate = GATE_YIELD;
+	if (mine) {
+		rc = RC_OK;
+	} else if (!apply_ending(a)) {
+		rc = err_set(e, RC_RETRY, "gave way to an older group");
+		e->code = SINK_DEADLOCK;
+	}
 	pthread_mutex_unlock(&a->lock);
-	return gate;
+	return rc;
+}
+
+enum rc
+apply_await_turn(struct apply_lane *l, struct group *g, struct err *e)
+{
+	struct apply *a = l->apply;
+	enum rc rc = wait_at_gate(a, g, e);
+
+	if (rc != RC_OK)
+		return rc;
+	pthread_mutex_lock(&a->lock);
+	sched_run_late(g);
+	lane_heard(l);
+	pthread_mutex_unlock(&a->lock);
+	return RC_OK;
 }
 
 /* ---- lanes ---- */
@@ -381,25 +397,15 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 
 	for (;;) {
 		enum rc rc = execute(l, g, &careful, e);
-		bool refused = rc != RC_OK;
 
 		if (rc == RC_OK) {
 			FAILPOINT(WRITER_GATE);
-			switch (wait_at_gate(a, g)) {
-			case GATE_COMMIT:
-				rc = commit_group(l, g, e);
-				if (rc == RC_OK)
-					return RC_OK;
-				break;
-			case GATE_END:
-				return RC_AGAIN;
-			case GATE_YIELD:
-			default:
-				rc = err_set(e, RC_RETRY, "gave way to an older group");
-				e->code = SINK_DEADLOCK;
-				break;
-			}
+			rc = wait_at_gate(a, g, e);
 		}
+		if (rc == RC_OK)
+			rc = commit_group(l, g, e);
+		if (rc == RC_OK)
+			return RC_OK;
 		if (!may_retry(g, rc, e)) {
 			if (rc == RC_RETRY && e->code == SINK_DEADLOCK)
 				e->code = 0;
@@ -407,7 +413,7 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 		}
 		if ((rc = rollback(l, e)) != RC_OK)
 			return rc;
-		if (!wait_to_run_again(a, g, refused))
+		if (!wait_to_run_again(a, g))
 			return RC_AGAIN;
 	}
 }
