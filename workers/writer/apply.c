@@ -220,6 +220,7 @@ static void
 finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 {
 	struct apply *a = l->apply;
+	bool tables = false;
 	struct unit *u;
 
 	pthread_mutex_lock(&a->lock);
@@ -232,8 +233,10 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 
 		u = u->next;
 		/* Barriers: the scan waits, what it knows of tables is what is committed. */
-		if (w->kind == WORK_TABLE || w->kind == WORK_DDL)
+		if (w->kind == WORK_TABLE || w->kind == WORK_DDL) {
 			set_stat(a, STAT_TABLES_AT_TARGET, a->streaming);
+			tables = true;
+		}
 		a->queued_bytes -=
 			w->unit.bytes < a->queued_bytes ? w->unit.bytes : a->queued_bytes;
 		if (w->ring_end != 0)
@@ -249,6 +252,8 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
 	pthread_mutex_unlock(&a->lock);
+	if (tables)
+		worker_report_streaming(a->worker);
 }
 
 static enum rc
