@@ -133,6 +133,12 @@ worker_report_position(struct worker *w, const char *applied, uint64_t time_us)
 }
 
 void
+worker_report_streaming(struct worker *w)
+{
+	ring_doorbell(w->p);
+}
+
+void
 worker_fail(struct worker *w, const struct err *e)
 {
 	struct worker_private *p = w->p;
@@ -228,6 +234,8 @@ send_queue(struct worker *w)
 		free(o);
 		o = next;
 	}
+	if (is_news(w))
+		send_report(w);
 	set_interest(p);
 }
 

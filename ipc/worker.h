@@ -73,6 +73,8 @@ void worker_opened(struct worker *w, const struct resume *r);
 void worker_drained(struct worker *w);
 void worker_report_table(struct worker *w, const struct report_table *t);
 void worker_report_conflict(struct worker *w, const struct report_conflict *c);
+/* STAT_TABLES_STREAMING or STAT_TABLES_AT_TARGET has moved: it is reported at once. */
+void worker_report_streaming(struct worker *w);
 void worker_report_position(struct worker *w, const char *applied, uint64_t time_us);
 /* Ends the process: FAILED is sent, then exit with the class's status. Only the first call counts.
  */

@@ -5,6 +5,7 @@ package Bench;
 #   my %t = turns(3, ours => sub { seconds }, peer => sub { seconds });   medians by name, taken in turn
 #   figure('load', ours => 8.1, peer => 14.2, unit => 's', goal => '>=1.3', ratio => 1.75);
 #   my $w = Bench::Watch->new($pid); ... $w->look; ... $w->peak('reader'), $w->cpu('writer')
+#   my $m = Bench::Meter->new('target server' => $pid); ... push @runs, $m->read(reader => seconds); holds(@runs)
 #
 # SCALE=0.1 measures a tenth of the work, RUNS=n takes n turns instead of three.
 
@@ -13,10 +14,10 @@ use warnings;
 use Exporter 'import';
 use POSIX ();
 use Time::HiRes qw(sleep time);
-our @EXPORT = qw(scaled runs turns figure note adopt table median percentile cpu_of peak_of wait_until child_seconds);
+our @EXPORT = qw(scaled runs turns figure note adopt table median percentile holds cpu_of peak_of wait_until child_seconds);
 
 our $scale = $ENV{SCALE} || 1;
-my @figures;
+my (@figures, @short);
 
 sub runs { return $ENV{RUNS} || 3 }
 
@@ -52,14 +53,30 @@ sub note { print STDERR "# @_\n" }
 
 sub short { my ($n) = @_; return !defined $n ? '-' : $n >= 100 ? sprintf('%.0f', $n) : $n >= 10 ? sprintf('%.1f', $n) : sprintf('%.2f', $n) }
 
-# One line. goal: ">=1.3" is held against the ratio, "<10" and "<=5" against our own figure; none: "-".
+# What had the CPU while ours ran, and whether there was any left: why a figure is short.
+sub holds {
+    my @runs = @_;
+    my %sum;
+    for my $run (@runs) { $sum{$_} += $run->{$_} for keys %$run }
+    my ($wall, $machine, $cores) = map { delete $sum{$_} // 0 } qw(wall machine cores);
+    my $all = 0;
+    $all += $_ for values %sum;
+    return 'nothing was measured' if !$all || !$wall;
+    my @share = map { sprintf '%s %.0f %%', $_, $sum{$_} / $all * 100 } sort { $sum{$b} <=> $sum{$a} } keys %sum;
+    return sprintf 'of our CPU: %s; that is %.2f cores of %d, others had %.2f', join(', ', @share), $all / $wall, $cores / @runs,
+        $machine > $all ? ($machine - $all) / $wall : 0;
+}
+
+# One line; holds: said if the figure is short. goal: ">=1.3" is held against the ratio, "<10" and "<=5" against our own figure; none: "-".
 sub figure {
     my ($name, %f) = @_;
     my ($op, $bound) = $f{goal} =~ /^(>=|<=|<)([\d.]+)$|^-$/ or die "goal of $name: $f{goal}";
     my $ok = !$op || ($op eq '>=' ? $f{ratio} >= $bound : $op eq '<=' ? $f{ours} <= $bound : $f{ours} < $bound);
     my @line = ($name, short($f{ours}), short($f{peer}), $f{unit}, short($f{ratio}), $f{goal}, $ok ? 'ok' : 'short', $f{beside} // '');
     push @figures, \@line;
+    push @short, "$name: $f{holds}" if !$ok && $f{holds};
     printf "bench %s ours=%s peer=%s unit=%s ratio=%s goal=%s %s\n", @line[0 .. 6];
+    print "# $short[-1]\n" if !$ok && $f{holds};
     STDOUT->flush;
 }
 
@@ -77,11 +94,14 @@ sub table {
     my @width = map { my $c = $_; (sort { $b <=> $a } map { length $_->[$c] } @rows)[0] } 0 .. 7;
     my @text = map { my $r = $_; join '  ', map { sprintf '%-*s', $width[$_], $r->[$_] } 0 .. 7 } @rows;
     print "\n", map({ s/ +$//r . "\n" } @text), "\n", machine(), "\n";
+    print "What holds back:\n", map { "  $_\n" } @short if @short;
 }
+
+sub cores { my $n = () = slurp('/proc/cpuinfo') =~ /^processor/mg; return $n }
 
 sub machine {
     my ($model) = slurp('/proc/cpuinfo') =~ /model name\s*: (.*)/;
-    my $cores = () = slurp('/proc/cpuinfo') =~ /^processor/mg;
+    my $cores = cores();
     my ($kib) = slurp('/proc/meminfo') =~ /MemTotal:\s*(\d+)/;
     return sprintf '%d cores (%s), %.0f GiB, scale %g, medians of %d', $cores, $model // 'unknown', $kib / 1048576, $scale, runs();
 }
@@ -124,6 +144,30 @@ sub child_seconds {
     my $start = time;
     system('bash', '-o', 'pipefail', '-c', $shell) == 0 or die "failed: $shell\n";
     return time - $start;
+}
+
+package Bench::Meter;
+
+# Seconds of CPU by name between `new` and `read`, of the whole machine too, and of the wall.
+
+use strict;
+use warnings;
+
+# Everything but idle and waiting for disks; steal is not ours.
+sub busy { my @f = split ' ', (Bench::slurp('/proc/stat') =~ /^cpu +(.*)/)[0]; return ($f[0] + $f[1] + $f[2] + $f[5] + $f[6]) / $tick }
+
+sub now {
+    my ($self) = @_;
+    return {wall => Time::HiRes::time(), machine => busy(), map { $_ => Bench::cpu_of($self->{pids}{$_}) } keys %{$self->{pids}}};
+}
+
+sub new { my ($class, %pids) = @_; my $self = bless {pids => \%pids}, $class; $self->{start} = $self->now; return $self }
+
+# more: what was measured elsewhere.
+sub read {
+    my ($self, %more) = @_;
+    my $now = $self->now;
+    return {%more, cores => Bench::cores(), map { $_ => $now->{$_} - $self->{start}{$_} } keys %$now};
 }
 
 package Bench::Watch;

@@ -22,16 +22,15 @@ sub ours {
     my ($s, $seen) = @_;
     my $target = target($s->{template});
     warm($target);
-    my $cpu = cpu_of($target->pid);
-    my $source_cpu = cpu_of($s->{source}->pid);
-    my $start = time;
+    my $meter = Bench::Meter->new('source server' => $s->{source}->pid, 'target server' => $target->pid);
     my $c = Ends::Channel->new($s->{source}, $target)->start;
     wait_marker($target, $s->{marker}, sub { $c->watch->look });
-    my $took = time - $start;
-    push @{$seen->{ours}}, (cpu_of($target->pid) - $cpu) / $s->{rows} * 1e6;
     my $w = $c->watch->look;
+    my $m = $meter->read(map { $_ => $w->cpu($_) } qw(reader writer));
+    push @{$seen->{meter}}, $m;
+    push @{$seen->{ours}}, $m->{'target server'} / $s->{rows} * 1e6;
     note(sprintf '  us/row: reader %.1f, writer %.1f, source server %.1f, target server %.1f; reader %.0f MiB (%.0f shared), writer %.0f MiB (%.0f)',
-        map({ $_ / $s->{rows} * 1e6 } $w->cpu('reader'), $w->cpu('writer'), cpu_of($s->{source}->pid) - $source_cpu, cpu_of($target->pid) - $cpu),
+        map({ $m->{$_} / $s->{rows} * 1e6 } 'reader', 'writer', 'source server', 'target server'),
         map { ($w->peak($_), $w->shared($_)) } qw(reader writer));
     push @{$seen->{cpu}}, ($w->cpu('reader') + $w->cpu('writer')) / $s->{rows} * 1e6;
     push @{$seen->{memory}}, $w->own;
@@ -40,7 +39,7 @@ sub ours {
     # Where the next figure starts from.
     $target->stop;
     if ($seen->{keep}) { remove_tree($seen->{keep}); system('cp', '-a', '--reflink=auto', $target->dir . '/data', $seen->{keep}) == 0 or die "cp: $?" }
-    return $took;
+    return $m->{wall};
 }
 
 sub theirs {
@@ -74,8 +73,8 @@ sub segment {
     my $best = $t{replica} < $t{parallel} ? 'replica' : 'parallel';
     my ($ours, $peer) = map { $s->{rows} / $_ } @t{'ours', $best};
     figure("catch-up-$per", ours => $ours, peer => $peer, unit => 'rows/s', ratio => $ours / $peer, goal => ">=$goal",
-        beside => "MariaDB's replica, " . ($best eq 'replica' ? 'one thread' : '4 threads'));
-    figure("catch-up-$per-cpu", ours => median(@{$seen{cpu}}), unit => 'us/row', goal => '<10', beside => 'reader + writer');
+        holds => holds(@{$seen{meter}}), beside => "MariaDB's replica, " . ($best eq 'replica' ? 'one thread' : '4 threads'));
+    figure("catch-up-$per-cpu", ours => median(@{$seen{cpu}}), unit => 'us/row', goal => '<10', holds => holds(@{$seen{meter}}), beside => 'reader + writer');
     my ($cpu, $peer_cpu) = map { median(@{$seen{$_}}) } 'ours', $best;
     figure("catch-up-$per-target-cpu", ours => $cpu, peer => $peer_cpu, unit => 'us/row', ratio => $peer_cpu / $cpu, goal => '-',
         beside => 'CPU of the target server');

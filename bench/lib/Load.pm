@@ -15,18 +15,19 @@ my $rows_per_file = 50_000;    # else one thread has all of a table
 sub ours {
     my ($source, $table, $seen) = @_;
     my $target = target();
-    my $start = time;
+    my $meter = Bench::Meter->new('source server' => $source->pid, 'target server' => $target->pid);
     my $c = Ends::Channel->new($source, $target, "lanes = $threads;\n");
     $c->start('loaded')->wait;
-    my $took = time - $start;
-    same($source, $target, $table);
     my $w = $c->watch;
+    my $m = $meter->read(map { $_ => $w->cpu($_) } qw(reader writer));
+    push @{$seen->{meter}}, $m;
+    same($source, $target, $table);
     note(sprintf '  reader %.2f s CPU, %.0f MiB (%.0f shared); writer %.2f s, %.0f MiB (%.0f); target server %.2f s',
-        map({ ($w->cpu($_), $w->peak($_), $w->shared($_)) } qw(reader writer)), cpu_of($target->pid));
+        map({ ($w->cpu($_), $w->peak($_), $w->shared($_)) } qw(reader writer)), $m->{'target server'});
     push @{$seen->{memory}}, $w->own;
     push @{$seen->{ours}}, cpu_of($target->pid);
     $target->kill9;
-    return $took;
+    return $m->{wall};
 }
 
 # mydumper wants a space where the others want none.
@@ -64,9 +65,9 @@ sub contest {
         dump => sub { dump_pipe($source, $table) });
     my %rate = map { $_ => $rows / $t{$_} } keys %t;
     figure($name, ours => $rate{ours}, peer => $rate{mydumper}, unit => 'rows/s', ratio => $rate{ours} / $rate{mydumper}, goal => ">=$goal",
-        beside => "mydumper+myloader, $threads threads");
+        holds => holds(@{$seen{meter}}), beside => "mydumper+myloader, $threads threads");
     figure("$name-dump", ours => $rate{ours}, peer => $rate{dump}, unit => 'rows/s', ratio => $rate{ours} / $rate{dump},
-        goal => $dump_goal, beside => 'mysqldump | mysql');
+        goal => $dump_goal, holds => holds(@{$seen{meter}}), beside => 'mysqldump | mysql');
     my ($cpu, $peer_cpu) = map { median(@{$seen{$_}}) / $rows * 1e6 } qw(ours mydumper);
     figure("$name-target-cpu", ours => $cpu, peer => $peer_cpu, unit => 'us/row', ratio => $peer_cpu / $cpu, goal => '-',
         beside => 'CPU of the target server');

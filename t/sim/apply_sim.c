@@ -35,7 +35,7 @@ enum { USERS, PLAIN, PARENT, CHILD, KEYLESS, TABLES };
 
 static const char *const rule_names[] = {"no-unique-token", "no-fk-token", "no-cascade-token",
 	"no-keyless-token", "no-chunk-token", "no-ring-token", "no-alone", "no-gate",
-	"batch-ignores-conflicts", "stale-checkpoint"};
+	"batch-ignores-conflicts", "late-is-early", "late-forgets-followers", "stale-checkpoint"};
 enum rule {
 	NO_UNIQUE_TOKEN,
 	NO_FK_TOKEN,
@@ -46,6 +46,8 @@ enum rule {
 	NO_ALONE,
 	NO_GATE,
 	BATCH_IGNORES_CONFLICTS,
+	LATE_IS_EARLY,
+	LATE_FORGETS_FOLLOWERS,
 	STALE_CHECKPOINT,
 	NO_RULE
 };
@@ -519,6 +521,7 @@ struct lane {
 	struct arena arena;
 	const struct change **order; /* all row operations, as they will be run */
 	uint32_t norder, at;
+	uint32_t early; /* so many do not wait for the turn */
 	struct undo_log undo;
 	int waits_for; /* lane, or NONE */
 	unsigned asleep_until;
@@ -538,7 +541,7 @@ static uint64_t turn;
 static struct sched *sched;
 static unsigned step, committed_at;
 static uint8_t audit[UNITS + 1][OPS];
-static unsigned long retries, kills, stalls, lost, commits, multi;
+static unsigned long retries, kills, stalls, lost, commits, multi, late;
 
 static void
 let_locks_go(int lane)
@@ -683,11 +686,63 @@ commit_at_target(int n)
 
 /* ---- lanes ---- */
 
+/* Rows of one statement come in any order. */
+static void
+order_batches(struct lane *l, struct change **changes, uint32_t count)
+{
+	struct batch_list list = {0};
+	uint32_t first = l->norder;
+
+	if (count != 0)
+		batch_plan(&l->arena, changes, count, chance(6) + 1, &list);
+	for (uint32_t b = 0; b < list.count; b++) {
+		uint32_t from = l->norder;
+
+		for (uint32_t i = 0; i < list.batches[b].count; i++) {
+			uint32_t at = from + chance(i + 1);
+
+			l->order[l->norder] = l->order[at];
+			l->order[at] = list.batches[b].changes[i];
+			l->norder++;
+		}
+	}
+	if (l->norder - first != count)
+		fail("batches have %u of %u changes", l->norder - first, count);
+}
+
+/* What meets a group in flight, and nothing else. */
+static uint32_t
+late_alone(struct lane *l, struct change **all, uint32_t n)
+{
+	struct change **kept = arena_alloc(&l->arena, (n + 1) * sizeof(struct change *));
+	uint32_t early = 0, nlate = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct change *c = all[i], *one[1] = {c};
+
+		if (batch_late(&l->arena, one, 1, &l->group->meets) == 0)
+			kept[nlate++] = c;
+		else
+			all[early++] = c;
+	}
+	memcpy(all + early, kept, nlate * sizeof(struct change *));
+	return early;
+}
+
+static uint32_t
+split(struct lane *l, struct change **all, uint32_t n)
+{
+	if (l->group->meets.count == 0 || broken == LATE_IS_EARLY)
+		return n;
+	if (broken == LATE_FORGETS_FOLLOWERS)
+		return late_alone(l, all, n);
+	return batch_late(&l->arena, all, n, &l->group->meets);
+}
+
 static void
 begin(struct lane *l)
 {
 	struct change **all;
-	struct batch_list list = {0};
 	uint32_t n = 0, total = l->group->rows;
 	bool carefully = chance(8) == 0;
 
@@ -699,29 +754,17 @@ begin(struct lane *l)
 			all[n++] = &((struct txn *)u)->ops[i].change;
 	l->phase = RUNNING;
 	l->at = 0;
-	l->norder = n;
+	l->norder = 0;
 	if (carefully) {
-		for (uint32_t i = 0; i < n; i++)
-			l->order[i] = all[i];
+		for (; l->norder < n; l->norder++)
+			l->order[l->norder] = all[l->norder];
+		l->early = l->group->meets.count != 0 ? 0 : n;
 		return;
 	}
-	if (n != 0)
-		batch_plan(&l->arena, all, n, chance(6) + 1, &list);
-	n = 0;
-	/* Rows of one statement come in any order. */
-	for (uint32_t b = 0; b < list.count; b++) {
-		uint32_t from = n;
-
-		for (uint32_t i = 0; i < list.batches[b].count; i++) {
-			uint32_t at = from + chance(i + 1);
-
-			l->order[n] = l->order[at];
-			l->order[at] = list.batches[b].changes[i];
-			n++;
-		}
-	}
-	if (n != l->norder)
-		fail("batches have %u of %u changes", n, l->norder);
+	l->early = split(l, all, n);
+	order_batches(l, all, l->early);
+	order_batches(l, all + l->early, n - l->early);
+	late += n - l->early;
 }
 
 static void
@@ -751,17 +794,31 @@ give_way(int n)
 	retries++;
 }
 
+/* Its turn: late changes first. */
+static void
+my_turn(struct lane *l)
+{
+	l->phase = COMMITTING;
+	if (l->at == l->norder)
+		return;
+	sched_run_late(l->group);
+	l->early = l->norder;
+	l->phase = RUNNING;
+}
+
 static void
 executed(int n)
 {
 	struct lane *l = &lanes[n];
 	bool mine = sched_executed(sched, l->group);
 
-	if (broken == NO_GATE && !l->committed) {
+	if (broken == NO_GATE && l->at == l->norder && !l->committed) {
 		l->committed = true;
 		commit_at_target(n);
 	}
-	l->phase = mine ? COMMITTING : AT_GATE;
+	l->phase = AT_GATE;
+	if (mine)
+		my_turn(l);
 }
 
 static void
@@ -771,7 +828,7 @@ run_step(int n)
 	const struct op *o;
 	const char *wrong;
 
-	if (l->at == l->norder) {
+	if (l->at == l->early) {
 		executed(n);
 		return;
 	}
@@ -836,7 +893,7 @@ lane_step(int n)
 		if (sched_must_yield(sched, l->group) && !l->committed)
 			give_way(n);
 		else if (sched_my_turn(sched, l->group))
-			l->phase = COMMITTING;
+			my_turn(l);
 		break;
 	case COMMITTING:
 		commit_step(n);
@@ -930,7 +987,8 @@ main(int argc, char **argv)
 	make_plans(filtered, broken);
 	for (seed_now = from; seed_now < from + n; seed_now++)
 		run_seed();
-	printf("%llu seeds: commits=%lu groups=%lu retries=%lu stalls=%lu kills=%lu lost=%lu\n",
-		(unsigned long long)n, commits, multi, retries, stalls, kills, lost);
+	printf("%llu seeds: commits=%lu groups=%lu late=%lu retries=%lu stalls=%lu kills=%lu "
+	       "lost=%lu\n",
+		(unsigned long long)n, commits, multi, late, retries, stalls, kills, lost);
 	return 0;
 }

@@ -116,6 +116,35 @@ relatives_keep_their_order(void **state)
 	arena_release(&f.arena);
 }
 
+/* Change 1 meets what is in flight; 2 and 4 follow on it, 3 is a relative of 2; 0 has nothing
+ * to do with them. */
+static void
+what_waits_takes_its_followers_along(void **state)
+{
+	static const struct given g[] = {{1, 9, 0, TOKEN_W}, {1, 10, 0, TOKEN_W},
+		{2, 10, 5, TOKEN_W}, {1, 12, 5, TOKEN_W}, {1, 10, 0, TOKEN_R}};
+	struct token met = {10, TOKEN_R};
+	const struct token_list meets = {&met, 1, 1};
+	struct change *all[CHANGES];
+	struct fixture f;
+
+	(void)state;
+	plan(&f, g, 5, 100);
+	for (int i = 0; i < 5; i++)
+		all[i] = &f.changes[i];
+	assert_int_equal(batch_late(&f.arena, all, 1, &meets), 1);
+	assert_int_equal(batch_late(&f.arena, all, 5, &meets), 1);
+	for (int i = 0; i < 5; i++)
+		assert_ptr_equal(all[i], &f.changes[i]);
+	all[0] = &f.changes[4]; /* it reads, as those in flight do */
+	all[4] = &f.changes[0];
+	assert_int_equal(batch_late(&f.arena, all, 5, &meets), 2);
+	assert_ptr_equal(all[0], &f.changes[4]);
+	assert_ptr_equal(all[1], &f.changes[0]);
+	assert_ptr_equal(all[2], &f.changes[1]);
+	arena_release(&f.arena);
+}
+
 static void
 a_batch_has_a_limit(void **state)
 {
@@ -138,6 +167,7 @@ main(void)
 		cmocka_unit_test(one_key_is_never_twice_in_a_batch),
 		cmocka_unit_test(readers_of_a_value_stay_behind_its_writer),
 		cmocka_unit_test(relatives_keep_their_order),
+		cmocka_unit_test(what_waits_takes_its_followers_along),
 		cmocka_unit_test(a_batch_has_a_limit),
 	};
 

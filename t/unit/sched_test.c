@@ -14,8 +14,8 @@
 #include "workers/writer/sched.h"
 
 struct fixture {
-	struct unit units[4];
-	struct token tokens[4];
+	struct unit units[12];
+	struct token tokens[12];
 };
 
 static void
@@ -141,6 +141,55 @@ solo_is_its_own_group(void **state)
 }
 
 static void
+few_may_be_late(void **state)
+{
+	struct sched *s = sched_new(2, 100, 1000);
+	struct fixture f = {0};
+	struct group *a, *b;
+
+	(void)state;
+	push(s, &f, 0, 7, TOKEN_R);
+	a = sched_take(s);
+	for (int i = 1; i < 8; i++)
+		push(s, &f, i, 100 + (uint64_t)i, TOKEN_W);
+	push(s, &f, 8, 7, TOKEN_W);
+	push(s, &f, 9, 7, TOKEN_W); /* two of nine would be too many */
+	b = sched_take(s);
+	assert_int_equal(b->units, 8);
+	assert_int_equal(b->meets.count, 1);
+	assert_int_equal(b->meets.tokens[0].hash, 7);
+	assert_int_equal(b->meets.tokens[0].mode, TOKEN_R);
+	commit(s, a);
+	assert_true(sched_executed(s, b));
+	sched_run_late(b);
+	assert_int_equal(b->state, GROUP_RUNNING);
+	assert_true(sched_executed(s, b));
+	assert_non_null(sched_committed(s, b));
+	b = sched_take(s);
+	assert_int_equal(b->units, 1);
+	assert_int_equal(b->meets.count, 0);
+	sched_free(s);
+}
+
+static void
+a_large_transaction_may_start_with_few_that_are_late(void **state)
+{
+	struct sched *s = sched_new(3, 100, 1000);
+	struct fixture f = {0};
+
+	(void)state;
+	push(s, &f, 0, 7, TOKEN_W);
+	assert_non_null(sched_take(s));
+	f.units[1].solo = true;
+	push(s, &f, 1, 7, TOKEN_W);
+	f.units[1].rows = 8;
+	assert_null(sched_take(s));
+	f.units[1].solo = false;
+	assert_non_null(sched_take(s));
+	sched_free(s);
+}
+
+static void
 who_waits_at_the_gate_gives_way(void **state)
 {
 	struct sched *s = sched_new(2, 1, 1000);
@@ -200,6 +249,8 @@ main(void)
 		cmocka_unit_test(commits_keep_the_order),
 		cmocka_unit_test(alone_has_no_company),
 		cmocka_unit_test(solo_is_its_own_group),
+		cmocka_unit_test(few_may_be_late),
+		cmocka_unit_test(a_large_transaction_may_start_with_few_that_are_late),
 		cmocka_unit_test(who_waits_at_the_gate_gives_way),
 		cmocka_unit_test(the_third_attempt_waits_to_be_oldest),
 	};

@@ -148,9 +148,12 @@ fake_check(struct worker *w, bool want_sql, struct checks *out, struct err *e)
 static enum rc
 fake_wish(struct worker *w, const char *wish, struct err *e)
 {
-	(void)w;
 	(void)e;
 	note(wish[0]);
+	if (strcmp(wish, "loaded") == 0) {
+		atomic_store(&w->stats[STAT_TABLES_AT_TARGET], 1);
+		worker_report_streaming(w);
+	}
 	return RC_OK;
 }
 
@@ -471,6 +474,49 @@ figures_come_with_opened_and_each_second(void **state)
 }
 
 static void
+read_report(struct child *c, uint64_t *ticks, uint64_t *tables)
+{
+	struct msg m;
+
+	expect(c, MSG_REPORT, &m);
+	assert_int_equal(cursor_u32(&m.body), STAT_COUNT);
+	for (int i = 0; i < STAT_COUNT; i++) {
+		uint64_t value = cursor_u64(&m.body);
+
+		if (i == STAT_CAUGHT_UP)
+			*ticks = value;
+		if (i == STAT_TABLES_AT_TARGET)
+			*tables = value;
+	}
+}
+
+/* Reports of the clock come with every second tick. */
+static void
+a_load_that_ends_waits_for_no_tick(void **state)
+{
+	uint64_t ticks = 0, tables = 0, last;
+	struct buf wish = {0};
+	struct child c;
+	struct msg m;
+
+	(void)state;
+	child_ready(&c, "no-resume", true);
+	msg_send(&c.end, MSG_START, NULL);
+	expect(&c, MSG_OPENED, &m);
+	read_report(&c, &ticks, &tables);
+	buf_str(&wish, "loaded");
+	msg_send(&c.end, MSG_WISH, &wish);
+	do {
+		last = ticks;
+		read_report(&c, &ticks, &tables);
+	} while (tables == 0);
+	assert_true(ticks == last || ticks % 2 == 1);
+	hang_up(&c);
+	expect_end(&c, 0, "flx");
+	buf_release(&wish);
+}
+
+static void
 a_start_carries_what_the_target_holds(void **state)
 {
 	struct buf b = {0};
@@ -777,6 +823,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_whole_life),
 		cmocka_unit_test(figures_come_with_opened_and_each_second),
+		cmocka_unit_test(a_load_that_ends_waits_for_no_tick),
 		cmocka_unit_test(a_start_carries_what_the_target_holds),
 		cmocka_unit_test(a_check_ends_the_worker),
 		cmocka_unit_test(wish_and_clear_reach_the_ops),

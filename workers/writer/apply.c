@@ -222,6 +222,7 @@ static void
 finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 {
 	struct apply *a = l->apply;
+	bool tables = false;
 	struct unit *u;
 
 	pthread_mutex_lock(&a->lock);
@@ -234,8 +235,10 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 
 		u = u->next;
 		/* Barriers: the scan waits, what it knows of tables is what is committed. */
-		if (w->kind == WORK_TABLE || w->kind == WORK_DDL)
+		if (w->kind == WORK_TABLE || w->kind == WORK_DDL) {
 			set_stat(a, STAT_TABLES_AT_TARGET, a->streaming);
+			tables = true;
+		}
 		a->queued_bytes -=
 			w->unit.bytes < a->queued_bytes ? w->unit.bytes : a->queued_bytes;
 		if (w->ring_end != 0)
@@ -251,6 +254,8 @@ finish_group(struct apply_lane *l, struct group *g, bool moved_turn)
 	pthread_cond_broadcast(&a->gate_cond);
 	pthread_cond_broadcast(&a->room_cond);
 	pthread_mutex_unlock(&a->lock);
+	if (tables)
+		worker_report_streaming(a->worker);
 }
 
 static enum rc
@@ -276,21 +281,19 @@ commit_group(struct apply_lane *l, struct group *g, struct err *e)
 
 /* Rolled back: waits until it may run again. False: ending. */
 static bool
-wait_to_run_again(struct apply *a, struct group *g, bool refused)
+wait_to_run_again(struct apply *a, struct group *g)
 {
 	bool may;
 
 	add_stat(a, STAT_RETRIES, 1);
 	pthread_mutex_lock(&a->lock);
-	((struct work *)g->first)->refused |= refused;
+	((struct work *)g->first)->refused |= !sched_must_yield(a->sched, g);
 	sched_rolled_back(a->sched, g);
 	while (!(may = sched_may_run(a->sched, g)) && !apply_ending(a))
 		pthread_cond_wait(&a->gate_cond, &a->lock);
 	pthread_mutex_unlock(&a->lock);
 	return may;
 }
-
-enum gate { GATE_COMMIT, GATE_YIELD, GATE_END };
 
 /*
  * Who cannot run again would end the worker: it gives way only when the oldest
@@ -306,10 +309,11 @@ must_yield(const struct apply *a, const struct group *g)
 	return sched_must_yield(a->sched, g);
 }
 
-static enum gate
-wait_at_gate(struct apply *a, struct group *g)
+/* OK: COMMITTING. AGAIN: ending. RETRY: to be rolled back. */
+static enum rc
+wait_at_gate(struct apply *a, struct group *g, struct err *e)
 {
-	enum gate gate = GATE_END;
+	enum rc rc = RC_AGAIN;
 	bool mine;
 
 	pthread_mutex_lock(&a->lock);
@@ -318,12 +322,29 @@ wait_at_gate(struct apply *a, struct group *g)
 		pthread_cond_wait(&a->gate_cond, &a->lock);
 		mine = !must_yield(a, g) && sched_my_turn(a->sched, g);
 	}
-	if (mine)
-		gate = GATE_COMMIT;
-	else if (!apply_ending(a))
-		gate = GATE_YIELD;
+	if (mine) {
+		rc = RC_OK;
+	} else if (!apply_ending(a)) {
+		rc = err_set(e, RC_RETRY, "gave way to an older group");
+		e->code = SINK_DEADLOCK;
+	}
 	pthread_mutex_unlock(&a->lock);
-	return gate;
+	return rc;
+}
+
+enum rc
+apply_await_turn(struct apply_lane *l, struct group *g, struct err *e)
+{
+	struct apply *a = l->apply;
+	enum rc rc = wait_at_gate(a, g, e);
+
+	if (rc != RC_OK)
+		return rc;
+	pthread_mutex_lock(&a->lock);
+	sched_run_late(g);
+	lane_heard(l);
+	pthread_mutex_unlock(&a->lock);
+	return RC_OK;
 }
 
 /* ---- lanes ---- */
@@ -383,25 +404,15 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 
 	for (;;) {
 		enum rc rc = execute(l, g, &careful, e);
-		bool refused = rc != RC_OK;
 
 		if (rc == RC_OK) {
 			FAILPOINT(WRITER_GATE);
-			switch (wait_at_gate(a, g)) {
-			case GATE_COMMIT:
-				rc = commit_group(l, g, e);
-				if (rc == RC_OK)
-					return RC_OK;
-				break;
-			case GATE_END:
-				return RC_AGAIN;
-			case GATE_YIELD:
-			default:
-				rc = err_set(e, RC_RETRY, "gave way to an older group");
-				e->code = SINK_DEADLOCK;
-				break;
-			}
+			rc = wait_at_gate(a, g, e);
 		}
+		if (rc == RC_OK)
+			rc = commit_group(l, g, e);
+		if (rc == RC_OK)
+			return RC_OK;
 		if (!may_retry(g, rc, e)) {
 			if (rc == RC_RETRY && e->code == SINK_DEADLOCK)
 				e->code = 0;
@@ -409,7 +420,7 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 		}
 		if ((rc = rollback(l, e)) != RC_OK)
 			return rc;
-		if (!wait_to_run_again(a, g, refused))
+		if (!wait_to_run_again(a, g))
 			return RC_AGAIN;
 	}
 }

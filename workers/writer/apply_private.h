@@ -154,6 +154,10 @@ void apply_fail(struct apply *a, const struct err *e);
 /* Waits until nothing is queued or in flight; false: ending. */
 bool apply_wait_idle(struct apply *a);
 
+/* Before a group's late changes: everything older is committed. AGAIN: ending; RETRY: the group is
+ * to be rolled back. */
+enum rc apply_await_turn(struct apply_lane *l, struct group *g, struct err *e);
+
 /* ---- work ---- */
 struct work *work_new(struct apply *a, enum work_kind kind);
 void work_done(struct apply *a, struct work *w);

@@ -73,6 +73,18 @@ shape_of(struct planner *p, uint64_t shape)
 	return &p->shapes[i];
 }
 
+/* The last batch that has the token in a mode that conflicts, + 1; 0: none. */
+static uint32_t
+last_conflict(const struct mark *m, enum token_mode with)
+{
+	uint32_t at = 0;
+
+	for (enum token_mode mode = TOKEN_R; mode <= TOKEN_C; mode++)
+		if (m->last[mode] > at && token_conflict(mode, with))
+			at = m->last[mode];
+	return at;
+}
+
 /* The first batch that the change may go into: behind all that it conflicts with. */
 static uint32_t
 earliest(struct planner *p, const struct change *c)
@@ -80,11 +92,10 @@ earliest(struct planner *p, const struct change *c)
 	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < c->ntokens; i++) {
-		const struct mark *m = mark_of(p->marks, p->nmarks, c->tokens[i].hash);
+		uint32_t last = last_conflict(
+			mark_of(p->marks, p->nmarks, c->tokens[i].hash), c->tokens[i].mode);
 
-		for (enum token_mode mode = TOKEN_R; mode <= TOKEN_C; mode++)
-			if (m->last[mode] > at && token_conflict(mode, c->tokens[i].mode))
-				at = m->last[mode];
+		at = last > at ? last : at;
 	}
 	if (c->component != 0) {
 		const struct mark *m = mark_of(p->components, p->ncomponents, c->component);
@@ -138,6 +149,46 @@ count_tokens(struct change *const *changes, uint32_t count)
 		n += changes[i]->ntokens;
 	return n;
 }
+
+/* ---- what waits for the gate ---- */
+
+static bool
+is_late(struct planner *p, const struct change *c)
+{
+	for (uint32_t i = 0; i < c->ntokens; i++)
+		if (last_conflict(mark_of(p->marks, p->nmarks, c->tokens[i].hash),
+			    c->tokens[i].mode) != 0)
+			return true;
+	return c->component != 0 &&
+	       mark_of(p->components, p->ncomponents, c->component)->last[0] != 0;
+}
+
+uint32_t
+batch_late(struct arena *a, struct change **changes, uint32_t count, const struct token_list *meets)
+{
+	struct planner p = {
+		.nmarks = power_of_two((count_tokens(changes, count) + meets->count) * 2),
+		.ncomponents = power_of_two((size_t)count * 2)};
+	struct change **late = arena_alloc(a, count * sizeof(struct change *));
+	uint32_t nlate = 0, n = 0;
+
+	p.marks = arena_calloc(a, p.nmarks, sizeof *p.marks);
+	p.components = arena_calloc(a, p.ncomponents, sizeof *p.components);
+	for (size_t i = 0; i < meets->count; i++)
+		mark_of(p.marks, p.nmarks, meets->tokens[i].hash)->last[meets->tokens[i].mode] = 1;
+	for (uint32_t i = 0; i < count; i++) {
+		if (!is_late(&p, changes[i])) {
+			changes[n++] = changes[i];
+			continue;
+		}
+		remember(&p, changes[i], 0);
+		late[nlate++] = changes[i];
+	}
+	memcpy(changes + n, late, nlate * sizeof(struct change *));
+	return n;
+}
+
+/* ---- statements ---- */
 
 void
 batch_plan(struct arena *a, struct change *const *changes, uint32_t count, uint32_t max_rows,

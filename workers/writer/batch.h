@@ -6,6 +6,8 @@
  * gather. Never two changes with a conflicting token in one batch: each batch
  * is one statement, and its rows may be applied in any order. Changes of
  * tables that foreign keys or triggers join keep their order among each other.
+ * By the same right a change that meets a group in flight is run later than
+ * the others.
  *
  * Pure. Everything comes from the caller's arena.
  */
@@ -53,6 +55,13 @@ struct batch_list {
 	uint32_t count;
 };
 
+/*
+ * A group that met others in flight: what has to wait for them (`meets`: their
+ * tokens), and what follows on that, moves behind all else; both keep their
+ * order. Returns how many do not wait.
+ */
+uint32_t batch_late(
+	struct arena *a, struct change **changes, uint32_t count, const struct token_list *meets);
 /* max_rows: at most so many changes in one batch. */
 void batch_plan(struct arena *a, struct change *const *changes, uint32_t count, uint32_t max_rows,
 	struct batch_list *out);

@@ -64,6 +64,8 @@ run_batches(struct apply_lane *l, struct change *const *changes, uint32_t n, boo
 	struct batch_list list;
 	enum rc rc = RC_OK;
 
+	if (n == 0)
+		return RC_OK;
 	arena_reset(&l->arena);
 	batch_plan(&l->arena, changes, n, BATCH_ROWS, &list);
 	for (uint32_t i = 0; i < list.count && rc == RC_OK; i++) {
@@ -352,26 +354,41 @@ gather(const struct group *g, uint32_t *n)
 	return all;
 }
 
+/* Late changes when all else has been run, and their turn has come. */
 static enum rc
-run_rows(struct apply_lane *l, const struct group *g, bool careful, bool *mismatch, struct err *e)
+run_gathered(struct apply_lane *l, struct group *g, bool *mismatch, struct err *e)
 {
-	struct change **all;
+	uint32_t n, early;
+	struct change **all = gather(g, &n);
+	enum rc rc;
+
+	arena_reset(&l->arena);
+	early = g->meets.count != 0 ? batch_late(&l->arena, all, n, &g->meets) : n;
+	rc = run_batches(l, all, early, mismatch, e);
+	if (rc == RC_OK && !*mismatch && early != n) {
+		rc = apply_await_turn(l, g, e);
+		if (rc == RC_OK)
+			rc = run_batches(l, all + early, n - early, mismatch, e);
+	}
+	free(all);
+	return rc;
+}
+
+static enum rc
+run_rows(struct apply_lane *l, struct group *g, bool careful, bool *mismatch, struct err *e)
+{
 	enum rc rc = RC_OK;
-	uint32_t n;
 
 	for (struct unit *u = g->first; u != NULL && rc == RC_OK; u = u->next)
 		rc = mark(l, (struct work *)u, e);
 	if (rc != RC_OK)
 		return rc;
-	if (careful) {
-		for (struct unit *u = g->first; u != NULL && rc == RC_OK; u = u->next)
-			rc = run_carefully(l, (struct work *)u, e);
-		return rc;
-	}
-	all = gather(g, &n);
-	if (n != 0)
-		rc = run_batches(l, all, n, mismatch, e);
-	free(all);
+	if (!careful)
+		return run_gathered(l, g, mismatch, e);
+	if (g->meets.count != 0)
+		rc = apply_await_turn(l, g, e);
+	for (struct unit *u = g->first; u != NULL && rc == RC_OK; u = u->next)
+		rc = run_carefully(l, (struct work *)u, e);
 	return rc;
 }
 

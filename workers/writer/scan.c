@@ -299,7 +299,7 @@ push(struct apply *a, struct work *w)
 		pthread_cond_wait(&a->room_cond, &a->lock);
 	a->queued_bytes += w->unit.bytes;
 	sched_push(a->sched, &w->unit);
-	pthread_cond_broadcast(&a->work_cond);
+	pthread_cond_signal(&a->work_cond);
 	pthread_mutex_unlock(&a->lock);
 	return apply_ending(a) ? RC_AGAIN : RC_OK;
 }

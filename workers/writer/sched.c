@@ -21,6 +21,7 @@ struct slot {
 struct flight {
 	struct group group;	  /* first */
 	struct token_list tokens; /* of all its units, packed */
+	size_t late;		  /* tokens of its units that conflict */
 	bool must_yield;
 	struct flight *next; /* younger */
 };
@@ -41,6 +42,8 @@ struct sched {
 };
 
 #define FIRST_SLOTS 4096
+/* One in so many rows may be late. */
+#define LATE_SHARE 8
 
 struct sched *
 sched_new(unsigned lanes, uint32_t max_rows, size_t max_bytes)
@@ -60,6 +63,7 @@ static void
 flight_free(struct flight *f)
 {
 	token_list_release(&f->tokens);
+	token_list_release(&f->group.meets);
 	free(f);
 }
 
@@ -140,17 +144,26 @@ let_go(struct sched *s, const struct token *t)
 	slot_of(s->slots, s->nslots, t->hash)->held[t->mode]--;
 }
 
-static bool
-conflicts(const struct sched *s, const struct unit *u)
+/* How many of the unit's tokens conflict; what they meet is added to the list, if there is one. */
+static size_t
+conflicts(const struct sched *s, const struct unit *u, struct token_list *meets)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < u->ntokens; i++) {
 		const struct slot *slot = slot_of(s->slots, s->nslots, u->tokens[i].hash);
+		bool one = false;
 
-		for (enum token_mode m = TOKEN_R; slot->used && m <= TOKEN_C; m++)
-			if (slot->held[m] != 0 && token_conflict(m, u->tokens[i].mode))
-				return true;
+		for (enum token_mode m = TOKEN_R; slot->used && m <= TOKEN_C; m++) {
+			if (slot->held[m] == 0 || !token_conflict(m, u->tokens[i].mode))
+				continue;
+			one = true;
+			if (meets != NULL)
+				token_add(meets, slot->hash, m);
+		}
+		n += one;
 	}
-	return false;
+	return n;
 }
 
 /* ---- queue ---- */
@@ -198,10 +211,12 @@ alone_in_flight(const struct sched *s)
 }
 
 static void
-move_unit(struct sched *s, struct flight *f)
+move_unit(struct sched *s, struct flight *f, size_t late)
 {
 	struct unit *u = s->head;
 
+	if (late != 0)
+		f->late += conflicts(s, u, &f->group.meets);
 	s->head = u->next;
 	if (s->head == NULL)
 		s->tail = NULL;
@@ -219,32 +234,52 @@ move_unit(struct sched *s, struct flight *f)
 		token_add(&f->tokens, u->tokens[i].hash, u->tokens[i].mode);
 }
 
+static bool
+are_few(size_t late, size_t rows)
+{
+	return late * LATE_SHARE <= rows;
+}
+
 /* Whether the head of the queue may join a group that has something already. */
 static bool
-may_join(const struct sched *s, const struct flight *f)
+may_join(const struct sched *s, const struct flight *f, size_t *late)
 {
 	const struct unit *u = s->head;
 
-	return u != NULL && !u->alone && !u->solo && f->group.rows + u->rows <= s->max_rows &&
-	       f->group.bytes + u->bytes <= s->max_bytes && f->group.units < s->max_rows &&
-	       !conflicts(s, u);
+	if (u == NULL || u->alone || u->solo || f->group.rows + u->rows > s->max_rows ||
+		f->group.bytes + u->bytes > s->max_bytes || f->group.units >= s->max_rows)
+		return false;
+	*late = conflicts(s, u, NULL);
+	return *late == 0 || are_few(f->late + *late, (size_t)f->group.rows + u->rows);
+}
+
+/* Whether the head of the queue may be the first of a group. */
+static bool
+may_start(const struct sched *s, size_t *late)
+{
+	const struct unit *u = s->head;
+
+	if (u == NULL || s->in_flight >= s->lanes || alone_in_flight(s) ||
+		(u->alone && s->in_flight != 0))
+		return false;
+	*late = conflicts(s, u, NULL);
+	return *late == 0 || (!u->solo && are_few(*late, u->rows));
 }
 
 struct group *
 sched_take(struct sched *s)
 {
-	struct unit *u = s->head;
+	const struct unit *u = s->head;
 	struct flight *f;
+	size_t late = 0;
 
-	if (u == NULL || s->in_flight >= s->lanes || alone_in_flight(s))
-		return NULL;
-	if (u->alone ? s->in_flight != 0 : conflicts(s, u))
+	if (!may_start(s, &late))
 		return NULL;
 	f = xcalloc(1, sizeof *f);
-	move_unit(s, f);
+	move_unit(s, f, late);
 	if (!u->alone && !u->solo)
-		while (may_join(s, f))
-			move_unit(s, f);
+		while (may_join(s, f, &late))
+			move_unit(s, f, late);
 	token_list_pack(&f->tokens);
 	for (size_t i = 0; i < f->tokens.count; i++)
 		hold(s, &f->tokens.tokens[i]);
@@ -277,6 +312,14 @@ sched_my_turn(struct sched *s, struct group *g)
 	g->state = GROUP_COMMITTING;
 	((struct flight *)g)->must_yield = false;
 	return true;
+}
+
+void
+sched_run_late(struct group *g)
+{
+	if (g->state != GROUP_COMMITTING)
+		bug("late changes run out of turn");
+	g->state = GROUP_RUNNING;
 }
 
 struct unit *

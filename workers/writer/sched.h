@@ -3,10 +3,15 @@
  *
  * Pure: no I/O, no clock, no lock (the caller's). The caller pushes units in
  * the source's order; an idle lane takes a group: consecutive whole units from
- * the head of the queue, up to a bound, none of which conflicts with a group
- * in flight. At the first unit that conflicts the group is cut; if it is the
- * very first, nothing starts. At most `lanes` groups are in flight; their
- * token sets are the whole dependency state.
+ * the head of the queue, up to a bound. At most `lanes` groups are in flight;
+ * their token sets are the whole dependency state.
+ *
+ * What a group has that conflicts with a group in flight waits for the gate:
+ * the lane runs all else at once, and these *late* changes when its turn has
+ * come, when everything older is committed. `meets` says which tokens they
+ * wait for. That is for few: late rows hold up the gate. Where they would be
+ * more than an eighth the group is cut; if it is the very first unit, or one
+ * that is solo, nothing starts.
  *
  * The gate: groups commit in the order of their turns, 1, 2, 3, ...
  *
@@ -51,9 +56,10 @@ struct group {
 	size_t bytes;
 	uint64_t turn; /* its place at the gate, from 1 */
 	enum group_state state;
-	uint32_t attempts; /* runs so far, this one included */
-	bool wait_oldest;  /* runs again only as the oldest group in flight */
-	void *arg;	   /* the caller's */
+	uint32_t attempts;	 /* runs so far, this one included */
+	bool wait_oldest;	 /* runs again only as the oldest group in flight */
+	struct token_list meets; /* tokens of older groups, as they hold them; see batch_late */
+	void *arg;		 /* the caller's */
 };
 
 struct sched;
@@ -75,6 +81,8 @@ struct group *sched_take(struct sched *s);
 bool sched_executed(struct sched *s, struct group *g);
 /* A lane at the gate asks again. True: COMMITTING. */
 bool sched_my_turn(struct sched *s, struct group *g);
+/* It was COMMITTING, and runs its late changes first: RUNNING, until it is executed again. */
+void sched_run_late(struct group *g);
 /* It has been committed (it was COMMITTING): out of flight. The group is freed; its units are the
  * caller's again. */
 struct unit *sched_committed(struct sched *s, struct group *g);
