@@ -191,6 +191,9 @@ own_settings(const char *state, const struct cli *c)
 	if (rc == RC_OK)
 		rc = conf_set(conf, "log_level", c->value[OPT_VERBOSE] != NULL ? "info" : "error",
 			"command line", &e);
+	/* Its goal is that all that was read is applied; a signal ends the wait. */
+	if (rc == RC_OK && c->value[OPT_UNTIL] != NULL)
+		rc = conf_set(conf, "drain_timeout", "1h", "command line", &e);
 	if (rc != RC_OK)
 		bug("a setting of `run` is refused: %s", e.text);
 	return conf;
