@@ -43,8 +43,17 @@ for my $option (sort keys %options) {
 }
 my @described = $manual =~ /^\.It Fl -([\w-]+)/mg;
 is_deeply([grep { !$options{"--$_"} } @described], [], 'no option is described that is not there');
-my @verbs = $manual =~ /^\.It Cm (\w+)/mg;
+my @verbs = grep { $_ ne 'help' } $manual =~ /^\.It Cm (\w+)/mg;
 is_deeply([sort @verbs], [sort keys %commands], 'nor a command');
+
+# ---- the shape of its JSON, against what makes it ----
+
+my ($shape) = $manual =~ /^\.Sh JSON\n(.*?)^\.Sh /ms;
+my %told = map { $_ => 1 } map {/(\w+)/g} $shape =~ /^\.(?:It |Pq )?Va (.*)$/mg;
+my %made = map { $_ => 1 } map { slurp("$top/supervisor/$_") =~ /json_object_set(?:_new)?\(\s*(?!what\b)\w+,\s*"(\w+)"/g } qw(view.c control.c control_verbs.c cli/check.c);
+cmp_ok(scalar(keys %made), '>', 60, 'members that are made');
+is_deeply([grep { !$told{$_} } sort keys %made], [], 'each is in the manual');
+is_deeply([grep { !$made{$_} } sort keys %told], [], 'and no other');
 
 # ---- its table of legal orders against the matrix ----
 

@@ -125,6 +125,8 @@ check_channel(const struct cli *c)
 	json_object_set_new(what, "channel", json_string(c->arguments[0]));
 	json_object_set_new(what, "sql", json_boolean(c->value[OPT_SQL] != NULL));
 	if (cl == NULL) {
+		fprintf(stderr, "  (there is no file \"%s\" here, so it is taken for a channel)\n",
+			c->arguments[0]);
 		json_decref(what);
 		return status;
 	}

@@ -122,6 +122,8 @@ bool client_send(struct client *cl, json_t *request);
 /* The next reply line, a new reference; NULL: none within timeout_ms (*timed_out) or the daemon is
  * gone. */
 json_t *client_receive(struct client *cl, int timeout_ms, bool *timed_out);
+/* Prints an error reply and gives it back; its exit status. */
+int client_refused(json_t *reply);
 /* Asks, prints an error reply. The reply's exit status; *reply is a new reference if it is OK. */
 int client_ask(struct client *cl, json_t *request, json_t **reply);
 

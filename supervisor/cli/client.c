@@ -169,11 +169,24 @@ client_receive(struct client *cl, int timeout_ms, bool *timed_out)
 }
 
 int
+client_refused(json_t *reply)
+{
+	int status = (int)json_number(reply, "exit");
+	size_t i;
+	json_t *line;
+
+	json_array_foreach(json_object_get(reply, "problems"), i, line)
+		fprintf(stderr, "%s\n", json_string_value(line));
+	show_error(json_text(reply, "error"), json_text(reply, "remedy"));
+	json_decref(reply);
+	return status != 0 ? status : CLI_FAILED;
+}
+
+int
 client_ask(struct client *cl, json_t *request, json_t **reply)
 {
 	bool timed_out = false;
 	json_t *j = client_send(cl, request) ? client_receive(cl, PATIENCE_MS, &timed_out) : NULL;
-	int status;
 
 	*reply = NULL;
 	if (!json_is_object(j)) {
@@ -182,17 +195,8 @@ client_ask(struct client *cl, json_t *request, json_t **reply)
 			"see its log");
 		return timed_out ? CLI_TIMED_OUT : CLI_NOT_RUNNING;
 	}
-	if (!json_is_true(json_object_get(j, "ok"))) {
-		size_t i;
-		json_t *line;
-
-		json_array_foreach(json_object_get(j, "problems"), i, line)
-			fprintf(stderr, "%s\n", json_string_value(line));
-		show_error(json_text(j, "error"), json_text(j, "remedy"));
-		status = (int)json_number(j, "exit");
-		json_decref(j);
-		return status != 0 ? status : CLI_FAILED;
-	}
+	if (!json_is_true(json_object_get(j, "ok")))
+		return client_refused(j);
 	*reply = j;
 	return CLI_OK;
 }

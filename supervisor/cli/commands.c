@@ -107,7 +107,7 @@ help_all(void)
 	for (size_t i = 0; i < COUNT_OF(commands); i++)
 		printf("  %-8s %-13s %s\n", commands[i].name, commands[i].arguments,
 			commands[i].help);
-	printf("\n`syncline COMMAND --help` names a command's options.\n\n"
+	printf("\n`syncline help COMMAND` names a command's options.\n\n"
 	       "  syncline run orders.conf --until caught-up\n"
 	       "  syncline pause orders --wait\n"
 	       "  syncline status orders --json\n\n%s",
@@ -118,7 +118,8 @@ help_all(void)
 static int
 help_command(const struct command *m)
 {
-	printf("syncline %s %s\n\n%s\n\n", m->name, m->arguments, m->help);
+	printf("syncline %s%s%s\n\n%s\n\n", m->name, *m->arguments != '\0' ? " " : "", m->arguments,
+		m->help);
 	help_options(m->options);
 	printf("\n%s", exits);
 	return CLI_OK;
@@ -140,11 +141,19 @@ dump(void)
 
 /* ---- parsing ---- */
 
+/* m: NULL where it is not known which command is meant. */
 static int
-usage(const char *what, const char *word)
+usage(const struct command *m, const char *what, const char *word)
 {
-	fprintf(stderr, "syncline: %s%s%s%s\n  what to do: see `syncline --help`\n", what,
-		word != NULL ? " \"" : "", word != NULL ? word : "", word != NULL ? "\"" : "");
+	fprintf(stderr, "syncline: %s%s%s%s\n", what, word != NULL ? " \"" : "",
+		word != NULL ? word : "", word != NULL ? "\"" : "");
+	if (m == NULL)
+		fprintf(stderr, "  what to do: see `syncline help`\n");
+	else
+		fprintf(stderr,
+			"  usage: syncline %s%s%s%s\n  what to do: see `syncline help %s`\n",
+			m->name, m->options != 0 ? " [--OPTION ...]" : "",
+			*m->arguments != '\0' ? " " : "", m->arguments, m->name);
 	return CLI_USAGE;
 }
 
@@ -171,21 +180,21 @@ find_option(const char *word, const char **value)
 
 /* One word that begins with --; takes the next for its value if it needs one. */
 static int
-parse_option(struct cli *c, unsigned known, char **argv, int *i)
+parse_option(struct cli *c, const struct command *m, char **argv, int *i)
 {
 	const char *value;
 	enum cli_option o = find_option(argv[*i] + 2, &value);
 
-	if (o == OPT_COUNT || !(known & (1u << o)))
-		return usage("this command has no option", argv[*i]);
+	if (o == OPT_COUNT || !(m->options & (1u << o)))
+		return usage(m, "this command has no option", argv[*i]);
 	if (options[o].argument == NULL) {
 		if (value != NULL)
-			return usage("this option takes no value:", argv[*i]);
+			return usage(m, "this option takes no value:", argv[*i]);
 		value = "";
 	} else if (value == NULL) {
 		value = argv[*i + 1];
 		if (value == NULL)
-			return usage("a value is missing after", argv[*i]);
+			return usage(m, "a value is missing after", argv[*i]);
 		(*i)++;
 	}
 	c->value[o] = value;
@@ -204,17 +213,17 @@ parse(struct cli *c, const struct command *m, char **argv)
 		if (!words_only && strcmp(argv[i], "--") == 0) {
 			words_only = true;
 		} else if (!words_only && strncmp(argv[i], "--", 2) == 0) {
-			if ((status = parse_option(c, m->options, argv, &i)) != CLI_OK)
+			if ((status = parse_option(c, m, argv, &i)) != CLI_OK)
 				return status;
 		} else if (!words_only && argv[i][0] == '-' && argv[i][1] != '\0') {
-			return usage("options begin with two dashes:", argv[i]);
+			return usage(m, "options begin with two dashes:", argv[i]);
 		} else if (c->narguments >= m->most) {
-			return usage("one argument too many:", argv[i]);
+			return usage(m, "one argument too many:", argv[i]);
 		} else {
 			c->arguments[c->narguments++] = argv[i];
 		}
 	}
-	return c->narguments < m->least ? usage("an argument is missing:", m->arguments) : CLI_OK;
+	return c->narguments < m->least ? usage(m, "an argument is missing", NULL) : CLI_OK;
 }
 
 static bool
@@ -236,18 +245,22 @@ command_main(int argc, char **argv)
 
 	c.color = c.terminal && (no_color == NULL || *no_color == '\0');
 	if (argc < 2)
-		return usage("a command is missing", NULL);
+		return usage(NULL, "a command is missing", NULL);
 	if (strcmp(argv[1], "--version") == 0) {
 		printf("syncline %s\n", SYNCLINE_VERSION);
 		return CLI_OK;
 	}
 	if (strcmp(argv[1], "--dump-commands") == 0)
 		return dump();
+	if (strcmp(argv[1], "help") == 0 && argc > 2 && argv[2][0] != '-') {
+		m = find_command(argv[2]);
+		return m != NULL ? help_command(m) : usage(NULL, "there is no command", argv[2]);
+	}
 	m = find_command(argv[1]);
 	if (wants_help(argv) || strcmp(argv[1], "help") == 0)
 		return m != NULL ? help_command(m) : help_all();
 	if (m == NULL)
-		return usage("there is no command", argv[1]);
+		return usage(NULL, "there is no command", argv[1]);
 	status = parse(&c, m, argv);
 	return status == CLI_OK ? m->run(&c) : status;
 }

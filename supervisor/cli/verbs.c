@@ -10,6 +10,7 @@
 #include "supervisor/cli/cli.h"
 
 #define WATCH_MS 250
+#define LEAST_INTERVAL_MS 100
 
 static json_t *
 request(const char *verb, const struct cli *c)
@@ -80,10 +81,17 @@ cli_status(const struct cli *c)
 int
 cli_errors(const struct cli *c)
 {
-	json_t *reply, *what = request("errors", c);
+	const char *limit = c->value[OPT_LIMIT];
+	json_t *reply, *what;
 	int status;
 
-	json_object_set_new(what, "limit", json_integer(strtoll(c->value[OPT_LIMIT], NULL, 10)));
+	if (strspn(limit, "0123456789") != strlen(limit) || strlen(limit) > 6 ||
+		strtoll(limit, NULL, 10) == 0) {
+		show_error("--limit wants a number from 1 to 999999", NULL);
+		return CLI_USAGE;
+	}
+	what = request("errors", c);
+	json_object_set_new(what, "limit", json_integer(strtoll(limit, NULL, 10)));
 	status = ask(c, what, &reply);
 	if (status != CLI_OK)
 		return status;
@@ -360,6 +368,8 @@ watch_all(struct client *cl, const struct cli *c, uint64_t interval)
 	if (!client_send(cl, what))
 		return CLI_NOT_RUNNING;
 	while ((reply = client_receive(cl, (int)interval + 30000, &timed_out)) != NULL) {
+		if (!json_is_true(json_object_get(reply, "ok")))
+			return client_refused(reply);
 		if (c->value[OPT_JSON] != NULL) {
 			json_dumpf(reply, stdout, JSON_COMPACT);
 			putchar('\n');
@@ -383,8 +393,8 @@ cli_top(const struct cli *c)
 	struct client *cl;
 	int status;
 
-	if (!cli_time(c->value[OPT_INTERVAL], &interval)) {
-		show_error("--interval wants a time, such as 1s", NULL);
+	if (!cli_time(c->value[OPT_INTERVAL], &interval) || interval < LEAST_INTERVAL_MS) {
+		show_error("--interval wants a time of at least 100ms, such as 1s", NULL);
 		return CLI_USAGE;
 	}
 	if ((cl = client_open(c, &status)) == NULL)
