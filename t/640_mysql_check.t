@@ -117,6 +117,12 @@ for my $class ('Syncline::MariaDB', 'Syncline::MySQL') {
     ($exit, $out) = check(pair($source, $target, objects => '{ database = "nowhere"; }'));
     like($out, qr/^warn  Objects\n      cause: no table of the source 127\.0\.0\.1:\d+ is selected/m, "$name: a database that is not there is worth a warning");
 
+    $source->sql('SET NAMES utf8mb4', "CREATE TABLE shop.face (id INT PRIMARY KEY, plain ENUM('a', 'b') DEFAULT 'a', mood ENUM('a\x{1F600}', 'b') CHARACTER SET utf8mb4, d VARCHAR(9) CHARACTER SET utf8mb4 DEFAULT '\x{1F600}')");
+    ($exit, $out) = check($full);
+    is_deeply([$out =~ /^warn  Characters beyond U\+FFFF\n      cause: source column (\S+) has .*\n      remedy: .*create the table/mg], ['shop.face.d', 'shop.face.mood'],
+        "$name: labels and defaults that the server does not show right are worth a warning") or diag $out;
+    $source->sql('DROP TABLE shop.face');
+
     # An account with nothing, then with what --sql prints, then a real run with it.
     my $poor = pair(endpoint($source, 'poor'), endpoint($target, 'poor'));
     ($exit, $out) = check($poor);

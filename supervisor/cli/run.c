@@ -136,8 +136,12 @@ static void
 on_second(void *arg)
 {
 	struct run *r = arg;
-	json_t *view = view_channel(r->runner, false);
+	enum channel_state state = r->runner->channel.record.state;
+	json_t *view;
 
+	if (!channel_runs(state) && state != CHANNEL_PRECHECKING)
+		return; /* what it came to is said by judge_rest */
+	view = view_channel(r->runner, false);
 	progress_show(&r->progress, view);
 	json_decref(view);
 }

@@ -357,6 +357,37 @@ check_tables(struct mysql_source *s, struct checks *out, struct err *e)
 	return rc;
 }
 
+/* Servers keep labels and defaults whole, but show them in three bytes a character, by whatever way
+ * they are asked: what lies beyond is a question mark, as is a real one. */
+static enum rc
+check_characters(struct mysql_source *s, struct checks *out, struct err *e)
+{
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc;
+
+	if (!conf_has_word(s->env.conf, "initial", "schema"))
+		return RC_OK;
+	rc = client_query(&s->main, &res, e,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS "
+		"WHERE CHARACTER_SET_NAME IN ('utf8mb4', 'utf16', 'utf16le', 'utf32', 'gb18030') "
+		"AND ((DATA_TYPE IN ('enum', 'set') AND COLUMN_TYPE LIKE '%%?%%') OR "
+		"COLUMN_DEFAULT LIKE '%%?%%') ORDER BY 1, 2, 3");
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL)
+		if (routes_table(s->env.routes, row[0], row[1]))
+			checks_add(out, CHECK_WARN, "Characters beyond U+FFFF",
+				"if there is such a character, create the table at the target "
+				"yourself and set existing = \"ignore\"",
+				"source column %s.%s.%s has a \"?\" in its labels or its default: "
+				"the source shows so, too, what lies beyond U+FFFF, and the target "
+				"would get the question mark",
+				row[0], row[1], row[2]);
+	mysql_free_result(res);
+	return RC_OK;
+}
+
 /* Their definitions are read for the initial schema: that takes SHOW VIEW. */
 static enum rc
 check_views(struct mysql_source *s, struct checks *out, struct err *e)
@@ -505,6 +536,7 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 		check_rights(s, out);
 	check_images(&s->main, routes_where_any(s->env.routes), out);
 	if ((rc = check_tables(s, out, e)) != RC_OK || (rc = check_views(s, out, e)) != RC_OK ||
+		(rc = check_characters(s, out, e)) != RC_OK ||
 		(rc = check_other_tables(s, out, e)) != RC_OK)
 		return rc;
 	if (source_copies_triggers(s) && (rc = check_triggers(s, out, e)) != RC_OK)
