@@ -110,7 +110,7 @@ for my $case (['MariaDB', 'MariaDB'], ['MySQL', 'MySQL'], ['MariaDB', 'MySQL'], 
     $ENV{SYNCLINE_LIBEXEC} = $Syncline::Pair::build;
     my $check = sub { my $pair = Syncline::Pair->new(source => $source, target => $target, objects => $_[0]); return scalar `$Syncline::Pair::build/syncline check ${\ $pair->conf} 2>&1` };
     my $out = $check->('{ database = "kinds"; }');
-    like($out, qr/^fail  Kinds of tables\n      cause: kinds\.$_ is of the kind .*\n      remedy: leave it out/m, "$_: told beforehand") for qw(versioned numbers);
+    like($out, qr/^fail  Kinds of tables\n      cause: source table kinds\.$_ is of the kind .*\n      remedy: leave it out/m, "$_: told beforehand") for qw(versioned numbers);
     $out = $check->('{ database = "kinds"; }, { database = "kinds"; table = "versioned"; exclude = true; }, { database = "kinds"; table = "numbers"; exclude = true; }');
     unlike($out, qr/Kinds of tables/, 'and left out by the remedy') or diag $out;
 }

@@ -41,7 +41,7 @@
 	X(DROP_PROCEDURE, "drop procedure", 1)       \
 	X(CREATE_DATABASE, "create database", 1)     \
 	X(DROP_DATABASE, "drop database", 0)         \
-	X(ALTER_DATABASE, "alter database", 0)       \
+	X(ALTER_DATABASE, "alter database", 1)       \
 	X(TRIGGER, "create or drop trigger", 0)      \
 	X(BEGIN, "begin", 0)                         \
 	X(COMMIT, "commit", 0)                       \

@@ -268,7 +268,7 @@ binlog_query(const struct binlog_event *ev, struct binlog_query *q, struct err *
 	uint16_t status_len;
 	const unsigned char *db;
 
-	*q = (struct binlog_query){0};
+	*q = (struct binlog_query){.time = ev->time};
 	cursor_init(&c, ev->body, ev->body_len);
 	q->thread = cursor_u32(&c);
 	cursor_u32(&c);

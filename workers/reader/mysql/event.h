@@ -97,6 +97,7 @@ struct binlog_query {
 	const char *sql;
 	size_t len;
 	uint32_t thread;
+	uint32_t time;	 /* when it ran, with the microseconds below */
 	uint32_t flags2; /* 0x4000000 NO_FOREIGN_KEY_CHECKS, 0x8000000 RELAXED_UNIQUE_CHECKS */
 	uint64_t sql_mode;
 	uint16_t client_collation, connection_collation, server_collation;

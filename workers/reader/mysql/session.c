@@ -2,6 +2,8 @@
  */
 #include "common/compat.h"
 
+#include <inttypes.h>
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -113,6 +115,11 @@ session_print(struct mysql_source *s, const struct binlog_query *q, struct buf *
 	if (*q->time_zone != '\0' && strpbrk(q->time_zone, "'\\") == NULL &&
 		strcmp(q->time_zone, "SYSTEM") != 0)
 		buf_printf(b, ", time_zone='%s'", q->time_zone);
+	/* What a new column's default makes of the rows that are there. */
+	if (q->time != 0)
+		buf_printf(b, ", timestamp=%" PRIu32, q->time);
+	if (q->time != 0 && q->microseconds != 0)
+		buf_printf(b, ".%06" PRIu32, q->microseconds);
 }
 
 void

@@ -314,6 +314,42 @@ mend_schema(struct log_tables *lt, struct log_table *t, const struct binlog_tabl
 	return log_tables_quarantine(lt, t, e);
 }
 
+/*
+ * What the log has rows of and the catalog does not list as a table: a sequence,
+ * which is not carried (the precheck says so), or a table with history.
+ * *other: it is such a thing.
+ */
+static enum rc
+tell_kind(struct log_tables *lt, const struct binlog_table *m, bool *other, struct err *e)
+{
+	char *kind = NULL;
+	struct buf db, name;
+	enum rc rc;
+
+	buf_init(&db);
+	buf_init(&name);
+	client_quote(&lt->s->main, &db, m->db, strlen(m->db));
+	client_quote(&lt->s->main, &name, m->name, strlen(m->name));
+	rc = client_value(&lt->s->main, &kind, e,
+		"SELECT TABLE_TYPE FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND "
+		"TABLE_NAME = %s",
+		buf_text(&db), buf_text(&name));
+	*other = rc == RC_OK && kind != NULL && strcasecmp(kind, "BASE TABLE") != 0;
+	if (*other && strcasecmp(kind, "SYSTEM VERSIONED") == 0) {
+		err_set(e, RC_CONFIG, "%s.%s is a system-versioned table, which is not carried",
+			m->db, m->name);
+		rc = err_remedy(e,
+			"leave it out: { database = \"%s\"; table = \"%s\"; exclude = true; }; or "
+			"ALTER TABLE ... DROP SYSTEM VERSIONING at the source and reset the "
+			"channel",
+			m->db, m->name);
+	}
+	free(kind);
+	buf_release(&db);
+	buf_release(&name);
+	return rc;
+}
+
 /* A table that no statement of this run has named: the catalog's word, else the log's. */
 static enum rc
 find_unseen(
@@ -321,9 +357,12 @@ find_unseen(
 {
 	struct table *schema;
 	enum rc rc = describe(lt, m->db, m->name, &schema, e);
+	bool other = false;
 
 	*out = NULL;
-	if (rc != RC_OK)
+	if (rc == RC_OK && schema == NULL)
+		rc = tell_kind(lt, m, &other, e);
+	if (rc != RC_OK || other)
 		return rc;
 	if (schema == NULL && feed_follows_new(lt->feed) &&
 		(schema = schema_by_names(m, NULL, NULL)) == NULL) {

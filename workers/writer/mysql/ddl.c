@@ -30,6 +30,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/mysql/ddl.h"
+#include "common/mysql/dialect.h"
 #include "common/mysql/quote.h"
 #include "ipc/proto.h"
 #include "workers/writer/mysql/sink.h"
@@ -37,6 +38,9 @@
 #define NO_SUCH_TABLE 1146
 #define BAD_TABLE 1051
 #define TABLE_EXISTS 1050
+#define DUPLICATE_COLUMN 1060
+#define DUPLICATE_INDEX 1061
+#define CANNOT_DROP 1091
 #define DATABASE_EXISTS 1007
 #define ROUTINE_EXISTS 1304
 #define TRIGGER_EXISTS 1359
@@ -159,6 +163,30 @@ run_as_ours(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *
 	return rc;
 }
 
+/* A statement that this server cannot read, in its own words. What an IF of a clause said stays the
+ * first error: whether the statement may be left out is told by that. */
+static enum rc
+run_in_own_words(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
+	const struct buf *sql, struct err *e)
+{
+	struct err second;
+	struct buf own;
+	enum rc rc = e->rc;
+
+	buf_init(&own);
+	if (dialect_rewrite(sql, l->c.server.mariadb, session_has_mode(ev, "ANSI_QUOTES"),
+		    session_has_mode(ev, "NO_BACKSLASH_ESCAPES"), &own)) {
+		rc = execute(l, ev, d, &own, &second);
+		if (rc == RC_OK)
+			log_info("in this server's words: %.200s", buf_text(&own));
+		else if (second.code != DUPLICATE_COLUMN && second.code != DUPLICATE_INDEX &&
+			 second.code != CANNOT_DROP)
+			*e = second;
+	}
+	buf_release(&own);
+	return rc;
+}
+
 static enum rc
 run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
 	const struct buf *sql, struct err *e)
@@ -173,6 +201,8 @@ run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl
 		rc = execute(l, ev, d, sql, e);
 		if (rc != RC_OK && e->code == NEEDS_SUPER && d->definer_end != 0)
 			rc = run_as_ours(l, ev, d, e);
+		if (rc == RC_DATA && dialect_error(e->code))
+			rc = run_in_own_words(l, ev, d, sql, e);
 		busy(l, false);
 	}
 	if (rc == RC_RETRY && e->code == 0)
@@ -441,6 +471,62 @@ is_harmless(const struct ddl *d, const struct err *e)
 	       (d->verb == DDL_VERB_DROP_TRIGGER && e->code == NO_SUCH_TRIGGER);
 }
 
+static bool
+same_text(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool
+same_columns(const struct table *a, const struct table *b)
+{
+	if (a->ncolumns != b->ncolumns)
+		return false;
+	for (uint32_t i = 0; i < a->ncolumns; i++) {
+		const struct column *x = &a->columns[i], *y = &b->columns[i];
+
+		if (strcmp(x->name, y->name) != 0 || !same_text(x->native, y->native) ||
+			!same_text(x->collation, y->collation) || x->nullable != y->nullable)
+			return false;
+	}
+	return true;
+}
+
+static bool
+keeps_columns(const struct table_change *ch)
+{
+	struct table *before = NULL, *after = NULL;
+	struct cursor b, a;
+	struct err ignored;
+	bool same;
+
+	if (ch->effect != DDL_CHANGED || ch->before_len == 0 || ch->after_len == 0)
+		return false;
+	cursor_init(&b, ch->before, ch->before_len);
+	cursor_init(&a, ch->after, ch->after_len);
+	same = table_decode(&b, &before, &ignored) == RC_OK &&
+	       table_decode(&a, &after, &ignored) == RC_OK && same_columns(before, after);
+	table_free(before);
+	table_free(after);
+	return same;
+}
+
+/*
+ * A statement that this server has no words for, and that changes no column: an
+ * index over an expression, versioning, a comment. Rows go on without it; there
+ * is nothing that a person could make right.
+ */
+static bool
+can_go_without(const struct event_ddl *ev, const struct ddl *d, const struct err *e)
+{
+	if (!dialect_error(e->code))
+		return false;
+	for (uint32_t i = 0; i < ev->nchanges; i++)
+		if (!keeps_columns(&ev->changes[i]))
+			return false;
+	return ev->nchanges != 0 || d->class == DDL_CLASS_ALTER_DATABASE;
+}
+
 static enum rc
 cannot_tell(struct mysql_lane *l, const struct buf *sql, const struct checkpoint *c, struct err *e)
 {
@@ -480,7 +566,7 @@ run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err
 	rc = run_statement(l, s->ev, s->d, s->sql, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(WRITER_DDL_RUN, e);
-	if (rc == RC_DATA && is_harmless(s->d, e)) {
+	if (rc == RC_DATA && (is_harmless(s->d, e) || can_go_without(s->ev, s->d, e))) {
 		*skipped = xasprintf("%s", e->text);
 		rc = RC_OK;
 	}
@@ -488,8 +574,13 @@ run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err
 		err_context(e, "cannot run `%.200s` at the target (source position %s)",
 			buf_text(s->sql), s->at->applied);
 		if (rc != RC_RETRY)
-			add_remedy(e, "make the target's object what the source's was before the "
-				      "statement, then `syncline start`");
+			add_remedy(e,
+				dialect_error(e->code)
+					? "this server cannot have that: undo it at the source, "
+					  "and "
+					  "reset the channel; or leave the table out of `objects`"
+					: "make the target's object what the source's was before "
+					  "the statement, then `syncline start`");
 		return rc;
 	}
 	return finish(l, s, e);

@@ -322,6 +322,6 @@ session_leave(struct mysql_lane *l, struct err *e)
 	statements_drop(l);
 	return client_run(&l->c, e,
 		"SET time_zone = '+00:00', sql_mode = '%s', foreign_key_checks = 1, unique_checks "
-		"= 1, collation_server = DEFAULT, NAMES binary",
+		"= 1, collation_server = DEFAULT, timestamp = DEFAULT, NAMES binary",
 		SINK_SQL_MODE);
 }
