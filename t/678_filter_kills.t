@@ -16,7 +16,7 @@ my $seed = $ENV{SEED} || time % 100000;
 diag "SEED=$seed";
 
 my %where = (a => 'n BETWEEN 20 AND 70', b => "(city = 'tokyo' OR city IS NULL) AND n != 5", k => 'n < 50', w => 'id > 500 OR n IN (1, 2, 3)');
-my $objects = join ', ', '{ database = "marker"; }', map { qq({ database = "shop"; table = "$_"; where = "$where{$_}"; }) } sort keys %where;
+my $objects = join ', ', '{ database = "marker"; }, { database = "shop"; table = "k2"; where = "n >= 50"; }', map { qq({ database = "shop"; table = "$_"; where = "$where{$_}"; }) } sort keys %where;
 my @cities = ('tokyo', 'TOKYO ', "t\x{f4}kyo", 'sandiego', undef, '');
 
 sub city { my ($db) = @_; my $c = $cities[rand @cities]; return defined $c ? $db->quote($c) : 'NULL' }
@@ -97,6 +97,15 @@ for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
     is($pair->wait(60), 0, "$name: loaded again");
     is(differences($source, $target), '', "$name: a changed collation");
     is($target->one('SELECT GROUP_CONCAT(id ORDER BY id) FROM shop.b WHERE id > 9000'), '9002,9004', "$name: other rows meet it now");
+
+    # A name that has another filter.
+    $source->sql('RENAME TABLE shop.k TO shop.k2');
+    is($pair->follow($source, $target, 90), 0, "$name: renamed") or diag $pair->output;
+    $pair->start('loaded');
+    is($pair->wait(60), 0, "$name: renamed, loaded again");
+    is($target->one('SELECT COUNT(*) - SUM(n >= 50) FROM shop.k2'), 0, "$name: through the filter of its new name");
+    is($target->one('SELECT COUNT(*) FROM shop.k2'), $source->one('SELECT COUNT(*) FROM shop.k2 WHERE n >= 50'), "$name: all of them");
+    $source->sql('RENAME TABLE shop.k2 TO shop.k');
 
     # Another filter: what came through the old one goes.
     my $other = Syncline::Pair->new(source => $source, target => $target, objects => $objects =~ s/BETWEEN 20 AND 70/> 60/r);

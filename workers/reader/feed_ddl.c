@@ -111,13 +111,13 @@ change_table(struct feed *f, const struct ddl_change *ch)
 {
 	struct feed_table *t = feed_find(f, ch->db, ch->name);
 	enum rc rc = RC_OK;
-	bool begun;
+	bool begun, refilters;
 
 	if (t == NULL)
 		return RC_OK;
+	refilters = feed_refilters(f, t, ch);
 	begun = t->state == TABLE_SCHEMA || t->state == TABLE_LOADING || t->state == TABLE_RELOAD ||
-		(t->state == TABLE_STREAMING && ch->effect == DDL_RENAMED &&
-			feed_changes_filter(f, ch));
+		(t->state == TABLE_STREAMING && refilters);
 	feed_cancel_chunks(f, t);
 	if (ch->effect == DDL_CREATED)
 		t->round++; /* another table in its place: what was planned for that is void */
@@ -126,8 +126,7 @@ change_table(struct feed *f, const struct ddl_change *ch)
 	if (rc == RC_OK && begun && (ch->effect == DDL_RENAMED || ch->effect == DDL_DROPPED))
 		rc = feed_emit_state(f, t, TABLE_REMOVED);
 	if (rc == RC_OK && ch->effect == DDL_CHANGED && ch->table != NULL) {
-		bool again = (t->state == TABLE_LOADING && !same_key(t, ch->table)) ||
-			     feed_moves_rows(t, ch);
+		bool again = (t->state == TABLE_LOADING && !same_key(t, ch->table)) || refilters;
 
 		feed_set_schema(f, t, ch->table);
 		if (again && (t->state == TABLE_LOADING || t->state == TABLE_STREAMING))

@@ -72,8 +72,10 @@ keeps_values(const struct column *was, const struct column *is)
 	       (was->type != TYPE_INTEGER || same_text(was->native, is->native));
 }
 
-bool
-feed_moves_rows(const struct feed_table *t, const struct ddl_change *ch)
+/* The statement changes a column of the filter: the log does not say for which rows it is true now.
+ */
+static bool
+moves_rows(const struct feed_table *t, const struct ddl_change *ch)
 {
 	for (uint32_t i = 0; t->where != NULL && i < t->full->ncolumns; i++) {
 		const struct column *was = &t->full->columns[i];
@@ -92,10 +94,22 @@ feed_moves_rows(const struct feed_table *t, const struct ddl_change *ch)
 }
 
 bool
-feed_changes_filter(const struct feed *f, const struct ddl_change *ch)
+feed_refilters(struct feed *f, struct feed_table *t, const struct ddl_change *ch)
 {
-	return !same_text(routes_where(f->routes, ch->db, ch->name),
-		routes_where(f->routes, ch->to_db, ch->to_name));
+	if (t->state != TABLE_LOADING && t->state != TABLE_STREAMING)
+		return false;
+	if (!(ch->effect == DDL_CHANGED && ch->table != NULL && moves_rows(t, ch)) &&
+		!(ch->effect == DDL_RENAMED &&
+			!same_text(routes_where(f->routes, ch->db, ch->name),
+				routes_where(f->routes, ch->to_db, ch->to_name))))
+		return false;
+	if (f->reloads)
+		return true;
+	quarantine_filtered(f, t,
+		"a statement has changed for which rows `where` is true, and what the target has "
+		"of them may be others' (existing = \"ignore\")",
+		"take this channel's rows out of it");
+	return false;
 }
 
 bool

@@ -137,11 +137,9 @@ void feed_quarantine_misfit(struct feed *f, struct feed_table *t);
  */
 enum rc feed_filter_row(struct feed *f, struct feed_table *t, enum event_kind *op,
 	struct event_row *row, struct err *e) MUSTCHECK;
-/* A statement that changes a column of the filter changes which rows it is true for, and the log
- * does not say which. */
-bool feed_moves_rows(const struct feed_table *t, const struct ddl_change *ch);
-/* Under its new name the table has another filter. */
-bool feed_changes_filter(const struct feed *f, const struct ddl_change *ch);
+/* Whether the table is to load again, since the statement changes for which rows its filter is
+ * true, or the name to which it belongs. Where it must not, it goes into quarantine. */
+bool feed_refilters(struct feed *f, struct feed_table *t, const struct ddl_change *ch);
 /* What the target has of the table, as stored with its state, came through another filter. */
 bool feed_has_other_rows(const struct feed *f, const struct table *t, enum table_state state);
 

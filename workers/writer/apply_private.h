@@ -141,6 +141,7 @@ struct apply {
 	/* settings */
 	enum { CONFLICT_FAIL, CONFLICT_IGNORE, CONFLICT_OVERWRITE } conflict;
 	bool existing_ignore;
+	bool wants_empty;	 /* tables that the channel does not make have no rows yet */
 	bool lacks[EVENT_COUNT]; /* kinds of changes that `dml` leaves out */
 	bool intercept;
 	uint32_t group_rows;

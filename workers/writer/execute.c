@@ -313,6 +313,23 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 	return rc;
 }
 
+/* Rows that are there already would be taken for the source's (spec S0). */
+static enum rc
+expect_empty(struct apply_lane *l, const struct target *t, struct err *e)
+{
+	bool has = false;
+	enum rc rc = ops_of(l)->has_rows(l->sink, t, &has, e);
+
+	if (rc != RC_OK || !has)
+		return rc;
+	err_set(e, RC_CONFIG, "target table %s.%s has rows (source table %s.%s)", t->db, t->name,
+		t->source_db, t->source_name);
+	return err_remedy(e,
+		"empty it, then `syncline start %s`; or set existing = \"ignore\", which keeps "
+		"them",
+		l->apply->worker->channel);
+}
+
 static enum rc
 run_table(struct apply_lane *l, const struct work *w, struct err *e)
 {
@@ -320,6 +337,9 @@ run_table(struct apply_lane *l, const struct work *w, struct err *e)
 	struct buf schema = {.data = (unsigned char *)t->schema, .len = t->schema_len};
 	enum rc rc;
 
+	if (t->state == TABLE_SCHEMA && l->apply->wants_empty &&
+		(rc = expect_empty(l, &w->slot->target, e)) != RC_OK)
+		return rc;
 	rc = ops_of(l)->table_state(l->sink, w->slot->target.source_db, w->slot->target.source_name,
 		t->state, w->inserted, &schema, e);
 	return rc == RC_OK ? FAILPOINT_LOST(WRITER_STATE, e) : rc;

@@ -167,6 +167,8 @@ struct sink_ops {
 	 * there is none. */
 	enum rc (*fetch)(struct sink_lane *l, const struct change *c, char **text, struct err *e);
 
+	/* Whether the target's table has any row; false where it does not exist. */
+	enum rc (*has_rows)(struct sink_lane *l, const struct target *t, bool *has, struct err *e);
 	/* Rows of a chunk. keep: rows whose key exists stay as they are, counted in *kept. */
 	enum rc (*load)(struct sink_lane *l, struct target *t, struct change *const *rows,
 		uint32_t count, bool keep, uint64_t *kept, struct err *e);

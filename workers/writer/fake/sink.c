@@ -532,6 +532,17 @@ fake_object(struct sink_lane *l, const struct event_object *o, const struct tabl
 	return RC_OK;
 }
 
+/* Its database is the channel's own. */
+static enum rc
+fake_has_rows(struct sink_lane *l, const struct target *t, bool *has, struct err *e)
+{
+	(void)l;
+	(void)t;
+	(void)e;
+	*has = false;
+	return RC_OK;
+}
+
 const struct sink_ops fake_sink_ops = {
 	.kind = "fake",
 	.create = fake_create,
@@ -553,6 +564,7 @@ const struct sink_ops fake_sink_ops = {
 	.fetch = fake_fetch,
 	.load = fake_load,
 	.chunk_done = fake_chunk_done,
+	.has_rows = fake_has_rows,
 	.table_state = fake_table_state,
 	.commit = fake_commit,
 	.rollback = fake_rollback,

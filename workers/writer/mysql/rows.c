@@ -377,6 +377,29 @@ sink_row(struct sink_lane *base, const struct change *c, enum row_mode mode, boo
 
 /* ---- loads ---- */
 
+/* Values that the target would change. */
+static enum rc
+warned(struct mysql_lane *l, const struct target *t, struct err *e)
+{
+	struct err ignored;
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+
+	err_set(e, RC_DATA, "loading %s.%s: the target does not take the rows as they are", t->db,
+		t->name);
+	if (client_query(&l->c, &res, &ignored, "SHOW WARNINGS") != RC_OK)
+		return RC_DATA;
+	while ((row = mysql_fetch_row(res)) != NULL)
+		if (strcmp(row[1], "1062") != 0) { /* a row that is kept */
+			err_set(e, RC_DATA, "loading %s.%s: %s (warning %s of the target)", t->db,
+				t->name, row[2], row[1]);
+			break;
+		}
+	mysql_free_result(res);
+	return err_remedy(e, "give the target's table columns that hold what the source's do, or a "
+			     "default where the source has no such column, then `syncline start`");
+}
+
 enum rc
 sink_load(struct sink_lane *base, struct target *t, struct change *const *rows, uint32_t count,
 	bool keep, uint64_t *kept, struct err *e)
@@ -394,8 +417,5 @@ sink_load(struct sink_lane *base, struct target *t, struct change *const *rows, 
 	if (found != count && !keep)
 		return err_set(e, RC_BUG, "a load of %u rows into %s.%s wrote %llu", count, t->db,
 			t->name, (unsigned long long)found);
-	if (warnings > *kept)
-		return err_set(e, RC_DATA, "target warns of rows that are loaded into %s.%s", t->db,
-			t->name);
-	return RC_OK;
+	return warnings > *kept ? warned(l, t, e) : RC_OK;
 }

@@ -467,6 +467,25 @@ mysql_chunk_done(
 	return rc;
 }
 
+#define NO_SUCH_TABLE 1146
+
+static enum rc
+mysql_has_rows(struct sink_lane *base, const struct target *t, bool *has, struct err *e)
+{
+	struct mysql_lane *l = (struct mysql_lane *)base;
+	char *one = NULL;
+	struct buf name;
+	enum rc rc;
+
+	buf_init(&name);
+	mysql_quote_table(&name, t->db, t->name);
+	rc = client_value(&l->c, &one, e, "SELECT 1 FROM %s LIMIT 1", buf_text(&name));
+	*has = one != NULL;
+	free(one);
+	buf_release(&name);
+	return rc != RC_OK && e->code == NO_SUCH_TABLE ? RC_OK : rc;
+}
+
 static enum rc
 mysql_table_state(struct sink_lane *base, const char *db, const char *name, enum table_state state,
 	bool inserted, const struct buf *schema, struct err *e)
@@ -531,6 +550,7 @@ const struct sink_ops mysql_sink_ops = {
 	.fetch = sink_fetch,
 	.load = sink_load,
 	.chunk_done = mysql_chunk_done,
+	.has_rows = mysql_has_rows,
 	.table_state = mysql_table_state,
 	.commit = sink_commit,
 	.rollback = sink_rollback,

@@ -435,6 +435,29 @@ pgsink_chunk_done(
 	return rc;
 }
 
+static enum rc
+pgsink_has_rows(struct sink_lane *base, const struct target *t, bool *has, struct err *e)
+{
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+	char *there = NULL, *one = NULL;
+	struct buf name, text;
+	enum rc rc;
+
+	buf_init(&name);
+	buf_init(&text);
+	pgsql_quote_table(&name, t->db, t->name);
+	pgsql_quote_text(&text, buf_text(&name));
+	rc = pgsql_value(&l->c, &there, e, "SELECT to_regclass(%s)", buf_text(&text));
+	if (rc == RC_OK && there != NULL)
+		rc = pgsql_value(&l->c, &one, e, "SELECT 1 FROM %s LIMIT 1", buf_text(&name));
+	*has = one != NULL;
+	free(there);
+	free(one);
+	buf_release(&name);
+	buf_release(&text);
+	return rc;
+}
+
 static void
 upsert_state(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name,
 	enum table_state state, bool inserted, const struct buf *schema)
@@ -507,6 +530,7 @@ const struct sink_ops pgsql_sink_ops = {
 	.fetch = pgsink_fetch,
 	.load = pgsink_load,
 	.chunk_done = pgsink_chunk_done,
+	.has_rows = pgsink_has_rows,
 	.table_state = pgsink_table_state,
 	.commit = pgsink_commit,
 	.rollback = pgsink_rollback,
