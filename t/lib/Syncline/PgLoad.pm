@@ -16,10 +16,10 @@ our @EXPORT = qw(pg_schema pg_fill pg_load);
 
 my $accounts = 20;
 
-# Partitioned tables have keys from 11 on, and are published from 13 on.
+# Partitioned tables have keys from 11 on, and are published from 13 on, at this and at other ends.
 sub pg_schema {
-    my ($db) = @_;
-    my $parts = $db->one('SHOW server_version_num') >= 130000;
+    my ($db, @others) = @_;
+    my $parts = !grep { $_->one('SHOW server_version_num') < 130000 } $db, @others;
     $db->sql('CREATE SCHEMA shop', map { "CREATE TABLE shop.$_" }
         'customer (id bigserial PRIMARY KEY, name text NOT NULL, note text, n int NOT NULL DEFAULT 0)',
         'seat (id int PRIMARY KEY, code varchar(20) NOT NULL UNIQUE, place int UNIQUE)',

@@ -29,7 +29,7 @@ my @names = qw(mysql-5.5 mysql-5.6 mysql-5.7 mysql-8.0 mysql-9.7 mariadb-10.1 ma
 my @today = qw(mariadb-10.11 mysql-8.0);
 
 my @upgrades = (
-    ['9.5', '16'], ['9.6', '18'], ['10', '17'], ['13', '18'], ['15', '16'], ['16', '18'], ['17', '10'], ['18', '18'], ['18', '13'],
+    ['9.6', '18'], ['10', '17'], ['13', '18'], ['15', '16'], ['16', '18'], ['17', '10'], ['18', '18'], ['18', '13'],
 );
 
 sub names { return @names }
@@ -117,7 +117,7 @@ sub pg_smoke {
         $db->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
         $db->sql('DROP PUBLICATION IF EXISTS syncline_test') if $db->one('SHOW server_version_num') >= 100000;
     }
-    pg_schema($source);
+    pg_schema($source, $target);
     pg_fill($source, 400);
     my $load = Syncline::Load->start($source, pg_load(), writers => 2, seed => 7, pause => 0.004);
     my $pair = pair($source, $target);
@@ -127,7 +127,9 @@ sub pg_smoke {
         $pair->start;
         $source->sql(@pg_ddl);
         $pair->wait_for(qr/flowing.*flowing/s, 10);
-        $pair->kill_worker or push @wrong, 'no worker to kill';
+        my $killed = 0;
+        for (1 .. 100) { last if $killed = $pair->kill_worker; sleep 0.05 }
+        push @wrong, 'no worker to kill' if !$killed;
         sleep 0.5;
     }
     my $transactions = $load->stop;

@@ -32,7 +32,17 @@ add_objects(struct pgsql_source *s, struct table_list *list, struct catalog *out
 	for (size_t i = 0; i < list->count; i++)
 		if (pgsource_selects(s, list->tables[i]))
 			table_list_add(&s->begun, table_copy(list->tables[i]));
-	return definitions_read(s, list, out, e);
+	if (!SPEAKS_LINES(&s->main))
+		return definitions_read(s, list, out, e);
+	/* The catalogs of before 10 tell of them otherwise: tables are made from their columns. */
+	for (size_t i = 0; i < list->count; i++)
+		if (pgsource_selects(s, list->tables[i])) {
+			struct table *t = list->tables[i];
+
+			catalog_add(out, OBJECT_TABLE, t->db, t->name)->table = t;
+			list->tables[i] = NULL;
+		}
+	return RC_OK;
 }
 
 enum rc

@@ -26,8 +26,9 @@ check_version(struct pgsql *c, struct checks *out)
 	static const char item[] = "Version of the source database";
 
 	if (c->version < PGSOURCE_OLDEST)
-		checks_add(out, CHECK_FAIL, item, "upgrade the source to PostgreSQL 9.4 or later",
-			"PostgreSQL %d.%d is too old: it has no logical decoding",
+		checks_add(out, CHECK_FAIL, item, "upgrade the source to PostgreSQL 9.6 or later",
+			"PostgreSQL %d.%d is too old: its logical decoding, if it has any, loses "
+			"changes",
 			c->version / 10000, c->version / 100 % 100);
 	else
 		checks_pass(out, item);

@@ -317,8 +317,8 @@ note_install(struct pgsql_source *s, bool *there, struct err *e)
 	buf_init(&sql);
 	make_sql(s, &sql);
 	snprintf(stamp, sizeof stamp, "%016" PRIx64, (uint64_t)XXH3_64bits(sql.data, sql.len));
-	rc = s->main.version >= 90500 ? is_installed(s, stamp, there, e) : RC_OK;
-	if (rc == RC_OK && !*there && s->main.version >= 90500) {
+	rc = is_installed(s, stamp, there, e);
+	if (rc == RC_OK && !*there) {
 		rc = install(s, buf_text(&sql), stamp, e);
 		*there = rc == RC_OK;
 		if (rc == RC_CONFIG && pgsql_is(&s->main, NO_RIGHT)) {

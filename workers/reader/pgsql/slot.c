@@ -29,8 +29,8 @@ pgsource_free_slot(struct pgsql_source *s, struct err *e)
 		struct timespec pause = {.tv_nsec = 50000000};
 		char *pid = NULL;
 		enum rc rc = pgsql_value(&s->main, &pid, e,
-			"SELECT %s FROM pg_replication_slots WHERE slot_name = '%s' AND active",
-			s->main.version >= 90500 ? "pg_terminate_backend(active_pid)" : "1",
+			"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE "
+			"slot_name = '%s' AND active",
 			s->name);
 		bool taken = pid != NULL;
 
@@ -51,8 +51,7 @@ pgsource_check_slot(struct pgsql_source *s, struct pgsql_position from, struct e
 	struct pgsql_position confirmed = {0};
 	PGresult *res;
 	enum rc rc = pgsql_query(&s->main, &res, e,
-		"SELECT %s, %s FROM pg_replication_slots WHERE slot_name = '%s'",
-		s->main.version >= 90600 ? "confirmed_flush_lsn" : "'0/0'",
+		"SELECT confirmed_flush_lsn, %s FROM pg_replication_slots WHERE slot_name = '%s'",
 		s->main.version >= 130000 ? "coalesce(wal_status, 'lost')" : "'reserved'", s->name);
 
 	if (rc != RC_OK)

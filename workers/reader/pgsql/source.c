@@ -55,10 +55,7 @@ pgsource_lsn(struct pgsql *c, const char *what, uint64_t *lsn, struct err *e)
 enum rc
 pgsource_nudge(struct pgsql *c, struct err *e)
 {
-	return pgsql_exec(c,
-		c->version >= 90600 ? "SELECT pg_logical_emit_message(true, 'syncline', '')"
-				    : "SELECT txid_current()",
-		e);
+	return pgsql_exec(c, "SELECT pg_logical_emit_message(true, 'syncline', '')", e);
 }
 
 /* ---- life ---- */
@@ -127,27 +124,10 @@ static enum rc
 too_old(const struct pgsql *c, struct err *e)
 {
 	err_set(e, RC_CONFIG,
-		"the source is PostgreSQL %d.%d, which is too old: it has no logical decoding",
+		"the source is PostgreSQL %d.%d, which is too old: its logical decoding, if it has "
+		"any, loses changes",
 		c->version / 10000, c->version / 100 % 100);
-	return err_remedy(e, "upgrade the source to PostgreSQL 9.4 or later");
-}
-
-/* Before 9.6 only a replication connection tells it. */
-static enum rc
-ask_system(struct pgsql_source *s, char **id, struct err *e)
-{
-	PGresult *res;
-	enum rc rc = pgsql_open(&s->log, s->env.conf, "source", true, e);
-
-	if (rc == RC_OK)
-		rc = pgsql_query(&s->log, &res, e, "IDENTIFY_SYSTEM");
-	if (rc == RC_OK) {
-		*id = xasprintf(
-			"%s:%s", PQgetvalue(res, 0, 0), conf_str(s->env.conf, "source.database"));
-		PQclear(res);
-	}
-	pgsql_close(&s->log);
-	return rc;
+	return err_remedy(e, "upgrade the source to PostgreSQL 9.6 or later");
 }
 
 /* What stays with the data, also on a standby that is promoted: the cluster's number, and the
@@ -162,8 +142,6 @@ pgsource_identify(struct source *base, char **id, struct err *e)
 		return rc;
 	if (s->main.version < PGSOURCE_OLDEST)
 		return too_old(&s->main, e);
-	if (s->main.version < 90600)
-		return ask_system(s, id, e);
 	return pgsql_value(&s->main, id, e,
 		"SELECT system_identifier || ':' || current_database() FROM pg_control_system()");
 }

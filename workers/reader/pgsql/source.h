@@ -95,15 +95,13 @@ void pgsource_lane_end(struct source_lane *l);
 enum rc pgsource_check(
 	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 
-#define PGSOURCE_OLDEST 90400 /* logical decoding */
+#define PGSOURCE_OLDEST 90600
 /* Servers before 10 have no pgoutput, no publications, and other names for the log. */
 #define SPEAKS_LINES(c) ((c)->version < 100000)
 #define INSERT_LSN(c) \
 	(SPEAKS_LINES(c) ? "pg_current_xlog_insert_location()" : "pg_current_wal_insert_lsn()")
-#define FLUSH_LSN(c)                                                         \
-	((c)->version >= 100000		? "pg_current_wal_flush_lsn()"       \
-		: (c)->version >= 90600 ? "pg_current_xlog_flush_location()" \
-					: "pg_current_xlog_location()")
+#define FLUSH_LSN(c) \
+	(SPEAKS_LINES(c) ? "pg_current_xlog_flush_location()" : "pg_current_wal_flush_lsn()")
 #define SNAPSHOT_FUNCTION(c) \
 	((c)->version >= 130000 ? "pg_current_snapshot()" : "txid_current_snapshot()")
 

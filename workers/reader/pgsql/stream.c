@@ -857,10 +857,8 @@ note_unacknowledged(struct stream *st, struct err *e)
 {
 	PGresult *res;
 	enum rc rc = pgsql_query(&st->s->main, &res, e,
-		"SELECT txid_snapshot_xip(txid_current_snapshot()) %s",
-		st->s->main.version >= 90600 ? "WHERE EXISTS (SELECT FROM pg_stat_activity WHERE "
-					       "wait_event = 'SyncRep')"
-					     : "");
+		"SELECT txid_snapshot_xip(txid_current_snapshot()) WHERE EXISTS (SELECT FROM "
+		"pg_stat_activity WHERE wait_event = 'SyncRep')");
 
 	if (rc != RC_OK)
 		return rc;

@@ -662,9 +662,12 @@ log_relations_line(struct log_relations *lr, struct pgout_event *ev, struct aren
 	bool part = ev->kind == PGOUT_DELETE;
 	enum rc rc = RC_OK;
 
-	if (r == NULL && part && routes_table(lr->s->env.routes, line.schema, line.name))
+	/* A note may have changed the table since its last whole line. */
+	bool stale = part && (r == NULL || (r->selected && !r->checked));
+
+	if (stale && routes_table(lr->s->env.routes, line.schema, line.name))
 		rc = relation_of_table(lr, &ev->relation, a, e);
-	if (rc == RC_OK && (r == NULL || (!part && !is_same(r, &line)))) {
+	if (rc == RC_OK && (stale || r == NULL || (!part && !is_same(r, &line)))) {
 		ev->relation.oid = r != NULL ? r->oid : ++lr->lines;
 		log_relations_take(lr, &ev->relation);
 		r = find_named(lr, line.schema, line.name);

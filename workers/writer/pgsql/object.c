@@ -280,8 +280,8 @@ static const char standing_on[] =
 	"FROM o WHERE class = 'pg_proc'::regclass UNION ALL SELECT 'ALTER TABLE ' || "
 	"conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(conname) || ' ' || "
 	"pg_get_constraintdef(oid) || CASE WHEN convalidated THEN ' NOT VALID' ELSE '' END, "
-	"conrelid::regclass::text, 0 FROM pg_constraint WHERE contype = 'f' AND conparentid = "
-	"0 AND confrelid = %s::regclass AND conrelid <> confrelid ORDER BY level";
+	"conrelid::regclass::text, 0 FROM pg_constraint WHERE contype = 'f' AND %s AND "
+	"confrelid = %s::regclass AND conrelid <> confrelid ORDER BY level";
 
 /* Columns of other tables that are of the table's row type would go with it, and their values. */
 static enum rc
@@ -342,8 +342,8 @@ make_anew(struct pgsql_lane *l, const struct event_object *o, const struct table
 	pgsql_quote_text(&literal, buf_text(&table));
 	rc = check_columns(l, buf_text(&literal), e);
 	if (rc == RC_OK)
-		rc = pgsql_query(
-			&l->c, &on, e, standing_on, buf_text(&literal), buf_text(&literal));
+		rc = pgsql_query(&l->c, &on, e, standing_on, buf_text(&literal),
+			l->c.version >= 110000 ? "conparentid = 0" : "true", buf_text(&literal));
 	if (rc == RC_OK)
 		rc = pgsql_run(&l->c, e, "DROP TABLE %s CASCADE", buf_text(&table));
 	if (rc == RC_OK)
