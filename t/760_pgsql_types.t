@@ -134,5 +134,9 @@ $ENV{SYNCLINE_LIBEXEC} = $Syncline::Pair::build;
 my $out = `$Syncline::Pair::build/syncline check ${\ $closed->conf} 2>&1`;
 is($? >> 8, 78, 'a table with such a column fails the precheck');
 like($out, qr/column "v" of closed\.c_$_ is of the type $_, of which a server takes no values/, $_) for @closed;
+$source->sql(map({ "DROP TABLE closed.c_$_" } @closed), 'CREATE UNLOGGED TABLE closed.fast (id int PRIMARY KEY)');
+$out = `$Syncline::Pair::build/syncline check ${\ $closed->conf} 2>&1`;
+is($? >> 8, 78, 'an unlogged table fails the precheck');
+like($out, qr/closed\.fast is unlogged: its changes are nowhere in the log\n.*SET LOGGED/, 'and is named');
 
 done_testing;

@@ -89,6 +89,7 @@ check_role(struct pgsql *c, struct checks *out)
 }
 
 struct table_rights {
+	bool logged;
 	bool identity; /* there is one, and changes of the key are seen by it */
 	bool select;
 	bool owner;
@@ -107,7 +108,8 @@ ask_table(struct pgsql *c, const struct table *t, struct table_rights *out)
 	good = pgsql_query(c, &res, &ignored,
 		       "SELECT relreplident = 'f' OR (relreplident = 'd' AND EXISTS (SELECT FROM "
 		       "pg_index WHERE indrelid = c.oid AND indisprimary)), "
-		       "has_table_privilege(oid, 'SELECT'), pg_has_role(relowner, 'USAGE') FROM "
+		       "has_table_privilege(oid, 'SELECT'), pg_has_role(relowner, 'USAGE'), "
+		       "relpersistence = 'p' FROM "
 		       "pg_class c WHERE oid = '%s'::regclass",
 		       buf_text(&b)) == RC_OK;
 	buf_release(&b);
@@ -115,7 +117,8 @@ ask_table(struct pgsql *c, const struct table *t, struct table_rights *out)
 		return false;
 	*out = (struct table_rights){.identity = *PQgetvalue(res, 0, 0) == 't',
 		.select = *PQgetvalue(res, 0, 1) == 't',
-		.owner = *PQgetvalue(res, 0, 2) == 't'};
+		.owner = *PQgetvalue(res, 0, 2) == 't',
+		.logged = *PQgetvalue(res, 0, 3) == 't'};
 	PQclear(res);
 	return true;
 }
@@ -135,6 +138,11 @@ check_table(struct pgsql_source *s, const struct table *t, bool *identities, str
 			"it is published its rows could not be updated or deleted",
 			t->db, t->name);
 	}
+	if (!r.logged)
+		checks_add(out, CHECK_FAIL, "Logged tables",
+			"run ALTER TABLE .. SET LOGGED at the source, or leave it out: exclude = "
+			"true",
+			"%s.%s is unlogged: its changes are nowhere in the log", t->db, t->name);
 	if (!r.select || !r.owner)
 		checks_add(out, CHECK_FAIL, PERMISSIONS,
 			"let an administrator run what `syncline check --sql` prints",

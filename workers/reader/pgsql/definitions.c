@@ -461,13 +461,32 @@ visit(const struct pgsql_source *s, struct definitions *d, struct definition *fi
 	}
 }
 
+/* Of a server that has none of the above: the target makes them of their columns. */
+static void
+add_tables_alone(const struct pgsql_source *s, struct table_list *list, struct catalog *out)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		struct table *t = list->tables[i];
+
+		if (!pgsource_selects(s, t))
+			continue;
+		catalog_add(out, OBJECT_TABLE, t->db, t->name)->table = t;
+		list->tables[i] = NULL;
+	}
+}
+
 enum rc
 definitions_read(
 	struct pgsql_source *s, struct table_list *list, struct catalog *out, struct err *e)
 {
 	struct definitions d = {0};
-	enum rc rc = read_all(&d, &s->main, e);
+	enum rc rc;
 
+	if (s->main.version < 100000) {
+		add_tables_alone(s, list, out);
+		return RC_OK;
+	}
+	rc = read_all(&d, &s->main, e);
 	if (rc == RC_OK)
 		sort(&d);
 	for (size_t i = 0; rc == RC_OK && i < d.count; i++)

@@ -9,7 +9,7 @@
  *
  * A table's statement has its own sequences with the values that they have
  * reached, partitions, constraints but foreign keys, indexes and comments.
- * Statements may be run again: what is there is replaced, or left as it is.
+ * Before PostgreSQL 10 there are tables alone, without statements.
  */
 #ifndef WORKERS_READER_PGSQL_DEFINITIONS_H
 #define WORKERS_READER_PGSQL_DEFINITIONS_H

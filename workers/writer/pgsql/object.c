@@ -235,6 +235,13 @@ pgsink_create_from_columns(struct pgsql_lane *l, const struct table *t, const ch
 	return rc == RC_OK ? create_indexes(l, t, schema, name, e) : rc;
 }
 
+/* A server older than the source may not have what the statement says. */
+static bool
+is_not_understood(const struct pgsql_lane *l)
+{
+	return pgsql_is(&l->c, "0A000") || pgsql_is(&l->c, "42601");
+}
+
 /* In the source's own words, where it speaks ours and has some. */
 static enum rc
 create_table(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
@@ -247,16 +254,25 @@ create_table(struct pgsql_lane *l, const struct event_object *o, const struct ta
 		return pgsink_create_from_columns(l, t, schema, name, e);
 	buf_init(&b);
 	pgsink_map_names(l->sink->env.routes, o->ddl.sql, &b);
-	rc = pgsink_exec(l, buf_text(&b), e);
+	rc = pgsink_exec(l, "SAVEPOINT own_words", e);
+	if (rc == RC_OK)
+		rc = pgsink_exec(l, buf_text(&b), e);
 	buf_release(&b);
-	return rc;
+	if (rc == RC_OK || rc == RC_RETRY || !is_not_understood(l))
+		return rc;
+	log_warn("table %s.%s is made of its columns, keys and indexes alone: this server does not "
+		 "have what it is at the source: %s",
+		schema, name, e->text);
+	rc = pgsink_exec(l, "ROLLBACK TO SAVEPOINT own_words", e);
+	return rc == RC_OK ? pgsink_create_from_columns(l, t, schema, name, e) : rc;
 }
 
 /* ---- loading again ---- */
 
 /*
- * What stands on the table %s, in the order in which it can be made again: views and routines, by
- * way of its row type too, and foreign keys of other tables.
+ * What stands on the table %s (the second %s leaves out what partitions only inherit), in the order
+ * in which it can be made again: views and routines, by way of its row type too, and foreign keys
+ * of other tables.
  */
 static const char standing_on[] =
 	"WITH RECURSIVE v (class, id, level) AS (SELECT 'pg_class'::regclass::oid, "
