@@ -2,17 +2,18 @@
 # of common/failpoints.def, networks cut, servers restarted and frozen, pauses,
 # DDL, a second or so apart, under load. Every 20 s or so the load stops for a
 # moment: both ends must be equal, every operation counted once.
-# make check-faults SEED=n MINUTES=n; in CI a sample.
+# make check-faults SEED=n MINUTES=n; in CI a sample. The pair of engines is chance's,
+# or PAIR='mysql -> pgsql'.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Syncline::Channel;
 use Syncline::Failpoint;
-use Syncline::Load;
 use Syncline::MariaDB;
 use Syncline::Matrix;
 use Syncline::MySQL;
+use Syncline::PostgreSQL;
 use Syncline::Proxy;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -20,10 +21,14 @@ use Time::HiRes qw(sleep time);
 my $seed = $ENV{SEED} || time % 100000;
 my $seconds = ($ENV{MINUTES} || 0.5) * 60;
 srand $seed;
-my $class = $ENV{ENGINE} || (qw(Syncline::MariaDB Syncline::MySQL))[rand 2];
-diag "SEED=$seed MINUTES=" . $seconds / 60 . " ENGINE=$class";
+my %class = (mariadb => 'Syncline::MariaDB', mysql => 'Syncline::MySQL', pgsql => 'Syncline::PostgreSQL');
+my @pairs = ('mariadb -> mariadb', 'mysql -> mysql', 'mariadb -> pgsql', 'pgsql -> pgsql', 'pgsql -> mariadb');
+my $pair = $ENV{PAIR} || $pairs[rand @pairs];
+diag "SEED=$seed MINUTES=" . $seconds / 60 . " PAIR='$pair'";
 
-my %server = (source => $class->new, target => $class->new);
+my %server;
+@server{qw(source target)} = map { ($class{$_} // die "no engine $_ in PAIR\n")->new } split / -> /, $pair;
+my ($from_pg, $to_pg) = map { $server{$_}->kind eq 'postgresql' } qw(source target);
 my %proxy = map { $_ => Syncline::Proxy->new(port => $server{$_}->port) } keys %server;
 my $file = $server{source}->dir . '/failpoints';
 my $f = Syncline::Failpoint->new($file);
@@ -34,10 +39,10 @@ my $c = Syncline::Channel->new(
 );
 my ($load, $transactions, $ddl) = (undef, 0, 0);
 
-sub write_on { $load = Syncline::Load->start($server{source}, writers => 3, seed => 1 + int rand 1e6, pause => 0.004) }
+sub write_on { $load = $c->write(writers => 3, seed => 1 + int rand 1e6, pause => 0.004) }
 sub pick { return $_[rand @_] }
 
-my @points = Syncline::Failpoint::list();
+my @points = $f->points(@server{qw(source target)});
 # Once it streams.
 my @live = grep { "@{$_->{phases}}" ne 'load' } @points;
 my %fault = (
@@ -48,7 +53,8 @@ my %fault = (
     'failpoint: delay' => [3, sub { $f->arm(pick(@live)->{name}, n => 1 + int rand 12, action => 'delay', ms => 1 + int rand 300) }],
     'freeze a worker' => [1, sub { my @w = $c->workers(pick(qw(reader writer))); kill 'STOP', @w; sleep rand 1.5; kill 'CONT', @w }],
     'cut a connection' => [5, sub { pick(values %proxy)->set(pick(qw(cut half)) => int(exp rand log 60_000), way => pick(qw(up down))) }],
-    'swallow a COMMIT reply' => [4, sub { $proxy{target}->set(swallow => 1 + int rand 20) }],
+    # The proxy knows one protocol's COMMIT.
+    'swallow a COMMIT reply' => [$to_pg ? 0 : 4, sub { $proxy{target}->set(swallow => 1 + int rand 20) }],
     'silence' => [2, sub { my $p = pick(values %proxy); $p->set(freeze => pick('1', 'up', 'down')); sleep rand 1; $p->clear }],
     'refuse connections' => [1, sub { my $p = pick(values %proxy); $p->set(refuse => 1); sleep rand 1; $p->clear }],
     'delay packets' => [1, sub { pick(values %proxy)->set(delay => 5, jitter => 20) }],
@@ -59,8 +65,8 @@ my %fault = (
     'pause and resume' => [2, sub { $c->revive; $c->tool('pause', 'shop'); sleep rand 0.3; $c->tool('resume', 'shop') }],
     'DDL' => [3, sub {
         my $n = ++$ddl;
-        $server{source}->sql("CREATE TABLE shop.s$n (id INT PRIMARY KEY, v INT)", "INSERT INTO shop.s$n VALUES (1, 1)", "ALTER TABLE shop.s$n ADD COLUMN w INT FIRST",
-            "INSERT INTO shop.s$n VALUES (5, 2, 2)", $n % 2 ? "DROP TABLE shop.s$n" : "RENAME TABLE shop.s$n TO shop.r$n");
+        $server{source}->sql("CREATE TABLE shop.s$n (id INT PRIMARY KEY, v INT)", "INSERT INTO shop.s$n VALUES (1, 1)", "ALTER TABLE shop.s$n ADD COLUMN w INT" . ($from_pg ? '' : ' FIRST'),
+            "INSERT INTO shop.s$n (w, id, v) VALUES (5, 2, 2)", $n % 2 ? "DROP TABLE shop.s$n" : $from_pg ? "ALTER TABLE shop.s$n RENAME TO r$n" : "RENAME TABLE shop.s$n TO shop.r$n");
     }],
 );
 my @lots = map { ($_) x $fault{$_}[0] } sort keys %fault;
@@ -125,7 +131,7 @@ my $faults = 0;
 $faults += $_ for values %count;
 my $fired = 0;
 $fired += $f->fired($_->{name}) for @points;
-diag sprintf 'SEED=%d %s: %.1f minutes, %d faults (%d failpoints acted), %d transactions, %d checks, 0 lost, 0 doubled', $seed, $class, (time - $began) / 60,
+diag sprintf 'SEED=%d %s: %.1f minutes, %d faults (%d failpoints acted), %d transactions, %d checks, 0 lost, 0 doubled', $seed, $pair, (time - $began) / 60,
     $faults, $fired, $transactions, $checks if $good;
 diag sprintf '  %4d  %s', $count{$_}, $_ for sort keys %count;
 $c->stop;

@@ -14,6 +14,7 @@ use Syncline::Server;
 use DBI;
 use File::Temp ();
 use POSIX ();
+use Time::HiRes qw(sleep time);
 
 # The server's own account must be able to run what was fetched for ours.
 my %homes;
@@ -138,11 +139,14 @@ sub stop {
 sub kill9 {
     my ($self) = @_;
     return $self unless $self->{pid};
+    $self->signal('STOP');    # or it has another child meanwhile
     my @children = map { /^(\d+) \(.*\) \S (\d+)/ && $2 == $self->{pid} ? $1 : () }
         map { my $f; open($f, '<', $_) ? scalar <$f> // '' : '' } glob '/proc/[0-9]*/stat';
     $self->signal('KILL');
     kill 'KILL', @children if @children;
     $self->reap(10);
+    my $end = time + 10;
+    sleep 0.01 while time < $end && grep { my $f; open($f, '<', "/proc/$_/stat") && (<$f> // '') !~ /\) Z/ } @children;
     return $self;
 }
 

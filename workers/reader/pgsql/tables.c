@@ -283,9 +283,6 @@ describe_now(struct log_relations *lr, const struct relation *r, struct table **
 	struct table_list list = {0};
 	enum rc rc = pgsql_describe(&lr->s->main, r->schema, r->name, &list, e);
 
-	if (rc == RC_OK)
-		rc = FAILPOINT_LOST(READER_ASK, e);
-
 	*out = NULL;
 	if (rc == RC_OK && list.count == 1) {
 		*out = list.tables[0];
