@@ -65,7 +65,7 @@ $d->channel('a', objects => '{ database = "fake"; }, { database = "more"; }', mo
 ($exit, $out) = $d->tool('reload');
 is($exit, 0, 'objects change in Synchronizing (R32)');
 ok($d->until(sub { my $s = $d->status('a'); $s->{flowing} && $s->{reader_pid} != $pid }), 'it goes on');
-is($d->state('a'), 'Synchronizing', 'as Synchronizing');
+is($d->wait_state('a', 'Synchronizing'), 'Synchronizing', 'as Synchronizing');
 cmp_ok(scalar(() = $d->said =~ / check$/mg), '>', $checks, 'after a precheck (R33)');
 
 $d->tool('stop', 'a', '--wait');
