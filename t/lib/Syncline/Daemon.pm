@@ -14,6 +14,9 @@ use JSON::PP;
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep time);
 
+# Waits for what must come are this much longer than they say, for machines that are that much slower.
+our $patience = $ENV{PATIENCE} // 4;
+
 our $build = $ENV{SYNCLINE_BUILD} // abs_path(dirname(__FILE__) . '/../../../build');
 
 sub free_port {
@@ -169,13 +172,13 @@ sub state { my ($self, $id) = @_; my $s = $self->status($id); return $s ? $s->{s
 # Waits for a state; what the state is.
 sub wait_state {
     my ($self, $id, $state, $seconds) = @_;
-    $self->until(sub { $self->state($id) eq $state }, $seconds);
+    $self->until(sub { $self->state($id) eq $state }, ($seconds // 10) * $patience);
     return $self->state($id);
 }
 
 sub wait_flowing {
     my ($self, $id, $seconds) = @_;
-    return $self->until(sub { my $s = $self->status($id); $s && $s->{flowing} && $s }, $seconds);
+    return $self->until(sub { my $s = $self->status($id); $s && $s->{flowing} && $s }, ($seconds // 10) * $patience);
 }
 
 # (status code, headers, body)
