@@ -554,6 +554,16 @@ runner_resync(struct runner *r, const char *table, struct err *e)
 			table_state_name(row->report.state));
 		return err_remedy(e, "see `syncline status %s`", r->id);
 	}
+	if (conf_is(r->conf, "existing", "ignore")) {
+		err_set(e, RC_CONFIG,
+			"rows of table %s at the target may be others': channel \"%s\" has "
+			"existing = "
+			"\"ignore\"",
+			table, r->id);
+		return err_remedy(e, "if all of them may go, set existing = \"intercept\" in the "
+				     "channel's file and `syncline reload`; it can be set back "
+				     "when the table is loaded");
+	}
 	row->report.state = TABLE_RELOAD;
 	row->report.chunks_done = 0;
 	row->report.rows_done = row->report.bytes_done = 0;

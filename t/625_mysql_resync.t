@@ -133,5 +133,14 @@ is($exit, 0, 'resync loads it again');
 is(table('odd')->{state}, 'streaming', 'it streams');
 $source->sql('INSERT INTO shop.odd VALUES (4, 4)');
 is(equal(), '', 'both ends are equal') or diag $daemon->log;
+
+# Rows of a target's table that may be others' are not given up by a slip of the hand.
+my $file = $daemon->read_file('conf.d/shop.conf');
+$daemon->write_file('conf.d/shop.conf', "${file}existing = \"ignore\";\n");
+$daemon->tool('reload');
+($exit, $out, $err) = $daemon->tool('resync', 'shop', 'shop.odd');
+is($exit, 1, 'resync of a channel with existing = ignore');
+like($err, qr/rows of table shop\.odd at the target may be others'.*set existing = "intercept"/s, 'is refused, with what to do');
+is($target->one('SELECT COUNT(*) FROM shop.odd'), $source->one('SELECT COUNT(*) FROM shop.odd'), 'and nothing goes');
 is($daemon->stop, 0, 'the end');
 done_testing;

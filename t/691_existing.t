@@ -113,4 +113,18 @@ $pair = channel('existing = "ignore";');
 isnt(my $status = run_until($pair), 0, 'ignore: a schema that cannot take the rows fails');
 like($pair->output, qr/loading shop\.a: .*must/, 'with a message that names the column');
 
+# ---- a table that is to load again: not where its rows may be others' ----
+
+fresh($same, "INSERT INTO shop.a VALUES (7, 'another', 7)");
+$pair = channel('existing = "ignore";');
+is(run_until($pair), 0, 'ignore: loaded beside another\'s rows') or diag $pair->output;
+$source->sql('CREATE TABLE shop.a_new LIKE shop.a', "INSERT INTO shop.a_new VALUES (9, 'new', 9)", 'RENAME TABLE shop.a TO shop.a_old, shop.a_new TO shop.a');
+is(run_until($pair), 78, 'ignore: a table that is to load again stops the channel');
+like($pair->output, qr/shop\.a is to load again, and rows of target table shop\.a may be others'.*set existing = "intercept"/s, 'said');
+is($target->one('SELECT v FROM shop.a WHERE id = 7'), 'another', 'and nothing of it is lost');
+$id--;
+$pair = channel('');
+is(run_until($pair), 0, 'with intercept it loads') or diag $pair->output;
+is(rows(), '9,new,9', 'anew');
+
 done_testing;

@@ -44,6 +44,17 @@ sink_intercept(const struct event_object *o, const char *db, const char *name, s
 	return err_remedy(e, SINK_INTERCEPT_REMEDY);
 }
 
+enum rc
+sink_shared(const struct event_object *o, const char *db, const char *name, struct err *e)
+{
+	err_set(e, RC_CONFIG,
+		"source table %s.%s is to load again, and rows of target table %s.%s may be "
+		"others': existing is \"ignore\"",
+		o->db, o->name, db, name);
+	return err_remedy(e, "if all rows of that table may go, set existing = \"intercept\" and "
+			     "start the channel; it can be set back when the table is loaded");
+}
+
 const char *
 sink_create_remedy(const struct conf *c)
 {

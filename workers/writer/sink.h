@@ -210,6 +210,8 @@ const struct sink_ops *sink_find(const char *kind);
 enum rc sink_fenced(const struct sink_env *env, uint64_t epoch, struct err *e);
 enum rc sink_intercept(
 	const struct event_object *o, const char *db, const char *name, struct err *e);
+/* CONFIG of a table that is to load again where its rows may be others'. */
+enum rc sink_shared(const struct event_object *o, const char *db, const char *name, struct err *e);
 #define SINK_INTERCEPT_REMEDY                                                             \
 	"rename or drop it, map the table to another name (to_table), or set existing = " \
 	"\"ignore\""

@@ -814,6 +814,8 @@ make_table(struct mysql_lane *l, const struct event_object *o, const char *db, c
 	if (rc == RC_OK)
 		rc = our_state(l, o, &state, e);
 	ours = state != TABLE_STATE_COUNT;
+	if (rc == RC_OK && there && state == TABLE_RELOAD && !intercept)
+		return sink_shared(o, db, name, e);
 	if (rc == RC_OK && there && state == TABLE_RELOAD)
 		return clear_table(l, db, name,
 			conf_has_word(l->sink->env.conf, "initial", "schema"), make, e);

@@ -407,6 +407,8 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 	made = !there || (state == TABLE_RELOAD && makes_schemas(l));
 	if (rc == RC_OK && there && !ours && intercept)
 		return sink_intercept(o, schema, name, e);
+	if (rc == RC_OK && there && state == TABLE_RELOAD && !intercept)
+		return sink_shared(o, schema, name, e);
 	if (rc == RC_OK && !there)
 		rc = create_table(l, o, t, schema, name, e);
 	else if (rc == RC_OK && made)
