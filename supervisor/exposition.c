@@ -131,7 +131,7 @@ static const struct series {
 		STAT_LOAD_ROWS_EXPECTED},
 	{"syncline_load_rows_kept_total", "counter", NULL,
 		"Rows that loads found at the target and kept.", counter, STAT_IGNORED_ROWS},
-	{"syncline_tables", "gauge", NULL, "Tables selected.", gauge, STAT_TABLES_TOTAL},
+	{"syncline_tables", "gauge", NULL, "Tables selected, less those in quarantine.", gauge, STAT_TABLES_TOTAL},
 	{"syncline_tables_streaming", "gauge", NULL, "Tables whose changes flow.", gauge,
 		STAT_TABLES_STREAMING},
 	{"syncline_retries_total", "counter", NULL, "Groups run again at the target.", counter,

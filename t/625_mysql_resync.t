@@ -143,4 +143,11 @@ is($exit, 1, 'resync of a channel with existing = ignore');
 like($err, qr/rows of table shop\.odd at the target may be others'.*set existing = "intercept"/s, 'is refused, with what to do');
 is($target->one('SELECT COUNT(*) FROM shop.odd'), $source->one('SELECT COUNT(*) FROM shop.odd'), 'and nothing goes');
 is($daemon->stop, 0, 'the end');
+
+# A one-off run does not wait for ever for a table in quarantine, nor keep silent of it.
+$source->sql('SET sql_log_bin = 0', 'ALTER TABLE shop.odd ADD c INT, ADD d INT', 'SET sql_log_bin = 1', 'INSERT INTO shop.odd VALUES (5, 5, 5, 5)');
+$source->sql('SET sql_log_bin = 0', 'ALTER TABLE shop.odd DROP c, DROP d', 'SET sql_log_bin = 1');
+($exit, $out, $err) = $daemon->tool('run', "$daemon->{dir}/conf.d/shop.conf", '--state', "$daemon->{dir}/once", '--until', 'caught-up', '--start');
+is($exit, 65, 'run --until caught-up with a table in quarantine') or diag $out, $err;
+like($err, qr/table shop\.odd is in quarantine: .*syncline resync shop shop\.odd/s, 'says so, with what to do');
 done_testing;

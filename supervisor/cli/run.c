@@ -231,6 +231,27 @@ insist(struct run *r)
 		r->runner->channel.record.wish = WISH_RUNNING;
 }
 
+/* They are not whole at the target: whoever waits for that must hear of it. */
+static bool
+show_quarantined(const struct tables *t)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < t->count; i++) {
+		const struct report_table *r = &t->rows[i].report;
+		char *text;
+
+		if (r->state != TABLE_QUARANTINED)
+			continue;
+		text = xasprintf("table %s.%s is in quarantine: %s", r->db, r->name,
+			r->reason != NULL ? r->reason : "no reason was given");
+		show_error(text, NULL);
+		free(text);
+		any = true;
+	}
+	return any;
+}
+
 static int
 run_loop(struct run *r)
 {
@@ -252,6 +273,8 @@ run_loop(struct run *r)
 			"run it again: it goes on from the last commit");
 		return rc_exit(RC_RETRY);
 	}
+	if (r->status == CLI_OK && r->reached && show_quarantined(&r->runner->tables))
+		return rc_exit(RC_DATA);
 	if (r->status == CLI_OK)
 		fprintf(stderr, "%s: done%s\n", r->runner->id,
 			r->until == UNTIL_CAUGHT_UP ? ", caught up"

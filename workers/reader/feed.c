@@ -200,7 +200,7 @@ count_states(struct feed *f)
 	uint64_t total = 0, streaming = 0, rows = 0;
 
 	for (const struct feed_table *t = f->tables; t != NULL; t = t->next) {
-		if (t->state == TABLE_REMOVED)
+		if (t->state == TABLE_REMOVED || t->state == TABLE_QUARANTINED)
 			continue;
 		total++;
 		streaming += t->state == TABLE_STREAMING;

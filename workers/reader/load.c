@@ -377,7 +377,6 @@ report(struct lane *ln, struct plan *p)
 	struct worker *w = ln->load->worker;
 	struct report_table r = {.db = ln->chunk.schema->db,
 		.name = ln->chunk.schema->name,
-		.state = feed_state(ln->load->feed, p->table),
 		.rows_expected = ln->chunk.schema->rows};
 
 	atomic_fetch_add(&w->stats[STAT_LOAD_ROWS], ln->rows);
@@ -387,7 +386,7 @@ report(struct lane *ln, struct plan *p)
 	r.rows_done = p->rows_done += ln->rows;
 	r.bytes_done = p->bytes_done += ln->bytes;
 	pthread_mutex_unlock(&p->lock);
-	worker_report_table(w, &r);
+	feed_report_rows(ln->load->feed, p->table, &r);
 }
 
 /* The table is gone, or loads again from the start. */

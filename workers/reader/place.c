@@ -272,6 +272,15 @@ feed_state(struct feed *f, struct feed_table *t)
 	return s;
 }
 
+void
+feed_report_rows(struct feed *f, struct feed_table *t, struct report_table *r)
+{
+	lock_lane(f);
+	r->state = t->state;
+	worker_report_table(f->worker, r);
+	unlock_lane(f);
+}
+
 /* ---- loading again ---- */
 
 static enum rc

@@ -78,6 +78,8 @@ uint32_t feed_round(struct feed *f, struct feed_table *t);
 /* What of the table is carried, as of now: a copy. */
 struct table *feed_carried(struct feed *f, struct feed_table *t);
 enum table_state feed_state(struct feed *f, struct feed_table *t);
+/* To the supervisor, with the state it has: none of before comes behind what the log said since. */
+void feed_report_rows(struct feed *f, struct feed_table *t, struct report_table *r);
 
 enum chunk_state { CHUNK_OPEN, CHUNK_READY, CHUNK_PLACED, CHUNK_CANCELLED };
 

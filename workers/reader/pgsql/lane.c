@@ -280,6 +280,10 @@ snapshot_under_lock(struct pgsql_lane *l, const struct snapshot_request *req, st
 	}
 	if (rc == RC_OK)
 		rc = look(l, &snapshot, high, flushed, e);
+	/* Lines do not tell where a transaction will have been committed: one of our own, right
+	 * behind `high`, comes before any that changes the table. */
+	if (rc == RC_OK && SPEAKS_LINES(&l->lock))
+		rc = pgsource_nudge(&l->lock, e);
 	if (pgsql_exec(&l->lock, rc == RC_OK ? "COMMIT" : "ROLLBACK", &ignored) != RC_OK &&
 		rc == RC_OK)
 		rc = err_set(e, RC_RETRY, "the connection that locks %s.%s was lost",

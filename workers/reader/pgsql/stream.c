@@ -114,7 +114,9 @@ commit_feeding(struct stream *st, struct err *e)
 static enum rc
 cut(struct stream *st, uint64_t changes, struct err *e)
 {
-	st->at.changes = changes;
+	/* The same wherever the stream began and whatever was said between: a target that ran a
+	 * statement knows it again by this. */
+	st->at = (struct pgsql_position){.lsn = st->commit_lsn, .changes = changes};
 	pgsource_note_emitted(st->s, st->xid, st->at.lsn);
 	return commit_feeding(st, e);
 }
@@ -837,7 +839,7 @@ start_stream(struct stream *st, struct err *e)
 	buf_printf(&b, "START_REPLICATION SLOT %s LOGICAL ", s->name);
 	pgsource_print_position(from, &b);
 	if (SPEAKS_LINES(&s->main))
-		buf_puts(&b, " (\"include-timestamp\" 'on', \"skip-empty-xacts\" 'on')");
+		buf_puts(&b, " (\"include-timestamp\" 'on')");
 	else
 		buf_printf(&b, " (proto_version '1', publication_names '%s')", s->name);
 	res = PQexec(s->log.conn, buf_text(&b));
