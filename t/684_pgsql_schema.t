@@ -80,4 +80,17 @@ is($pair->wait(60), 78, 'a table that could not be changed any more is not publi
 like($pair->output, qr/source table "shop"\."k" has no replica identity/, 'and named');
 is($source->one('SELECT count(*) FROM pg_publication'), 0, 'nothing was published');
 
+# What a table inherits to others has its own rows, and theirs are theirs.
+clean();
+$source->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.base (id int PRIMARY KEY, v text)', 'CREATE TABLE shop.child (extra int, PRIMARY KEY (id)) INHERITS (shop.base)',
+    'CREATE TABLE shop.loose (v text)', 'CREATE TABLE shop.more (w text) INHERITS (shop.loose)', map { "ALTER TABLE shop.$_ REPLICA IDENTITY FULL" } qw(loose more));
+$source->sql(q{INSERT INTO shop.base SELECT i, 'base' FROM generate_series(1, 80, 2) i}, q{INSERT INTO shop.child SELECT i, 'child', i FROM generate_series(2, 80, 2) i},
+    q{INSERT INTO shop.loose VALUES ('a'), ('a')}, q{INSERT INTO shop.more VALUES ('a', 'b')});
+$pair = pair(more => "chunk_rows = 16;\n");
+carried($pair, 'tables that inherit');
+$source->sql(q{UPDATE shop.base SET v = v || '!' WHERE id < 6}, q{INSERT INTO shop.more VALUES ('c', 'd')}, q{DELETE FROM shop.loose WHERE v = 'a' AND tableoid = 'shop.more'::regclass});
+carried($pair, 'and change');
+is_deeply($target->rows("SELECT * FROM ONLY shop.$_ ORDER BY 1, 2"), $source->rows("SELECT * FROM ONLY shop.$_ ORDER BY 1, 2"), "own rows of $_") for qw(base child more);
+is($target->one('SELECT count(*) FROM ONLY shop.loose'), 2, 'own rows of loose');
+
 done_testing;

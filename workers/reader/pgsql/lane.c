@@ -162,6 +162,28 @@ compare(struct pgsql *sql, struct buf *b, const struct table *t, const struct in
 	buf_putc(b, ')');
 }
 
+/* A table's own rows: those of tables that inherit from it are theirs. A partitioned one has none
+ * but its partitions'. */
+static enum rc
+from_table(struct pgsql_lane *l, struct buf *b, const struct table *t, struct err *e)
+{
+	struct buf name, text;
+	char *kind = NULL;
+	enum rc rc;
+
+	buf_init(&name);
+	buf_init(&text);
+	pgsql_quote_table(&name, t->db, t->name);
+	pgsql_quote_text(&text, buf_text(&name));
+	rc = pgsql_value(&l->c, &kind, e, "SELECT relkind FROM pg_class WHERE oid = %s::regclass",
+		buf_text(&text));
+	buf_printf(b, " FROM %s%s", kind != NULL && *kind == 'p' ? "" : "ONLY ", buf_text(&name));
+	free(kind);
+	buf_release(&name);
+	buf_release(&text);
+	return rc;
+}
+
 enum rc
 pgsource_lane_bound(struct source_lane *base, const struct table *t, const struct buf *lo,
 	uint64_t rows, struct buf *hi, bool *last, struct err *e)
@@ -177,8 +199,7 @@ pgsource_lane_bound(struct source_lane *base, const struct table *t, const struc
 	buf_init(&literal);
 	buf_puts(&b, "SELECT ");
 	key_columns(&b, t, key, "::text");
-	buf_puts(&b, " FROM ");
-	pgsql_quote_table(&b, t->db, t->name);
+	rc = from_table(l, &b, t, e);
 	if (lo->len != 0) {
 		buf_puts(&b, " WHERE ");
 		compare(&l->c, &b, t, key, ">", lo);
@@ -186,7 +207,8 @@ pgsource_lane_bound(struct source_lane *base, const struct table *t, const struc
 	buf_puts(&b, " ORDER BY ");
 	key_columns(&b, t, key, "");
 	buf_printf(&b, " LIMIT 1 OFFSET %" PRIu64, rows - 1);
-	rc = pgsql_query(&l->c, &res, e, "%s", buf_text(&b));
+	if (rc == RC_OK)
+		rc = pgsql_query(&l->c, &res, e, "%s", buf_text(&b));
 	if (rc == RC_OK) {
 		for (int i = 0; i < PQnfields(res) && PQntuples(res) != 0; i++) {
 			buf_clear(&literal);
@@ -334,19 +356,20 @@ pgsource_lane_end(struct source_lane *base)
 
 /* ---- rows ---- */
 
-static void
-read_query(struct pgsql *c, struct buf *b, const struct table *t, const struct buf *lo,
-	const struct buf *hi)
+static enum rc
+read_query(struct pgsql_lane *l, struct buf *b, const struct table *t, const struct buf *lo,
+	const struct buf *hi, struct err *e)
 {
 	const struct index *key = table_key(t);
+	struct pgsql *c = &l->c;
+	enum rc rc;
 
 	buf_puts(b, "COPY (SELECT ");
 	for (uint32_t i = 0; i < t->ncolumns; i++) {
 		buf_puts(b, i != 0 ? ", " : "");
 		pgsql_quote_name(b, t->columns[i].name);
 	}
-	buf_puts(b, " FROM ");
-	pgsql_quote_table(b, t->db, t->name);
+	rc = from_table(l, b, t, e);
 	if (key != NULL && (lo->len != 0 || hi->len != 0)) {
 		buf_puts(b, " WHERE ");
 		if (lo->len != 0)
@@ -357,6 +380,7 @@ read_query(struct pgsql *c, struct buf *b, const struct table *t, const struct b
 			compare(c, b, t, key, "<=", hi);
 	}
 	buf_puts(b, ") TO STDOUT");
+	return rc;
 }
 
 static char
@@ -449,15 +473,19 @@ pgsource_lane_read(struct source_lane *base, const struct read_request *req, row
 	struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
-	enum rc rc = RC_OK;
 	PGresult *res;
 	char *line;
 	struct buf b;
+	enum rc rc;
 	int n;
 
 	grow(&l->values, &l->values_cap, (size_t)req->table->ncolumns + 1, sizeof *l->values);
 	buf_init(&b);
-	read_query(&l->c, &b, req->table, req->lo, req->hi);
+	rc = read_query(l, &b, req->table, req->lo, req->hi, e);
+	if (rc != RC_OK) {
+		buf_release(&b);
+		return rc;
+	}
 	res = PQexec(l->c.conn, buf_text(&b));
 	buf_release(&b);
 	if (PQresultStatus(res) != PGRES_COPY_OUT)
