@@ -93,4 +93,17 @@ carried($pair, 'and change');
 is_deeply($target->rows("SELECT * FROM ONLY shop.$_ ORDER BY 1, 2"), $source->rows("SELECT * FROM ONLY shop.$_ ORDER BY 1, 2"), "own rows of $_") for qw(base child more);
 is($target->one('SELECT count(*) FROM ONLY shop.loose'), 2, 'own rows of loose');
 
+# Tables of the target's own making: empty they are filled, with rows they are not (R47).
+clean();
+$source->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.a (id int PRIMARY KEY, v text)', q{INSERT INTO shop.a VALUES (1, 'source')});
+$target->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.a (id int PRIMARY KEY, v text)', q{INSERT INTO shop.a VALUES (7, 'target')});
+$pair = pair(more => "initial = [\"data\"];\n");
+$pair->start('caught-up');
+is($pair->wait(60), 78, 'a target table that has rows stops the channel');
+like($pair->output, qr/shop\.a .*has rows/, 'and says so');
+is($target->one('SELECT count(*) FROM shop.a'), 1, 'nothing is written');
+$target->sql('DELETE FROM shop.a');
+carried($pair, 'an empty one is filled');
+is(join("\n", compare($source, $target, 'shop')), '', 'equal');
+
 done_testing;
