@@ -325,8 +325,12 @@ check_other_tables(struct mysql_source *s, struct checks *out, struct err *e)
 	while ((row = mysql_fetch_row(res)) != NULL)
 		if (routes_table(s->env.routes, row[0], row[1]))
 			checks_add(out, CHECK_FAIL, "Kinds of tables",
-				"leave it out: { database = \"...\"; table = \"...\"; exclude = "
-				"true; }, or ALTER TABLE ... DROP SYSTEM VERSIONING",
+				strcmp(row[2], "sequence") == 0
+					? "leave it out: { database = \"...\"; table = \"...\"; "
+					  "exclude = true; }"
+					: "leave it out: { database = \"...\"; table = \"...\"; "
+					  "exclude = true; }, or ALTER TABLE ... DROP SYSTEM "
+					  "VERSIONING",
 				"source table %s.%s is of the kind \"%s\", which this version does "
 				"not carry",
 				row[0], row[1], row[2]);
