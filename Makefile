@@ -168,7 +168,7 @@ FUZZ_SECONDS ?= 60
 FUZZERS := $(FUZZ_SRC:%.c=build-fuzz/%)
 build-fuzz/t/fuzz/%: t/fuzz/%.c $(filter-out supervisor/cli/%,$(SRC))
 	@mkdir -p $(@D)
-	$(call say,FUZZ) clang $(filter-out -fno-omit-frame-pointer,$(ALL_CFLAGS)) -fsanitize=fuzzer,address,undefined $^ \
+	$(call say,FUZZ) clang $(filter-out -fno-omit-frame-pointer,$(ALL_CFLAGS)) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined $^ \
 		$(LIBS_SUPERVISOR) $(LIBS_WORKER) $(LIBS_COMMON) -o $@
 run-fuzz: $(FUZZERS)
 	@for f in $(FUZZERS); do echo "fuzz $$f"; $$f -max_total_time=$(FUZZ_SECONDS) -verbosity=0 -artifact_prefix=$$f. || exit 1; done

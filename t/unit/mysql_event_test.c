@@ -28,6 +28,10 @@ static const char write_rows[] = "12e6026b174d0000009f00000023060000000012000000
 				 "17001e2407f3747b201c90f78070000007b2261223a317d19000000000000"
 				 "000101000000000000000000f03f000000000000004004007769646574ad20fd";
 
+/* Found by fuzz_binlog: more digits of a second than there are. */
+static const char fraction_digits[] =
+	"020306020404ee90"; /* in the map's metadata, behind a BLOB's */
+
 static struct buf
 unhex(const char *hex)
 {
@@ -299,6 +303,33 @@ test_xid(void **state)
 	buf_release(&text);
 }
 
+static void
+test_fraction_digits(void **state)
+{
+	struct binlog_format f = {.known = true, .checksum = true};
+	struct buf map = unhex(table_map), at = unhex(fraction_digits);
+	struct binlog_table *m;
+	struct binlog_event ev;
+	unsigned char *p;
+	struct err e;
+
+	(void)state;
+	assert_int_equal(binlog_split(&f, map.data, map.len, &ev, &e), RC_OK);
+	p = memmem(map.data, map.len, at.data, at.len);
+	assert_non_null(p);
+	for (unsigned i = 1; i <= 3; i++) {
+		unsigned char is = p[i];
+
+		p[i] = 7;
+		assert_int_equal(binlog_table_map(&f, &ev, &m, &e), RC_DATA);
+		p[i] = is;
+	}
+	assert_int_equal(binlog_table_map(&f, &ev, &m, &e), RC_OK);
+	binlog_table_free(m);
+	buf_release(&map);
+	buf_release(&at);
+}
+
 int
 main(void)
 {
@@ -309,6 +340,7 @@ main(void)
 		cmocka_unit_test(test_gtid),
 		cmocka_unit_test(test_gtid_tags),
 		cmocka_unit_test(test_xid),
+		cmocka_unit_test(test_fraction_digits),
 	};
 
 	return cmocka_run_group_tests_name("mysql_event", tests, NULL, NULL);

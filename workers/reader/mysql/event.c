@@ -507,6 +507,9 @@ read_name(struct cursor *c)
 	return p != NULL ? xstrndup((const char *)p, n) : NULL;
 }
 
+/* What the server stores of a second. */
+#define FRACTION_DIGITS 6
+
 static void
 read_meta(struct cursor *c, struct binlog_column *col)
 {
@@ -515,15 +518,19 @@ read_meta(struct cursor *c, struct binlog_column *col)
 	switch (col->type) {
 	case 4:	  /* FLOAT */
 	case 5:	  /* DOUBLE */
-	case 17:  /* TIMESTAMP2 */
-	case 18:  /* DATETIME2 */
-	case 19:  /* TIME2 */
 	case 242: /* VECTOR */
 	case 245: /* JSON */
 	case 252: /* BLOB */
 	case 255: /* GEOMETRY */
 	case 140: /* MariaDB compressed BLOB */
 		col->meta = cursor_u8(c);
+		break;
+	case 17: /* TIMESTAMP2 */
+	case 18: /* DATETIME2 */
+	case 19: /* TIME2 */
+		col->meta = cursor_u8(c);
+		if (col->meta > FRACTION_DIGITS)
+			c->bad = true;
 		break;
 	case 15:  /* VARCHAR */
 	case 16:  /* BIT */
