@@ -304,10 +304,10 @@ test_xid(void **state)
 }
 
 static void
-test_fraction_digits(void **state)
+test_metadata(void **state)
 {
 	struct binlog_format f = {.known = true, .checksum = true};
-	struct buf map = unhex(table_map), at = unhex(fraction_digits);
+	struct buf map = unhex(table_map), at = unhex(metadata);
 	struct binlog_table *m;
 	struct binlog_event ev;
 	unsigned char *p;
@@ -317,10 +317,10 @@ test_fraction_digits(void **state)
 	assert_int_equal(binlog_split(&f, map.data, map.len, &ev, &e), RC_OK);
 	p = memmem(map.data, map.len, at.data, at.len);
 	assert_non_null(p);
-	for (unsigned i = 1; i <= 3; i++) {
+	for (unsigned i = 0; i <= 3; i++) {
 		unsigned char is = p[i];
 
-		p[i] = 7;
+		p[i] = 9;
 		assert_int_equal(binlog_table_map(&f, &ev, &m, &e), RC_DATA);
 		p[i] = is;
 	}
@@ -340,7 +340,7 @@ main(void)
 		cmocka_unit_test(test_gtid),
 		cmocka_unit_test(test_gtid_tags),
 		cmocka_unit_test(test_xid),
-		cmocka_unit_test(test_fraction_digits),
+		cmocka_unit_test(test_metadata),
 	};
 
 	return cmocka_run_group_tests_name("mysql_event", tests, NULL, NULL);

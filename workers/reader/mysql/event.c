@@ -507,8 +507,10 @@ read_name(struct cursor *c)
 	return p != NULL ? xstrndup((const char *)p, n) : NULL;
 }
 
-/* What the server stores of a second. */
+/* What there can be: digits of a second, bytes of a BLOB's length, of an ENUM or SET. */
 #define FRACTION_DIGITS 6
+#define LENGTH_BYTES 4
+#define SET_BYTES 8
 
 static void
 read_meta(struct cursor *c, struct binlog_column *col)
@@ -516,14 +518,18 @@ read_meta(struct cursor *c, struct binlog_column *col)
 	uint8_t b0, b1;
 
 	switch (col->type) {
-	case 4:	  /* FLOAT */
-	case 5:	  /* DOUBLE */
+	case 4: /* FLOAT */
+	case 5: /* DOUBLE */
+		col->meta = cursor_u8(c);
+		break;
 	case 242: /* VECTOR */
 	case 245: /* JSON */
 	case 252: /* BLOB */
 	case 255: /* GEOMETRY */
 	case 140: /* MariaDB compressed BLOB */
 		col->meta = cursor_u8(c);
+		if (col->meta > LENGTH_BYTES)
+			c->bad = true;
 		break;
 	case 17: /* TIMESTAMP2 */
 	case 18: /* DATETIME2 */
@@ -550,6 +556,8 @@ read_meta(struct cursor *c, struct binlog_column *col)
 		} else {
 			col->type = b0;
 			col->meta = b1;
+			if ((b0 == 247 || b0 == 248) && b1 > SET_BYTES)
+				c->bad = true;
 		}
 		break;
 	default:
