@@ -28,9 +28,8 @@ static const char write_rows[] = "12e6026b174d0000009f00000023060000000012000000
 				 "17001e2407f3747b201c90f78070000007b2261223a317d19000000000000"
 				 "000101000000000000000000f03f000000000000004004007769646574ad20fd";
 
-/* Found by fuzz_binlog: more digits of a second than there are. */
-static const char fraction_digits[] =
-	"020306020404ee90"; /* in the map's metadata, behind a BLOB's */
+/* Found by fuzz_binlog: a BLOB's length of more bytes, more digits of a second than there are. */
+static const char metadata[] = "020306020404ee90"; /* of BLOB, DATETIME2, TIMESTAMP2, TIME2 */
 
 static struct buf
 unhex(const char *hex)

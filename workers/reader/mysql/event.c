@@ -556,9 +556,10 @@ read_meta(struct cursor *c, struct binlog_column *col)
 		} else {
 			col->type = b0;
 			col->meta = b1;
-			if ((b0 == 247 || b0 == 248) && b1 > SET_BYTES)
-				c->bad = true;
 		}
+		if (col->type != 254 &&
+			((col->type != 247 && col->type != 248) || col->meta > SET_BYTES))
+			c->bad = true;
 		break;
 	default:
 		break;

@@ -470,7 +470,7 @@ take_json(struct cursor *c, unsigned meta, struct arena *a, struct value *v)
 static void
 take_blob(struct cursor *c, unsigned meta, struct value *v)
 {
-	size_t n = meta <= 4 ? take_le(c, meta) : SIZE_MAX;
+	size_t n = take_le(c, meta);
 	const unsigned char *p = cursor_take(c, n);
 
 	if (p != NULL)
@@ -566,10 +566,7 @@ take_value(struct cursor *c, const struct binlog_column *bc, const struct column
 		break;
 	case T_ENUM:
 	case T_SET:
-		if (bc->meta > 8)
-			c->bad = true;
-		else
-			set_i64(a, v, (int64_t)take_le(c, bc->meta));
+		set_i64(a, v, (int64_t)take_le(c, bc->meta));
 		break;
 	case T_BIT:
 		take_bit(c, bc->meta, v);
@@ -583,7 +580,7 @@ take_value(struct cursor *c, const struct binlog_column *bc, const struct column
 		take_compressed(c, bc->meta < 256 ? cursor_u8(c) : cursor_u16(c), a, v);
 		break;
 	case T_COMPRESSED_BLOB:
-		take_compressed(c, bc->meta <= 4 ? take_le(c, bc->meta) : SIZE_MAX, a, v);
+		take_compressed(c, take_le(c, bc->meta), a, v);
 		break;
 	case T_JSON:
 		take_json(c, bc->meta, a, v);
