@@ -1,4 +1,4 @@
-/* sink.c - the list of sink engines. */
+/* sink.c - the list of sink engines, and what they all say alike. */
 #include "common/compat.h"
 
 #include <inttypes.h>

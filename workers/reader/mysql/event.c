@@ -518,36 +518,36 @@ read_meta(struct cursor *c, struct binlog_column *col)
 	uint8_t b0, b1;
 
 	switch (col->type) {
-	case 4: /* FLOAT */
-	case 5: /* DOUBLE */
+	case T_FLOAT:
+	case T_DOUBLE:
 		col->meta = cursor_u8(c);
 		break;
-	case 242: /* VECTOR */
-	case 245: /* JSON */
-	case 252: /* BLOB */
-	case 255: /* GEOMETRY */
-	case 140: /* MariaDB compressed BLOB */
+	case T_VECTOR:
+	case T_JSON:
+	case T_BLOB:
+	case T_GEOMETRY:
+	case T_COMPRESSED_BLOB:
 		col->meta = cursor_u8(c);
 		if (col->meta > LENGTH_BYTES)
 			c->bad = true;
 		break;
-	case 17: /* TIMESTAMP2 */
-	case 18: /* DATETIME2 */
-	case 19: /* TIME2 */
+	case T_TIMESTAMP2:
+	case T_DATETIME2:
+	case T_TIME2:
 		col->meta = cursor_u8(c);
 		if (col->meta > FRACTION_DIGITS)
 			c->bad = true;
 		break;
-	case 15:  /* VARCHAR */
-	case 16:  /* BIT */
-	case 141: /* MariaDB compressed VARCHAR */
+	case T_VARCHAR:
+	case T_BIT:
+	case T_COMPRESSED_VARCHAR:
 		col->meta = cursor_u16(c);
 		break;
-	case 246: /* NEWDECIMAL: precision, scale */
+	case T_NEWDECIMAL: /* precision, scale */
 		b0 = cursor_u8(c);
 		col->meta = (uint16_t)(b0 << 8 | cursor_u8(c));
 		break;
-	case 254: /* STRING: CHAR, ENUM or SET; long CHARs hide bits of their length in the type */
+	case T_STRING: /* CHAR, ENUM or SET; long CHARs hide bits of their length in the type */
 		b0 = cursor_u8(c);
 		b1 = cursor_u8(c);
 		if ((b0 & 0x30) != 0x30) {
@@ -557,8 +557,8 @@ read_meta(struct cursor *c, struct binlog_column *col)
 			col->type = b0;
 			col->meta = b1;
 		}
-		if (col->type != 254 &&
-			((col->type != 247 && col->type != 248) || col->meta > SET_BYTES))
+		if (col->type != T_STRING &&
+			((col->type != T_ENUM && col->type != T_SET) || col->meta > SET_BYTES))
 			c->bad = true;
 		break;
 	default:
@@ -569,7 +569,8 @@ read_meta(struct cursor *c, struct binlog_column *col)
 static bool
 is_numeric(uint8_t type)
 {
-	return (type >= 1 && type <= 5) || type == 8 || type == 9 || type == 13 || type == 246;
+	return (type >= T_TINY && type <= T_DOUBLE) || type == T_LONGLONG || type == T_INT24 ||
+	       type == T_YEAR || type == T_NEWDECIMAL;
 }
 
 static void

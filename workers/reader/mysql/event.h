@@ -128,9 +128,44 @@ typedef enum rc (*binlog_event_cb)(void *arg, const struct binlog_event *ev, str
 enum rc binlog_payload(
 	const struct binlog_event *ev, binlog_event_cb cb, void *arg, struct err *e) MUSTCHECK;
 
+/* MySQL internals: enum_field_types, as a TABLE_MAP has them. */
+enum field_type {
+	T_DECIMAL = 0,
+	T_TINY = 1,
+	T_SHORT = 2,
+	T_LONG = 3,
+	T_FLOAT = 4,
+	T_DOUBLE = 5,
+	T_NULL = 6,
+	T_TIMESTAMP = 7,
+	T_LONGLONG = 8,
+	T_INT24 = 9,
+	T_DATE = 10,
+	T_TIME = 11,
+	T_DATETIME = 12,
+	T_YEAR = 13,
+	T_NEWDATE = 14,
+	T_VARCHAR = 15,
+	T_BIT = 16,
+	T_TIMESTAMP2 = 17,
+	T_DATETIME2 = 18,
+	T_TIME2 = 19,
+	T_COMPRESSED_BLOB = 140,
+	T_COMPRESSED_VARCHAR = 141,
+	T_VECTOR = 242,
+	T_JSON = 245,
+	T_NEWDECIMAL = 246,
+	T_ENUM = 247,
+	T_SET = 248,
+	T_BLOB = 252,
+	T_VAR_STRING = 253,
+	T_STRING = 254,
+	T_GEOMETRY = 255
+};
+
 /* A column as TABLE_MAP has it; ENUM, SET and CHAR told apart. */
 struct binlog_column {
-	uint8_t type; /* enum_field_types */
+	uint8_t type; /* enum field_type */
 	uint16_t meta;
 };
 

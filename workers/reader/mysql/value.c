@@ -10,41 +10,6 @@
 #include "common/mysql/describe.h"
 #include "workers/reader/mysql/value.h"
 
-/* enum_field_types of the server's headers. */
-enum field_type {
-	T_DECIMAL = 0,
-	T_TINY = 1,
-	T_SHORT = 2,
-	T_LONG = 3,
-	T_FLOAT = 4,
-	T_DOUBLE = 5,
-	T_NULL = 6,
-	T_TIMESTAMP = 7,
-	T_LONGLONG = 8,
-	T_INT24 = 9,
-	T_DATE = 10,
-	T_TIME = 11,
-	T_DATETIME = 12,
-	T_YEAR = 13,
-	T_NEWDATE = 14,
-	T_VARCHAR = 15,
-	T_BIT = 16,
-	T_TIMESTAMP2 = 17,
-	T_DATETIME2 = 18,
-	T_TIME2 = 19,
-	T_COMPRESSED_BLOB = 140,
-	T_COMPRESSED_VARCHAR = 141,
-	T_VECTOR = 242,
-	T_JSON = 245,
-	T_NEWDECIMAL = 246,
-	T_ENUM = 247,
-	T_SET = 248,
-	T_BLOB = 252,
-	T_VAR_STRING = 253,
-	T_STRING = 254,
-	T_GEOMETRY = 255
-};
-
 static void
 set_i64(struct arena *a, struct value *v, int64_t n)
 {
