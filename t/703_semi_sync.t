@@ -20,13 +20,13 @@ my $seed = $ENV{SEED} || time % 100000;
 diag "SEED=$seed";
 my $target = Syncline::MariaDB->new;
 
-# [what it is, the source, where a commit waits]
+# [what it is, the source, where a commit waits, how long at most, rows of each table: enough that the load meets hundreds of such commits]
 my @cases = (
-    ['MariaDB', sub { Syncline::MariaDB->new }, 'AFTER_SYNC'],
-    ['MariaDB', sub { Syncline::MariaDB->new }, 'AFTER_COMMIT'],
-    ['MySQL', sub { Syncline::MySQL->new(version => '9.7') }, 'AFTER_SYNC'],
-    ['MySQL', sub { Syncline::MySQL->new(version => '9.7') }, 'AFTER_COMMIT'],
-    ['MySQL without GTIDs', sub { Syncline::MySQL->new(version => '9.7', options => ['--gtid-mode=OFF', '--enforce-gtid-consistency=OFF']) }, 'AFTER_SYNC'],
+    ['MariaDB', sub { Syncline::MariaDB->new }, 'AFTER_SYNC', 0.1, 2500],
+    ['MariaDB', sub { Syncline::MariaDB->new }, 'AFTER_COMMIT', 0.03, 15_000],
+    ['MySQL', sub { Syncline::MySQL->new(version => '9.7') }, 'AFTER_SYNC', 0.1, 4000],
+    ['MySQL', sub { Syncline::MySQL->new(version => '9.7') }, 'AFTER_COMMIT', 0.03, 15_000],
+    ['MySQL without GTIDs', sub { Syncline::MySQL->new(version => '9.7', options => ['--gtid-mode=OFF', '--enforce-gtid-consistency=OFF']) }, 'AFTER_SYNC', 0.1, 4000],
 );
 
 # Rows of their own mostly, so that commits stand still beside each other and not behind each other.
@@ -40,11 +40,11 @@ my @work = (
 );
 
 for my $case (@cases) {
-    my ($name, $make, $point) = @$case;
+    my ($name, $make, $point, $hold, $rows) = @$case;
     my $source = $make->();
     schema($source);
-    fill($source, 2500);
-    my $replica = Syncline::SemiSync->new($source, point => $point, hold => $point eq 'AFTER_SYNC' ? 0.1 : 0.03, seed => $seed);
+    fill($source, $rows);
+    my $replica = Syncline::SemiSync->new($source, point => $point, hold => $hold, seed => $seed);
     my $load = Syncline::Load->start($source, work => \@work, writers => 8, seed => $seed);
     my $pair = Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }', more => "chunk_rows = 40;\nlanes = 3;\n");
     my $before = $replica->stalled;
