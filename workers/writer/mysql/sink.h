@@ -39,8 +39,8 @@ struct statement {
 	const struct target *target;
 	enum form form;
 	uint64_t shape;
-	uint32_t rows; /* rows that one execution takes (multi-row INSERT); 1 with array binding */
-	uint64_t used; /* for the LRU */
+	uint32_t rows;	 /* rows that one execution takes by its text; 1 with array binding */
+	uint64_t used;	 /* for the LRU */
 	uint32_t *after; /* columns of the rows, in the order of the parameters: new values */
 	uint32_t nafter;
 	uint32_t *before; /* then: values that find the row */
