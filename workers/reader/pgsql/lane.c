@@ -81,6 +81,18 @@ key_columns(struct buf *b, const struct table *t, const struct index *key, const
 	}
 }
 
+/* With the table's name: a bare one would be that of the output, which is text. */
+static void
+order(struct buf *b, const struct table *t, const struct index *key)
+{
+	for (uint32_t i = 0; i < key->nparts; i++) {
+		buf_puts(b, i != 0 ? ", " : "");
+		pgsql_quote_table(b, t->db, t->name);
+		buf_putc(b, '.');
+		pgsql_quote_name(b, t->columns[key->parts[i].column].name);
+	}
+}
+
 /* Whether all of a key's types are the server's own: then rows of them are compared as such, which
  * an index helps with. */
 static bool
@@ -205,7 +217,7 @@ pgsource_lane_bound(struct source_lane *base, const struct table *t, const struc
 		compare(&l->c, &b, t, key, ">", lo);
 	}
 	buf_puts(&b, " ORDER BY ");
-	key_columns(&b, t, key, "");
+	order(&b, t, key);
 	buf_printf(&b, " LIMIT 1 OFFSET %" PRIu64, rows - 1);
 	if (rc == RC_OK)
 		rc = pgsql_query(&l->c, &res, e, "%s", buf_text(&b));
