@@ -22,6 +22,7 @@
  *     supervisor -> writer  DRAIN    apply what is in the rings, commit, then DRAINED
  *     supervisor -> both    STOP     end at once, at the last commit: exit 0
  * In check mode: CONFIG, READY, CHECK, then CHECKED, exit 0.
+ * For a reset: CONFIG, READY, CLEAR, then CLEARED, exit 0; the writer first.
  * A worker that fails sends FAILED, then exits with the class's status.
  * A worker ends when its control socket closes.
  *
@@ -41,25 +42,24 @@
 #define PROTO_MAX_MESSAGE (256u << 20)
 
 /*	symbol	name	sent by */
-#define MSG_LIST(X)                                                                             \
-	X(CONFIG, "config", FROM_SUPERVISOR)   /* conf_encode */                                \
-	X(START, "start", FROM_SUPERVISOR)     /* resume_encode, or empty */                    \
-	X(DRAIN, "drain", FROM_SUPERVISOR)     /* - */                                          \
-	X(STOP, "stop", FROM_SUPERVISOR)       /* - */                                          \
-	X(CHECK, "check", FROM_SUPERVISOR)     /* u8 flags: CHECK_SQL; found_encode */          \
-	X(RELEVEL, "relevel", FROM_SUPERVISOR) /* u8 log level, u8 1: as JSON */                \
-	X(WISH, "wish", FROM_SUPERVISOR) /* str: operator's wish, to be kept in the target */   \
-	X(CLEAR, "clear",                                                                       \
-		FROM_SUPERVISOR) /* writer: remove all that the target keeps of this channel */ \
-	X(READY, "ready", FROM_WORKER)	     /* u32 PROTO_VERSION */                            \
-	X(OPENED, "opened", FROM_WORKER)     /* writer: resume_encode; reader: empty */         \
-	X(REPORT, "report", FROM_WORKER)     /* u32 count, u64 values by STAT_LIST */           \
-	X(TABLE, "table", FROM_WORKER)	     /* struct report_table */                          \
-	X(CONFLICT, "conflict", FROM_WORKER) /* struct report_conflict */                       \
-	X(POSITION, "position", FROM_WORKER) /* writer: str applied, u64 time_us: the mirror */ \
-	X(DRAINED, "drained", FROM_WORKER)   /* - */                                            \
-	X(CHECKED, "checked", FROM_WORKER)   /* check_encode */                                 \
-	X(CLEARED, "cleared", FROM_WORKER)   /* - */                                            \
+#define MSG_LIST(X)                                                                               \
+	X(CONFIG, "config", FROM_SUPERVISOR)   /* conf_encode */                                  \
+	X(START, "start", FROM_SUPERVISOR)     /* resume_encode, or empty */                      \
+	X(DRAIN, "drain", FROM_SUPERVISOR)     /* - */                                            \
+	X(STOP, "stop", FROM_SUPERVISOR)       /* - */                                            \
+	X(CHECK, "check", FROM_SUPERVISOR)     /* u8 flags: CHECK_SQL; found_encode */            \
+	X(RELEVEL, "relevel", FROM_SUPERVISOR) /* u8 log level, u8 1: as JSON */                  \
+	X(WISH, "wish", FROM_SUPERVISOR)     /* str: operator's wish, to be kept in the target */ \
+	X(CLEAR, "clear", FROM_SUPERVISOR)   /* remove all that this end keeps for the channel */ \
+	X(READY, "ready", FROM_WORKER)	     /* u32 PROTO_VERSION */                              \
+	X(OPENED, "opened", FROM_WORKER)     /* writer: resume_encode; reader: empty */           \
+	X(REPORT, "report", FROM_WORKER)     /* u32 count, u64 values by STAT_LIST */             \
+	X(TABLE, "table", FROM_WORKER)	     /* struct report_table */                            \
+	X(CONFLICT, "conflict", FROM_WORKER) /* struct report_conflict */                         \
+	X(POSITION, "position", FROM_WORKER) /* writer: str applied, u64 time_us: the mirror */   \
+	X(DRAINED, "drained", FROM_WORKER)   /* - */                                              \
+	X(CHECKED, "checked", FROM_WORKER)   /* check_encode */                                   \
+	X(CLEARED, "cleared", FROM_WORKER)   /* - */                                              \
 	X(FAILED, "failed", FROM_WORKER)     /* u8 rc, u32 code, str text, str remedy */
 
 enum msg_direction { FROM_SUPERVISOR, FROM_WORKER };

@@ -41,8 +41,9 @@ struct worker_ops {
 	/* Control closed or STOP: end all threads within a second; then the process exits 0. */
 	void (*stop)(struct worker *w);
 	enum rc (*check)(struct worker *w, bool want_sql, struct checks *out, struct err *e);
-	/* MSG_WISH and MSG_CLEAR; NULL for the reader. */
+	/* MSG_WISH; NULL for the reader. */
 	enum rc (*wish)(struct worker *w, const char *wish, struct err *e);
+	/* MSG_CLEAR: sent to a worker that was not started. NULL: this end keeps nothing. */
 	enum rc (*clear)(struct worker *w, struct err *e);
 	/* A tick of the main thread (20 ms while running): house-keeping, time-outs. May be NULL.
 	 */

@@ -77,7 +77,11 @@ void
 gateway_rested(struct gateway *g, struct runner *r)
 {
 	if (r->leaving) {
-		log_info("channel \"%s\" has left: its file is gone", r->id);
+		log_info(
+			"channel \"%s\" has left, its file is gone: source and target keep what it "
+			"needs to go on, such as log for a replication slot, until it comes back "
+			"and is reset",
+			r->id);
 		remove_runner(g, r);
 		loop_defer(g->loop, free_runner_cb, r);
 	}

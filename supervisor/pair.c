@@ -365,7 +365,7 @@ pair_start(const struct pair_spec *spec, struct pair **out, struct err *e)
 	for (int i = 0; i < END_COUNT; i++)
 		p->ends[i].control = -1;
 	p->uses[END_WRITER] = true;
-	p->uses[END_READER] = spec->kind == PAIR_RUN || spec->kind == PAIR_CHECK;
+	p->uses[END_READER] = spec->kind == PAIR_RUN || spec->kind == PAIR_CHECK || spec->leaves;
 	rc = start_ends(p, rings, nrings, e);
 	for (uint32_t i = 0; i < nrings; i++)
 		ring_fds_close(&rings[i]);

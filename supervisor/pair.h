@@ -3,8 +3,9 @@
  *
  * A pair is started for one purpose and lives once: its rings, sockets and
  * generation number are its own. The life of a RUN is the one in ipc/proto.h;
- * CHECK runs both ends in check mode; TELL opens the target only, to leave the
- * operator's wish there; CLEAR has the writer remove what the target keeps.
+ * CHECK runs both ends in check mode; TELL opens the target, to leave the
+ * operator's wish there; CLEAR has the writer remove what the target keeps. Of
+ * a channel that `leaves` the reader then removes what the source keeps.
  *
  * If either end dies, hangs or says something that cannot be, both end and the
  * owner hears `ended` once, with what went wrong first. `ended` is the last
@@ -80,6 +81,7 @@ struct pair_spec {
 	enum log_level level;
 	uint64_t start_ms, heartbeat_ms, drain_ms;
 	const char *wish; /* TELL */
+	bool leaves;	  /* TELL, CLEAR: the source shall keep nothing for the channel, too */
 	bool want_sql;	  /* CHECK */
 	const struct pair_ops *ops;
 	void *arg;

@@ -30,6 +30,12 @@ send_check(struct pair *p, enum end_role role)
 	buf_release(&b);
 }
 
+static void
+enter_work(struct pair *p)
+{
+	pair_enter(p, PHASE_WORKING, p->spec.start_ms * 1000 * PAIR_WORK_FACTOR);
+}
+
 static bool
 take_ready(struct pair *p, struct worker_end *w, struct msg *m)
 {
@@ -47,7 +53,7 @@ take_ready(struct pair *p, struct worker_end *w, struct msg *m)
 		end_send(&p->ends[END_WRITER], MSG_START, NULL);
 		return true;
 	}
-	pair_enter(p, PHASE_WORKING, p->spec.start_ms * 1000 * PAIR_WORK_FACTOR);
+	enter_work(p);
 	if (p->spec.kind == PAIR_CHECK)
 		send_check(p, END_READER);
 	else
@@ -67,14 +73,27 @@ pair_send_wish(struct pair *p, const char *wish)
 	buf_release(&b);
 }
 
+/* The target has done its part: what the source keeps goes last, since without it nothing goes on.
+ */
+static void
+leave_source(struct pair *p)
+{
+	if (p->spec.leaves) {
+		end_send(&p->ends[END_READER], MSG_CLEAR, NULL);
+		return;
+	}
+	p->result.answered = true; /* unless a wish fails: messages are taken in order */
+	pair_stop(p);
+}
+
 static void
 target_opened(struct pair *p, struct resume *r)
 {
 	FAILPOINT(SUPERVISOR_OPENED);
 	if (p->spec.kind == PAIR_TELL) {
+		enter_work(p);
 		pair_send_wish(p, p->wish);
-		p->result.answered = true; /* unless it fails: messages are taken in order */
-		pair_stop(p);
+		leave_source(p);
 	} else if (p->spec.ops->opened(p->spec.arg, r)) {
 		struct buf b;
 
@@ -152,11 +171,15 @@ take_checked(struct pair *p, struct worker_end *w, struct msg *m)
 static bool
 take_cleared(struct pair *p, struct worker_end *w)
 {
-	if (p->spec.kind != PAIR_CLEAR)
+	if (w->role == END_WRITER ? p->spec.kind != PAIR_CLEAR : !p->spec.leaves)
 		return false;
 	w->answered = true;
-	p->result.answered = true;
-	pair_stop(p);
+	if (w->role == END_WRITER) {
+		leave_source(p);
+	} else {
+		p->result.answered = true;
+		pair_stop(p);
+	}
 	return true;
 }
 

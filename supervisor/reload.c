@@ -204,7 +204,11 @@ plan_channels(struct gateway *g, struct channel_confs *new, struct buf *plan, st
 		struct difference d = {.rows = channel_options(), .who = r->id, .plan = plan};
 
 		if (c == NULL) {
-			buf_printf(plan, "%s: stops, its file is gone\n", r->id);
+			buf_printf(plan,
+				"%s: stops, its file is gone; source and target keep "
+				"what it needs to go on, such as log for a replication slot, until "
+				"a reset\n",
+				r->id);
 			continue;
 		}
 		compare(&d, r->conf, c->conf);

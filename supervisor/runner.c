@@ -94,6 +94,14 @@ worker_level(const struct runner *r)
 	return level;
 }
 
+/* Stopped for good, or reset: nothing will go on from what the source keeps. */
+static bool
+leaves(const struct runner *r)
+{
+	return r->goal == GOAL_CLEAR ||
+	       (r->goal == GOAL_TELL && r->channel.record.wish == WISH_COMPLETED);
+}
+
 static void on_failure(struct runner *r, const struct pair_result *result);
 
 static void
@@ -113,6 +121,7 @@ start_pair(struct runner *r)
 		.heartbeat_ms = conf_ms(g->conf, "heartbeat_timeout"),
 		.drain_ms = conf_ms(g->conf, "drain_timeout"),
 		.wish = wish_name(r->channel.record.wish),
+		.leaves = leaves(r),
 		.ops = &pair_ops,
 		.arg = r};
 
@@ -172,7 +181,9 @@ act(void *arg, enum channel_action action)
 		set_goal(r, GOAL_REST);
 		break;
 	case ACTION_TELL:
+		/* A stop is told when nothing reads the source any more. */
 		r->telling = r->pair != NULL && !r->ending &&
+			     r->channel.record.wish != WISH_COMPLETED &&
 			     pair_tell(r->pair, wish_name(r->channel.record.wish));
 		set_goal(r, GOAL_TELL);
 		break;
@@ -298,15 +309,15 @@ wait_for_retry(struct runner *r, uint64_t delay_ms)
 		r->last_failure.text, (unsigned long long)delay_ms, r->policy.failures);
 }
 
-/* A wish or a reset that cannot be carried out at the target: the state stands, a person sees why.
- */
+/* A wish or a reset that cannot be carried out: the state stands, a person sees why. */
 static void
 give_up_errand(struct runner *r, const struct err *e)
 {
 	log_err(LOG_LVL_ERROR, e);
 	r->channel.record.cause = *e;
 	err_context(&r->channel.record.cause,
-		r->goal == GOAL_CLEAR ? "the reset is not done at the target"
+		r->goal == GOAL_CLEAR ? "the reset is not done"
+		: leaves(r)	      ? "the stop is not done"
 				      : "the target has not been told \"%s\"",
 		wish_name(r->channel.record.wish));
 	touch(r);
@@ -402,7 +413,7 @@ on_cleared(struct runner *r)
 	r->channel.record.cause = (struct err){0};
 	touch(r);
 	store_add_note(r->gateway->store, r->id, "reset done", NULL);
-	log_info("channel \"%s\" is reset: target and store hold nothing of it", r->id);
+	log_info("channel \"%s\" is reset: source, target and store hold nothing of it", r->id);
 }
 
 /* A pair that served the goal and has an answer. */

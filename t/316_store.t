@@ -54,12 +54,30 @@ $d->start;
 $d->fake('writer.clear', "config no rights to drop\n");
 is(($d->tool('reset', 'a', '--yes', '--wait'))[0], 78, 'a reset that fails says so');
 my $s = $d->status('a');
-like($s->{cause}{text}, qr/the reset is not done at the target: no rights to drop/, 'and what is missing');
+like($s->{cause}{text}, qr/the reset is not done: no rights to drop/, 'and what is missing');
 is(($d->tool('start', 'a'))[0], 1, 'nothing starts before it is done');
 is($d->stop, 0, 'the daemon ends');
 $d->start;
 ok($d->until(sub { !-e "$d->{dir}/fake/wish" }), 'the next daemon does it');
 is($d->wait_state('a', 'Not Configured'), 'Not Configured', 'Not Configured');
+$d->stop;
+
+# ---- what the source keeps goes with a stop and a reset, when the target has done its part ----
+
+$d->start;
+is(($d->tool('start', 'a', '--wait'))[0], 0, 'it begins again');
+$d->fake('reader.clear', "config+ the slot is not ours\n");
+is(($d->tool('stop', 'a', '--wait'))[0], 78, 'a stop that leaves something at the source says so');
+$s = $d->status('a');
+is($s->{state}, 'Completed', 'Completed all the same');
+like($s->{cause}{text}, qr/the stop is not done: the slot is not ours/, 'and what is missing');
+is($d->read_file('fake/wish'), "completed\n", 'the target knows it');
+is(($d->tool('reset', 'a', '--yes', '--wait'))[0], 78, 'nor is a reset done');
+like($d->status('a')->{cause}{text}, qr/the reset is not done: the slot is not ours/, 'and says so');
+ok(!-e "$d->{dir}/fake/wish", 'but at the target');
+$d->unfake('reader.clear');
+is(($d->tool('reset', 'a', '--yes', '--wait'))[0], 0, 'until the source lets it go');
+is($d->status('a')->{cause}, undef, 'then nothing is missing');
 $d->stop;
 
 # ---- a newer store ----

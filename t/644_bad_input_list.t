@@ -24,6 +24,8 @@ my %mistakes = (
     'two channels on one target table' => ['two-channels-one-table'],
     'no right to make our tables' => ['no-right-to-make-our-tables'],
     'unwritable state directory' => ['state-directory'],
+    'replication slot or publication gone' => [qw(pgsql-slot-gone pgsql-slot-gone-streaming pgsql-slot-lost pgsql-publication-gone pgsql-publication-gone-streaming)],
+    'another server at the address' => [qw(pgsql-standby-behind pgsql-standby-without-slot pgsql-source-restored pgsql-other-cluster)],
     'full disk' => [qw(state-disk-full state-disk-full-running target-disk-full)],
 );
 

@@ -169,7 +169,8 @@ clear(struct worker *w, struct err *e)
 	say(w, "clear");
 	if (told_to_fail(w, "clear", e))
 		return e->rc;
-	unlink(path("", "wish"));
+	if (w->ops->side == RING_CONSUMER)
+		unlink(path("", "wish"));
 	return RC_OK;
 }
 
@@ -210,6 +211,7 @@ static const struct worker_ops reader_ops = {.role = "reader",
 	.drain = drain,
 	.stop = stop,
 	.check = check,
+	.clear = clear,
 	.tick = tick};
 static const struct worker_ops writer_ops = {.role = "writer",
 	.side = RING_CONSUMER,

@@ -349,6 +349,21 @@ check(struct worker *w, bool want_sql, struct checks *out, struct err *e)
 	return rc;
 }
 
+/* Reset, and a stop for good: the supervisor sends it to a reader that was never started. */
+static enum rc
+clear(struct worker *w, struct err *e)
+{
+	struct reader r = {.worker = w};
+	enum rc rc = create_source(w, &r, e);
+
+	if (rc == RC_OK && r.source->ops->clear != NULL)
+		rc = r.source->ops->clear(r.source, e);
+	if (r.source != NULL)
+		r.source->ops->free(r.source);
+	routes_free(r.routes);
+	return rc;
+}
+
 static const struct worker_ops ops = {
 	.role = "reader",
 	.side = RING_PRODUCER,
@@ -356,6 +371,7 @@ static const struct worker_ops ops = {
 	.drain = drain,
 	.stop = stop,
 	.check = check,
+	.clear = clear,
 };
 
 int

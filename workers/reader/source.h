@@ -113,6 +113,9 @@ struct source_ops {
 
 	/* Precheck: every item, never stopping at the first that fails. */
 	enum rc (*check)(struct source *s, bool want_sql, struct checks *out, struct err *e);
+	/* Connects and removes all that the source keeps for the channel: done as well if nothing
+	 * is there. NULL: sources of this kind keep nothing. */
+	enum rc (*clear)(struct source *s, struct err *e);
 	/* Connects; the identity of the server's data (server_uuid, systemid), the caller's to
 	 * free. */
 	enum rc (*identify)(struct source *s, char **id, struct err *e);

@@ -6,12 +6,16 @@ package Syncline::PostgreSQL;
 #
 #   my $db = Syncline::PostgreSQL->new;     database `test`, superuser `root`, user `syncline`
 #   ... ->new(version => '9.6')
+#   $db->standby(name => 'one', options => [...])   a streaming standby of it, with a slot of that name (12 and later)
+#   $standby->promote; $standby->received_all       (of the server's log, up to now)
+#   $db->children(qr/walreceiver/)                  pids of its processes, by their titles
 
 use strict;
 use warnings;
 use parent -norequire, 'Syncline::Server';
 use Syncline::Server;
 use DBI;
+use File::Path qw(remove_tree);
 use File::Temp ();
 use POSIX ();
 use Time::HiRes qw(sleep time);
@@ -135,13 +139,60 @@ sub stop {
     return $self;
 }
 
+sub slurp { my ($file) = @_; open(my $f, '<', $file) or return ''; local $/; return scalar(<$f>) // '' }
+
+sub children {
+    my ($self, $title) = @_;
+    my @pids = map { /^(\d+) \(.*\) \S (\d+)/s && $2 == $self->{pid} ? $1 : () } map { slurp($_) } glob '/proc/[0-9]*/stat';
+    return grep { !$title || slurp("/proc/$_/cmdline") =~ $title } @pids;
+}
+
+# What pg_basebackup does, which not every server that was fetched has.
+sub standby {
+    my ($self, %o) = @_;
+    my ($name, $dir) = ($o{name} // 'standby', $self->dir);
+    my $d = $self->dbh;
+    my ($start, $stop) = $self->one('SHOW server_version_num') >= 150000 ? ('pg_backup_start(?, true)', 'pg_backup_stop(false)')
+        : ('pg_start_backup(?, true, false)', 'pg_stop_backup(false, false)');
+    $d->do('SELECT pg_create_physical_replication_slot(?, true)', undef, $name);
+    $d->do("SELECT $start", undef, $name);
+    system("cp -a '$dir/data' '$dir/backup' 2>/dev/null");    # what goes away meanwhile is not needed
+    my $label = $d->selectrow_array("SELECT labelfile FROM $stop");
+    unlink "$dir/backup/postmaster.pid";
+    remove_tree("$dir/backup/pg_replslot", {keep_root => 1});
+    my $conninfo = "host=$dir port=$self->{port} user=root dbname=postgres application_name=$name";
+    for (['backup_label', $label], ['standby.signal', ''], ['postgresql.auto.conf', "primary_conninfo = '$conninfo'\nprimary_slot_name = '$name'\n"]) {
+        my ($file, $text) = @$_;
+        open my $f, '>>', "$dir/backup/$file" or die "$file: $!";
+        print $f $text;
+        close $f;
+    }
+    my ($uid, $gid) = account();
+    chown $uid, $gid, map {"$dir/backup/$_"} qw(backup_label standby.signal) if defined $uid;
+    my $standby = (ref $self)->new(version => $self->{version}, data => "$dir/backup", options => [@{$self->{options}}, @{$o{options} // []}]);
+    remove_tree("$dir/backup");
+    return $standby;
+}
+
+sub promote { my ($self) = @_; $self->sql('SELECT pg_promote()'); return $self }
+
+sub received_all {
+    my ($self, $from) = @_;
+    my $lsn = $from->one('SELECT pg_current_wal_flush_lsn()');
+    my $end = time + 30 * ($ENV{PATIENCE} // 4);
+    while (time < $end) {
+        return 1 if $self->one('SELECT pg_last_wal_replay_lsn() >= ?', $lsn);
+        sleep 0.02;
+    }
+    return 0;
+}
+
 # The postmaster's children hold its memory: they go with it, or it cannot start again.
 sub kill9 {
     my ($self) = @_;
     return $self unless $self->{pid};
     $self->signal('STOP');    # or it has another child meanwhile
-    my @children = map { /^(\d+) \(.*\) \S (\d+)/ && $2 == $self->{pid} ? $1 : () }
-        map { my $f; open($f, '<', $_) ? scalar <$f> // '' : '' } glob '/proc/[0-9]*/stat';
+    my @children = $self->children;
     $self->signal('KILL');
     kill 'KILL', @children if @children;
     $self->reap(10);

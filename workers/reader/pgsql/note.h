@@ -55,5 +55,7 @@ void note_release(struct note *n);
 enum rc note_install(struct pgsql_source *s, bool *there, struct err *e) MUSTCHECK;
 /* Lets the trigger publish new tables that the channel selects. */
 enum rc note_selection(struct pgsql_source *s, struct err *e) MUSTCHECK;
+/* The trigger, which other channels may need, stays. */
+enum rc note_deselect(struct pgsql_source *s, struct err *e) MUSTCHECK;
 
 #endif

@@ -348,6 +348,35 @@ put_pattern(struct buf *b, const char *glob)
 	buf_release(&like);
 }
 
+static void
+put_deselect(struct pgsql_source *s, struct buf *b)
+{
+	buf_puts(b, "DELETE FROM ");
+	pgsql_quote_table(b, conf_str(s->env.conf, "state_schema"), "selected");
+	buf_printf(b, " WHERE channel = '%s';", s->name);
+}
+
+enum rc
+note_deselect(struct pgsql_source *s, struct err *e)
+{
+	char *there = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsql_quote_text(&b, conf_str(s->env.conf, "state_schema"));
+	rc = pgsql_value(&s->main, &there, e,
+		"SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'selected'",
+		buf_text(&b));
+	buf_clear(&b);
+	put_deselect(s, &b);
+	if (rc == RC_OK && there != NULL)
+		rc = pgsql_exec(&s->main, buf_text(&b), e);
+	free(there);
+	buf_release(&b);
+	return rc;
+}
+
 enum rc
 note_selection(struct pgsql_source *s, struct err *e)
 {
@@ -357,9 +386,7 @@ note_selection(struct pgsql_source *s, struct err *e)
 	enum rc rc;
 
 	buf_init(&b);
-	buf_puts(&b, "DELETE FROM ");
-	pgsql_quote_table(&b, schema, "selected");
-	buf_printf(&b, " WHERE channel = '%s';", s->name);
+	put_deselect(s, &b);
 	for (size_t i = 0; i < n; i++) {
 		const char *exclude = conf_strf(s->env.conf, "objects[%zu].exclude", i);
 

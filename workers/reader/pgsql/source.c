@@ -1,4 +1,4 @@
-/* source.c - the PostgreSQL source engine: identity, slot and publication, first position; see
+/* source.c - the PostgreSQL source engine: new slot and publication, first position; see
  * source.h. */
 #include "common/compat.h"
 
@@ -120,60 +120,7 @@ pgsource_selects(const struct pgsql_source *s, const struct table *t)
 	       routes_table(s->env.routes, t->db, t->name);
 }
 
-static enum rc
-too_old(const struct pgsql *c, struct err *e)
-{
-	err_set(e, RC_CONFIG,
-		"the source is PostgreSQL %d.%d, which is too old: its logical decoding, if it has "
-		"any, loses changes",
-		c->version / 10000, c->version / 100 % 100);
-	return err_remedy(e, "upgrade the source to PostgreSQL 9.6 or later");
-}
-
-/* What stays with the data, also on a standby that is promoted: the cluster's number, and the
- * database. */
-static enum rc
-pgsource_identify(struct source *base, char **id, struct err *e)
-{
-	struct pgsql_source *s = (struct pgsql_source *)base;
-	enum rc rc = pgsql_open(&s->main, s->env.conf, "source", false, e);
-
-	if (rc != RC_OK)
-		return rc;
-	if (s->main.version < PGSOURCE_OLDEST)
-		return too_old(&s->main, e);
-	return pgsql_value(&s->main, id, e,
-		"SELECT system_identifier || ':' || current_database() FROM pg_control_system()");
-}
-
-/* A replica keeps the cluster's number: whatever has another one has another history. */
-static enum rc
-pgsource_take_over(struct source *base, const char *position, char **here, struct err *e)
-{
-	(void)base;
-	*here = NULL;
-	err_set(e, RC_CONFIG,
-		"the source is another cluster or database than the one whose log the target holds "
-		"up to %s",
-		position);
-	return err_remedy(e, "point the channel at the server it was begun with, give the file "
-			     "another id, or reset the channel");
-}
-
 /* ---- slot and publication ---- */
-
-static enum rc
-drop_old(struct pgsql_source *s, struct err *e)
-{
-	enum rc rc = pgsql_run(&s->main, e,
-		"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE "
-		"slot_name = '%s' AND NOT active",
-		s->name);
-
-	return rc == RC_OK && !SPEAKS_LINES(&s->main)
-		       ? pgsql_run(&s->main, e, "DROP PUBLICATION IF EXISTS %s", s->name)
-		       : rc;
-}
 
 /* A table without an identity could not be changed any more once it is published. */
 static enum rc
@@ -281,7 +228,7 @@ pgsource_tip(struct source *base, char **position, struct logpos *at, struct err
 	struct pgsql_source *s = (struct pgsql_source *)base;
 	struct pgsql_position p = {0};
 	struct buf b;
-	enum rc rc = drop_old(s, e);
+	enum rc rc = pgsource_drop_slot(s, e);
 
 	if (rc == RC_OK)
 		rc = note_install(s, &s->notes, e);
@@ -293,9 +240,11 @@ pgsource_tip(struct source *base, char **position, struct logpos *at, struct err
 		rc = FAILPOINT_LOST(READER_PUBLISHED, e);
 	if (rc == RC_OK) {
 		bool lines = SPEAKS_LINES(&s->main);
-		char *sql = xasprintf("%s FROM pg_create_logical_replication_slot('%s', '%s')",
+		/* Standbys that synchronize slots have it, too: neither temporary nor two-phase. */
+		char *sql = xasprintf("%s FROM pg_create_logical_replication_slot('%s', '%s'%s)",
 			lines ? "xlog_position" : "lsn", s->name,
-			lines ? "test_decoding" : "pgoutput");
+			lines ? "test_decoding" : "pgoutput",
+			s->main.version >= 170000 ? ", false, false, true" : "");
 
 		rc = pgsource_lsn(&s->main, sql, &p.lsn, e);
 		free(sql);
@@ -380,6 +329,7 @@ const struct source_ops pgsql_source_ops = {
 	.create = pgsource_create,
 	.free = pgsource_free,
 	.check = pgsource_check,
+	.clear = pgsource_clear,
 	.identify = pgsource_identify,
 	.take_over = pgsource_take_over,
 	.tip = pgsource_tip,

@@ -1,9 +1,10 @@
 /*
  * source.h - the PostgreSQL source: what its files share.
  *
- * source.c   the engine's table, identity, slot and publication, first position
+ * source.c   the engine's table, new slot and publication, first position
+ * identity.c which server and which timeline it is
  * catalog.c  the selected tables at the beginning, pinned; definitions.c  what makes them
- * slot.c     the slot of a channel that goes on
+ * slot.c     the slot of a channel that goes on, and of one that is given up
  * stream.c   the log thread: messages into the feed; follow.c  statements
  * tables.c   the tables as of a place in the log
  * note.c, note_install.c   what the source itself notes of statements
@@ -40,6 +41,8 @@ struct pgsql_source {
 	struct pgsql main; /* catalog, measures: the opening thread's, then the log thread's */
 	struct pgsql log;  /* the stream */
 	char name[64];	   /* of slot and publication */
+	uint64_t cluster;  /* of the server that we are connected to: its number */
+	uint32_t timeline; /* and its timeline */
 	bool notes;	   /* the source notes what statements do to tables; see note.h */
 	atomic_bool woken;
 	struct table_list begun; /* as the catalog had them when the initial schema was read */
@@ -52,6 +55,12 @@ struct pgsql_position {
 	uint64_t lsn;
 	uint64_t changes; /* of the transaction that follows */
 };
+
+/* `main`, to a server that can be a source; RETRY for one that is a standby. */
+enum rc pgsource_open(struct pgsql_source *s, struct err *e) MUSTCHECK;
+enum rc pgsource_identify(struct source *base, char **id, struct err *e) MUSTCHECK;
+enum rc pgsource_take_over(
+	struct source *base, const char *position, char **here, struct err *e) MUSTCHECK;
 
 enum rc pgsource_parse_position(
 	const char *text, struct pgsql_position *out, struct err *e) MUSTCHECK;
@@ -78,9 +87,19 @@ enum rc pgsource_stream(
 
 /* Nobody else streams from it any more. */
 enum rc pgsource_free_slot(struct pgsql_source *s, struct err *e) MUSTCHECK;
-/* It is there, and has all that is after this position. */
+/* It is there with its publication, and has all that is after this position. */
 enum rc pgsource_check_slot(
 	struct pgsql_source *s, struct pgsql_position from, struct err *e) MUSTCHECK;
+
+/* CONFIG, and what to do about it. */
+enum rc pgsource_publication_gone(const struct pgsql_source *s, struct err *e);
+/* SQL: whether the publication of that name is there. */
+#define PUBLISHED "EXISTS (SELECT FROM pg_publication WHERE pubname = slot_name)"
+/* The remedy that begins with `first`, and ends with how everything loads again. */
+enum rc pgsource_start_over(const struct pgsql_source *s, struct err *e, const char *first);
+/* Slot and publication go, where they are. */
+enum rc pgsource_drop_slot(struct pgsql_source *s, struct err *e) MUSTCHECK;
+enum rc pgsource_clear(struct source *base, struct err *e) MUSTCHECK;
 
 enum rc pgsource_lane_open(struct source *s, struct source_lane **out, struct err *e) MUSTCHECK;
 void pgsource_lane_close(struct source_lane *l);

@@ -347,18 +347,24 @@ measure_clock(struct stream *st)
 	free(text);
 }
 
-/* Where the log ends now, and which transactions every snapshot sees from now on. */
+/* Where the log ends now, which transactions every snapshot sees from now on, and whether what we
+ * read by is there. */
 static enum rc
 look_at_source(struct stream *st, struct err *e)
 {
 	struct pgsql_position end = {0};
 	PGresult *res;
-	enum rc rc = pgsql_query(&st->s->main, &res, e, "SELECT %s, %s", FLUSH_LSN(&st->s->main),
-		SNAPSHOT_FUNCTION(&st->s->main));
+	enum rc rc = pgsql_query(&st->s->main, &res, e,
+		"SELECT %s, %s, %s FROM (SELECT name '%s' AS slot_name) s", FLUSH_LSN(&st->s->main),
+		SNAPSHOT_FUNCTION(&st->s->main), SPEAKS_LINES(&st->s->main) ? "true" : PUBLISHED,
+		st->s->name);
 
 	if (rc != RC_OK)
 		return rc;
 	rc = pgsource_parse_position(PQgetvalue(res, 0, 0), &end, e);
+	/* From 18 on the server goes on without it, and sends nothing. */
+	if (rc == RC_OK && *PQgetvalue(res, 0, 2) != 't')
+		rc = pgsource_publication_gone(st->s, e);
 	pgsource_sees(st->s, PQgetvalue(res, 0, 1), 0);
 	PQclear(res);
 	st->end = end.lsn;
@@ -455,7 +461,9 @@ wait_for_data(struct stream *st, struct err *e)
 	return RC_OK;
 }
 
-/* COPY is over: the server says why. */
+#define UNDEFINED_OBJECT "42704"
+
+/* COPY is over: the server says why. It reads the publication as it was at each change. */
 static enum rc
 stream_ended(struct stream *st, struct err *e)
 {
@@ -464,6 +472,8 @@ stream_ended(struct stream *st, struct err *e)
 
 	if (res != NULL && PQresultStatus(res) == PGRES_FATAL_ERROR)
 		rc = pgsql_error(&st->s->log, res, e, "ended the stream");
+	if (rc != RC_OK && pgsql_is(&st->s->log, UNDEFINED_OBJECT))
+		rc = pgsource_publication_gone(st->s, e);
 	PQclear(res);
 	return rc != RC_OK ? rc : err_set(e, RC_RETRY, "the source ended the stream");
 }
@@ -556,18 +566,16 @@ begin_stream(struct stream *st, const char *resume, const char *applied, struct 
 	if (rc == RC_OK)
 		rc = pgsource_parse_position(applied, &done, e);
 	if (rc == RC_OK)
+		rc = pgsource_free_slot(s, e);
+	if (rc == RC_OK)
+		rc = pgsource_check_slot(s, st->at, e);
+	if (rc == RC_OK)
 		rc = pgsource_ready_notes(s, e);
 	if (rc == RC_OK)
 		rc = log_relations_restore(&st->relations, e);
 	FAILPOINT(READER_RESTORED);
 	if (rc == RC_OK)
 		rc = note_unacknowledged(st, e);
-	if (rc == RC_OK)
-		rc = pgsource_free_slot(s, e);
-	if (rc == RC_OK)
-		rc = pgsource_check_slot(s, st->at, e);
-	if (rc == RC_OK)
-		rc = pgsql_open(&s->log, s->env.conf, "source", true, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(READER_DUMP, e);
 	if (rc == RC_OK)
@@ -593,6 +601,10 @@ pgsource_stream(struct source *base, const char *resume, const char *applied, st
 	rc = begin_stream(&st, resume, applied, e);
 	if (rc == RC_OK)
 		rc = run(&st, e);
+	if (rc == RC_AGAIN)
+		log_info("the source keeps all log from here on for the replication slot %s, until "
+			 "the channel is started again, stopped for good or reset",
+			s->name);
 	if (st.feeding)
 		feed_abandon(st.feed, NULL);
 	log_relations_release(&st.relations);
