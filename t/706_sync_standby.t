@@ -42,7 +42,7 @@ sub withhold {
             kill 'CONT', $process if $process;
             sleep rand $hold / 10;
         }
-        print $write "$stalled\n";
+        syswrite $write, "$stalled\n";
         POSIX::_exit(0);
     }
     close $write;
@@ -54,7 +54,7 @@ sub stalled {
     kill 'TERM', $w->{pid};
     my $stalled = readline $w->{read};
     waitpid $w->{pid}, 0;
-    return $stalled // 0;
+    return ($stalled // 0) + 0;
 }
 
 # Rows of their own mostly, so that commits stand still beside each other and not behind each other.
