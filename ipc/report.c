@@ -84,21 +84,29 @@ checks_release(struct checks *c)
 	*c = (struct checks){0};
 }
 
-void
-found_add(struct found *f, const char *db, const char *name, const char *charsets)
+/* A found table's texts, in the order in which they travel. */
+#define FOUND_TEXTS(X) \
+	X(db)          \
+	X(name)        \
+	X(charsets)    \
+	X(sql)         \
+	X(session)
+
+struct found_table *
+found_add(struct found *f)
 {
 	f->tables = xreallocarray(f->tables, f->count + 1, sizeof *f->tables);
-	f->tables[f->count++] = (struct found_table){
-		.db = xstrdup(db), .name = xstrdup(name), .charsets = xstrdup(charsets)};
+	f->tables[f->count] = (struct found_table){0};
+	return &f->tables[f->count++];
 }
 
 void
 found_release(struct found *f)
 {
 	for (uint32_t i = 0; i < f->count; i++) {
-		free(f->tables[i].db);
-		free(f->tables[i].name);
-		free(f->tables[i].charsets);
+#define X(text) free(f->tables[i].text);
+		FOUND_TEXTS(X)
+#undef X
 	}
 	free(f->tables);
 	*f = (struct found){0};
@@ -109,28 +117,27 @@ found_encode(const struct found *f, struct buf *b)
 {
 	buf_u32(b, f->count);
 	for (uint32_t i = 0; i < f->count; i++) {
-		buf_str(b, f->tables[i].db);
-		buf_str(b, f->tables[i].name);
-		buf_str(b, f->tables[i].charsets);
+#define X(text) buf_str(b, f->tables[i].text);
+		FOUND_TEXTS(X)
+#undef X
 	}
 }
 
 void
 found_decode(struct cursor *c, struct found *out)
 {
-	uint32_t n = r_count(c, 12);
+	uint32_t n = r_count(c, 20);
 
 	*out = (struct found){0};
 	for (uint32_t i = 0; i < n && cursor_ok(c); i++) {
-		char *db = cursor_strdup(c), *name = cursor_strdup(c), *charsets = cursor_strdup(c);
+		struct found_table *t = found_add(out);
 
-		if (db == NULL || name == NULL || charsets == NULL)
-			c->bad = true;
-		else
-			found_add(out, db, name, charsets);
-		free(db);
-		free(name);
-		free(charsets);
+#define X(text) t->text = cursor_strdup(c);
+		FOUND_TEXTS(X)
+#undef X
+#define X(text) c->bad = c->bad || t->text == NULL;
+		FOUND_TEXTS(X)
+#undef X
 	}
 }
 

@@ -59,6 +59,8 @@ struct found_table {
 	char *db; /* source names */
 	char *name;
 	char *charsets; /* "utf8mb4,latin1": those of its columns */
+	char *sql; /* its definition, in the session as of event_ddl; "": it is not made here */
+	char *session;
 };
 
 struct found {
@@ -73,7 +75,8 @@ struct checks {
 	struct found found;
 };
 
-void found_add(struct found *f, const char *db, const char *name, const char *charsets);
+/* One more, to be filled in: each text is f's then. Valid until the next. */
+struct found_table *found_add(struct found *f);
 void found_release(struct found *f);
 void found_encode(const struct found *f, struct buf *b);
 /* Reads on: what is damaged shows at the cursor's end. */

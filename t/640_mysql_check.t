@@ -58,7 +58,7 @@ for my $class ('Syncline::MariaDB', 'Syncline::MySQL') {
         'Source database connectivity', 'Source database version', 'Value of server_id in the source database',
         'Whether binary logging is enabled for the source database', 'Binary log format of the source database', 'Objects',
         'Source database permissions', 'Storage engine', 'Integrity of FOREIGN KEY constraint', 'Destination database connectivity', 'Destination database permissions',
-        'Database existence', 'Schema name conflict', 'Character set',
+        'Database existence', 'Schema name conflict', 'Character set', 'Table definitions',
     );
     is_deeply([$out =~ /^pass  (.*)$/mg], \@items, "R38: $name: the result lists every item");
     like($out, qr/^warn  Primary or unique key\n      cause: source table shop\.b has no primary key/m, "R58: $name: a table without a key is worth a warning");
@@ -154,8 +154,13 @@ for my $class ('Syncline::MariaDB', 'Syncline::MySQL') {
     requirement('R42', "$name: a database that may not be made", pair => $poor, item => 'Database existence', cause => 'the database shop is not at the target 127.*may not create it',
         remedy => 'CREATE DATABASE `shop`', break => at($target, "REVOKE CREATE ON shop.* FROM 'poor'\@'%'"), mend => at($target, @grant_target));
     requirement('R45', "$name: no right to make our tables", pair => $poor, item => 'Destination database permissions', cause => 'may not make our own tables in `syncline`',
-        remedy => 'syncline check --sql test', break => at($target, 'DROP DATABASE syncline', "REVOKE SELECT, INSERT, UPDATE, DELETE ON syncline.* FROM 'poor'\@'%'"),
+        remedy => 'syncline check --sql test', break => at($target, 'DROP DATABASE syncline', "REVOKE SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES ON syncline.* FROM 'poor'\@'%'"),
         mend => at($target, @grant_target));
+    $target->sql("REVOKE CREATE ON syncline.* FROM 'poor'\@'%'");
+    ($exit, $out) = check($poor);
+    is($exit, 0, "$name: no right to try tables among ours: passes");
+    like($out, qr/^warn  Table definitions\n      cause: whether the target .* can have the source's tables cannot be tried: .*denied.*\n      remedy: .*syncline check --sql test/m, "$name: with a warning") or diag $out;
+    $target->sql(@grant_target);
     $poor->start('caught-up');
     is($poor->wait(60), 0, "R41: $name: the channel runs with these rights, and makes the database") or diag $poor->output;
     $covered{R41}++;

@@ -204,13 +204,9 @@ check_engine(const struct table *t, struct checks *out)
 		}
 }
 
-/* For the target's check. */
 static void
-tell_found(const struct table *t, struct checks *out)
+list_charsets(const struct table *t, struct buf *sets)
 {
-	struct buf sets;
-
-	buf_init(&sets);
 	for (uint32_t i = 0; i < t->ncolumns; i++) {
 		const char *set = t->columns[i].charset;
 		bool new = set != NULL;
@@ -219,9 +215,33 @@ tell_found(const struct table *t, struct checks *out)
 			new = t->columns[k].charset == NULL ||
 			      strcmp(t->columns[k].charset, set) != 0;
 		if (new)
-			buf_printf(&sets, "%s%s", sets.len != 0 ? "," : "", set);
+			buf_printf(sets, "%s%s", sets->len != 0 ? "," : "", set);
 	}
-	found_add(&out->found, t->db, t->name, buf_text(&sets));
+}
+
+/* For the target's check. What of it may not be read is told of elsewhere. */
+static void
+tell_found(struct mysql_source *s, const struct table *t, struct checks *out)
+{
+	struct found_table *f = found_add(&out->found);
+	struct catalog c;
+	struct catalog_object *o;
+	struct err ignored;
+	struct buf sets;
+	bool defined;
+
+	buf_init(&sets);
+	catalog_init(&c);
+	list_charsets(t, &sets);
+	o = catalog_add(&c, OBJECT_TABLE, t->db, t->name);
+	defined = conf_has_word(s->env.conf, "initial", "schema") &&
+		  mysql_define(s, o, &ignored) == RC_OK;
+	*f = (struct found_table){.db = xstrdup(t->db),
+		.name = xstrdup(t->name),
+		.charsets = xstrdup(buf_text(&sets)),
+		.sql = xstrdup(defined ? o->sql : ""),
+		.session = xstrdup(defined ? o->session : "")};
+	catalog_release(&c);
 	buf_release(&sets);
 }
 
@@ -230,7 +250,7 @@ check_table(struct mysql_source *s, const struct table *t, struct checks *out)
 {
 	struct err e;
 
-	tell_found(t, out);
+	tell_found(s, t, out);
 	check_engine(t, out);
 	for (uint32_t i = 0; i < t->nfks; i++)
 		if (!routes_table(s->env.routes, t->fks[i].ref_db, t->fks[i].ref_table))
@@ -252,6 +272,7 @@ check_table(struct mysql_source *s, const struct table *t, struct checks *out)
 }
 
 #define TRIGGERS "Triggers"
+#define ROUTINES "Routines"
 
 /* Without it the server shows no triggers, as if there were none. */
 static void
@@ -273,69 +294,162 @@ check_trigger_right(struct mysql_source *s, const char *db, struct checks *out)
 	buf_release(&missing);
 }
 
+/* Told of whatever names another object than its copy would (R92); else NULL. */
+static bool
+check_body(struct mysql_source *s, const char *item, const struct catalog_object *o,
+	const char *remedy, struct checks *out)
+{
+	char *renamed = o->sql != NULL ? object_names_renamed(s, o) : NULL;
+	bool good = renamed == NULL;
+
+	if (!good)
+		checks_add(out, CHECK_FAIL, item, remedy,
+			"%s %s.%s names \"%s\", which the channel renames or drops",
+			object_name(o->kind), o->db, o->name, renamed);
+	free(renamed);
+	return good;
+}
+
 /* R92: each that is copied, what that means, and what it cannot be. */
 static enum rc
-check_triggers(struct mysql_source *s, struct checks *out, struct err *e)
+check_trigger(struct mysql_source *s, MYSQL_ROW row, void *out, struct err *e)
 {
-	MYSQL_RES *res;
-	MYSQL_ROW row;
-	enum rc rc = client_query(&s->main, &res, e,
-		"SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_STATEMENT FROM "
-		"information_schema.TRIGGERS ORDER BY 1, 2");
+	struct catalog c;
+	struct catalog_object *o;
+	enum rc rc;
 
-	if (rc != RC_OK)
-		return rc;
-	for (size_t i = 0; i < conf_count(s->env.conf, "objects"); i++)
-		check_trigger_right(s, conf_strf(s->env.conf, "objects[%zu].database", i), out);
-	while ((row = mysql_fetch_row(res)) != NULL) {
-		char *renamed;
+	catalog_init(&c);
+	o = catalog_add(&c, OBJECT_TRIGGER, row[0], row[2]);
+	rc = mysql_define(s, o, e);
+	if (rc == RC_OK && check_body(s, TRIGGERS, o, TRIGGER_REMEDY, out))
+		checks_add(out, CHECK_WARN, TRIGGERS,
+			"have the tables that it writes among the objects: their rows come "
+			"from the source's log, the copy does nothing for rows of ours",
+			"%s.%s on %s is copied", row[0], row[2], row[1]);
+	catalog_release(&c);
+	return rc == RC_RETRY ? rc : RC_OK;
+}
 
-		if (!routes_table(s->env.routes, row[0], row[2]))
-			continue;
-		renamed = trigger_names_renamed(s, row[0], row[2], row[3]);
-		if (renamed != NULL)
-			checks_add(out, CHECK_FAIL, TRIGGERS,
-				"set triggers = \"none\" and create it at the target by hand, or "
-				"keep that name",
-				"%s.%s names \"%s\", which the channel renames or drops", row[0],
-				row[1], renamed);
-		else
-			checks_add(out, CHECK_WARN, TRIGGERS,
-				"have the tables that it writes among the objects: their rows come "
-				"from the source's log, the copy does nothing for rows of ours",
-				"%s.%s on %s is copied", row[0], row[1], row[2]);
-		free(renamed);
-	}
-	mysql_free_result(res);
-	return RC_OK;
+/* Its definition is read for the initial schema: the account may not see that of another's. */
+static enum rc
+check_routine(struct mysql_source *s, MYSQL_ROW row, void *out, struct err *e)
+{
+	struct catalog c;
+	struct catalog_object *o;
+	enum rc rc;
+
+	catalog_init(&c);
+	o = catalog_add(&c, strcmp(row[2], "FUNCTION") == 0 ? OBJECT_FUNCTION : OBJECT_PROCEDURE,
+		row[0], row[1]);
+	rc = mysql_define(s, o, e);
+	if (rc == RC_OK)
+		(void)check_body(s, ROUTINES, o, ROUTINE_REMEDY, out);
+	else if (rc != RC_RETRY)
+		lacks_right(s, out, "the account may not read a routine's definition", e);
+	catalog_release(&c);
+	return rc == RC_RETRY ? rc : RC_OK;
 }
 
 /* What MariaDB keeps as tables without being base tables: its rows are in the log all the same. */
 static enum rc
-check_other_tables(struct mysql_source *s, struct checks *out, struct err *e)
+check_kind(struct mysql_source *s, MYSQL_ROW row, void *out, struct err *e)
 {
-	MYSQL_RES *res;
-	MYSQL_ROW row;
-	enum rc rc = client_query(&s->main, &res, e,
-		"SELECT TABLE_SCHEMA, TABLE_NAME, LOWER(TABLE_TYPE) FROM information_schema.TABLES "
-		"WHERE TABLE_TYPE IN ('SYSTEM VERSIONED', 'SEQUENCE') ORDER BY 1, 2");
+	bool sequence = strcmp(row[2], "sequence") == 0;
+	char *remedy = xasprintf(
+		"leave it out: { database = \"%s\"; table = \"%s\"; exclude = true; "
+		"}%s",
+		row[0], row[1],
+		sequence ? "" : ", or at the source: ALTER TABLE ... DROP SYSTEM VERSIONING");
 
-	if (rc != RC_OK)
-		return rc;
-	while ((row = mysql_fetch_row(res)) != NULL)
-		if (routes_table(s->env.routes, row[0], row[1]))
-			checks_add(out, CHECK_FAIL, "Kinds of tables",
-				strcmp(row[2], "sequence") == 0
-					? "leave it out: { database = \"...\"; table = \"...\"; "
-					  "exclude = true; }"
-					: "leave it out: { database = \"...\"; table = \"...\"; "
-					  "exclude = true; }, or ALTER TABLE ... DROP SYSTEM "
-					  "VERSIONING",
-				"source table %s.%s is of the kind \"%s\", which this version does "
-				"not carry",
-				row[0], row[1], row[2]);
-	mysql_free_result(res);
+	(void)s;
+	(void)e;
+	checks_add(out, CHECK_FAIL, "Kinds of tables", remedy,
+		"source table %s.%s is of the kind \"%s\", which this version does not carry",
+		row[0], row[1], row[2]);
+	free(remedy);
 	return RC_OK;
+}
+
+/* Servers keep labels and defaults whole, but show them in three bytes a character, by whatever way
+ * they are asked: what lies beyond is a question mark, as is a real one. */
+static enum rc
+check_characters(struct mysql_source *s, MYSQL_ROW row, void *out, struct err *e)
+{
+	(void)s;
+	(void)e;
+	checks_add(out, CHECK_WARN, "Characters beyond U+FFFF",
+		"if there is such a character, create the table at the target yourself and set "
+		"existing = \"ignore\"",
+		"source column %s.%s.%s has a \"?\" in its labels or its default: the source "
+		"shows so, too, what lies beyond U+FFFF, and the target would get the question "
+		"mark",
+		row[0], row[1], row[2]);
+	return RC_OK;
+}
+
+/* Its definition is read for the initial schema: that takes SHOW VIEW. */
+static enum rc
+check_view(struct mysql_source *s, MYSQL_ROW row, void *out, struct err *e)
+{
+	struct catalog c;
+	enum rc rc;
+
+	catalog_init(&c);
+	rc = mysql_define(s, catalog_add(&c, OBJECT_VIEW, row[0], row[1]), e);
+	if (rc != RC_OK && rc != RC_RETRY)
+		lacks_right(s, out, "the account may not read a view's definition", e);
+	catalog_release(&c);
+	return rc == RC_RETRY ? rc : RC_OK;
+}
+
+enum wanted { ALWAYS, FOR_SCHEMA, FOR_TRIGGERS };
+
+static const struct {
+	enum wanted when;
+	enum selection by;
+	selected_cb check;
+	const char *query;
+} looks[] = {
+	{FOR_SCHEMA, BY_DATABASE, check_view,
+		"SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.VIEWS ORDER BY 1, 2"},
+	{FOR_SCHEMA, BY_DATABASE, check_routine,
+		"SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE FROM "
+		"information_schema.ROUTINES WHERE ROUTINE_TYPE IN ('FUNCTION', 'PROCEDURE') "
+		"ORDER BY 1, 2"},
+	{FOR_SCHEMA, BY_TABLE, check_characters,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS "
+		"WHERE CHARACTER_SET_NAME IN ('utf8mb4', 'utf16', 'utf16le', 'utf32', 'gb18030') "
+		"AND ((DATA_TYPE IN ('enum', 'set') AND COLUMN_TYPE LIKE '%?%') OR "
+		"COLUMN_DEFAULT LIKE '%?%') ORDER BY 1, 2, 3"},
+	{ALWAYS, BY_TABLE, check_kind,
+		"SELECT TABLE_SCHEMA, TABLE_NAME, LOWER(TABLE_TYPE) FROM information_schema.TABLES "
+		"WHERE TABLE_TYPE IN ('SYSTEM VERSIONED', 'SEQUENCE') ORDER BY 1, 2"},
+	{FOR_TRIGGERS, BY_TABLE, check_trigger,
+		"SELECT TRIGGER_SCHEMA, EVENT_OBJECT_TABLE, TRIGGER_NAME FROM "
+		"information_schema.TRIGGERS ORDER BY 1, 3"},
+};
+
+static bool
+is_wanted(const struct mysql_source *s, enum wanted when)
+{
+	return when == ALWAYS ||
+	       (when == FOR_SCHEMA ? conf_has_word(s->env.conf, "initial", "schema")
+				   : source_copies_triggers(s));
+}
+
+/* All that is no table, row by row of what the catalog has of it. */
+static enum rc
+check_objects(struct mysql_source *s, struct checks *out, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; source_copies_triggers(s) && i < conf_count(s->env.conf, "objects"); i++)
+		check_trigger_right(s, conf_strf(s->env.conf, "objects[%zu].database", i), out);
+	for (size_t i = 0; i < COUNT_OF(looks) && rc == RC_OK; i++)
+		if (is_wanted(s, looks[i].when))
+			rc = mysql_each_selected(
+				s, looks[i].by, looks[i].query, looks[i].check, out, e);
+	return rc;
 }
 
 static enum rc
@@ -346,7 +460,7 @@ check_tables(struct mysql_source *s, struct checks *out, struct err *e)
 	enum rc rc = mysql_describe(&s->main, NULL, NULL, &list, e);
 
 	for (size_t i = 0; i < list.count && rc == RC_OK; i++)
-		if (routes_table(s->env.routes, list.tables[i]->db, list.tables[i]->name)) {
+		if (mysql_selects(s, list.tables[i]->db, list.tables[i]->name)) {
 			selected++;
 			check_table(s, list.tables[i], out);
 		}
@@ -359,69 +473,6 @@ check_tables(struct mysql_source *s, struct checks *out, struct err *e)
 		checks_pass(out, "Objects");
 	table_list_release(&list);
 	return rc;
-}
-
-/* Servers keep labels and defaults whole, but show them in three bytes a character, by whatever way
- * they are asked: what lies beyond is a question mark, as is a real one. */
-static enum rc
-check_characters(struct mysql_source *s, struct checks *out, struct err *e)
-{
-	MYSQL_RES *res;
-	MYSQL_ROW row;
-	enum rc rc;
-
-	if (!conf_has_word(s->env.conf, "initial", "schema"))
-		return RC_OK;
-	rc = client_query(&s->main, &res, e,
-		"SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS "
-		"WHERE CHARACTER_SET_NAME IN ('utf8mb4', 'utf16', 'utf16le', 'utf32', 'gb18030') "
-		"AND ((DATA_TYPE IN ('enum', 'set') AND COLUMN_TYPE LIKE '%%?%%') OR "
-		"COLUMN_DEFAULT LIKE '%%?%%') ORDER BY 1, 2, 3");
-	if (rc != RC_OK)
-		return rc;
-	while ((row = mysql_fetch_row(res)) != NULL)
-		if (routes_table(s->env.routes, row[0], row[1]))
-			checks_add(out, CHECK_WARN, "Characters beyond U+FFFF",
-				"if there is such a character, create the table at the target "
-				"yourself and set existing = \"ignore\"",
-				"source column %s.%s.%s has a \"?\" in its labels or its default: "
-				"the source shows so, too, what lies beyond U+FFFF, and the target "
-				"would get the question mark",
-				row[0], row[1], row[2]);
-	mysql_free_result(res);
-	return RC_OK;
-}
-
-/* Their definitions are read for the initial schema: that takes SHOW VIEW. */
-static enum rc
-check_views(struct mysql_source *s, struct checks *out, struct err *e)
-{
-	MYSQL_RES *res;
-	MYSQL_ROW row;
-	enum rc rc = client_query(&s->main, &res, e,
-		"SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.VIEWS WHERE TABLE_SCHEMA "
-		"<> 'sys' ORDER BY 1, 2");
-
-	if (rc != RC_OK || !conf_has_word(s->env.conf, "initial", "schema")) {
-		if (rc == RC_OK)
-			mysql_free_result(res);
-		return rc;
-	}
-	while ((row = mysql_fetch_row(res)) != NULL) {
-		struct err refused;
-		struct buf name;
-
-		if (!routes_database(s->env.routes, row[0]))
-			continue;
-		buf_init(&name);
-		mysql_quote_table(&name, row[0], row[1]);
-		if (client_run(&s->main, &refused, "SHOW CREATE VIEW %s", buf_text(&name)) != RC_OK)
-			lacks_right(
-				s, out, "the account may not read a view's definition", &refused);
-		buf_release(&name);
-	}
-	mysql_free_result(res);
-	return RC_OK;
 }
 
 static const char *
@@ -517,7 +568,7 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 	struct err failure;
 	enum rc rc;
 
-	if (client_open(&s->main, s->env.conf, "source", SOURCE_SQL_MODE, &failure) != RC_OK) {
+	if (mysql_open(s, &failure) != RC_OK) {
 		checks_add(out, CHECK_FAIL,
 			client_is_old_password(failure.code) ? "Format of MySQL database password"
 							     : "Source database connectivity",
@@ -539,11 +590,8 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 	if (check_log(&s->main, out))
 		check_rights(s, out);
 	check_images(&s->main, routes_where_any(s->env.routes), out);
-	if ((rc = check_tables(s, out, e)) != RC_OK || (rc = check_views(s, out, e)) != RC_OK ||
-		(rc = check_characters(s, out, e)) != RC_OK ||
-		(rc = check_other_tables(s, out, e)) != RC_OK)
-		return rc;
-	if (source_copies_triggers(s) && (rc = check_triggers(s, out, e)) != RC_OK)
+	if ((rc = client_run(&s->main, e, "SET NAMES utf8mb4")) != RC_OK ||
+		(rc = check_tables(s, out, e)) != RC_OK || (rc = check_objects(s, out, e)) != RC_OK)
 		return rc;
 	checks_pass_rest(out, PERMISSIONS);
 	checks_pass_rest(out, ENGINE);

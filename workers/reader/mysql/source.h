@@ -1,7 +1,8 @@
 /*
  * source.h - the MySQL source: what its files share.
  *
- * source.c   the engine's table, identity, first position, catalog
+ * source.c   the engine's table, identity, first position
+ * catalog.c  the selected objects with their definitions
  * stream.c   the log thread: events into the feed
  * session.c  the sessions that statements ran in
  * xa.c       prepared transactions and where they are
@@ -9,7 +10,7 @@
  * gap.c      a log that does not have what the channel needs
  * lane.c     chunk bounds, snapshots, reading
  * filter.c   filters in the server's words
- * trigger.c  which triggers can be copied
+ * body.c     which triggers and routines can be copied
  * check.c    the precheck
  */
 #ifndef WORKERS_READER_MYSQL_SOURCE_H
@@ -21,6 +22,7 @@
 #include <stdatomic.h>
 
 #include "common/mysql/client.h"
+#include "common/mysql/ddl.h"
 #include "common/mysql/gtid.h"
 #include "workers/reader/source.h"
 
@@ -56,6 +58,8 @@ struct logpos position_at(const char *file, uint64_t offset);
 /* The end of the server's log. */
 enum rc position_of_log_end(struct client *c, struct mysql_position *p, struct err *e) MUSTCHECK;
 
+/* Connects, and asks what every session needs to know. */
+enum rc mysql_open(struct mysql_source *s, struct err *e) MUSTCHECK;
 /* The GTIDs that the server has executed, as text; the caller's to free. */
 enum rc mysql_executed(struct mysql_source *s, char **text, struct err *e) MUSTCHECK;
 
@@ -92,11 +96,31 @@ void mysql_lane_end(struct source_lane *l);
 enum rc mysql_verify(struct source *s, const struct filter *f, struct err *e) MUSTCHECK;
 enum rc mysql_compare(struct source *s, const struct column *c, const struct value *v,
 	const char *literal, int *order, struct err *e) MUSTCHECK;
+
+/* Whether the table (NULL: the database as a whole) is selected, and no database of a server's or
+ * of ours. */
+bool mysql_selects(const struct mysql_source *s, const char *db, const char *table);
+/* The rows of a query that are selected, by a database in their first column or with a table in the
+ * second, up to the first for which `cb` is not OK. */
+enum selection { BY_DATABASE, BY_TABLE };
+typedef enum rc (*selected_cb)(struct mysql_source *s, MYSQL_ROW row, void *arg, struct err *e);
+enum rc mysql_each_selected(struct mysql_source *s, enum selection by, const char *query,
+	selected_cb cb, void *arg, struct err *e) MUSTCHECK;
+/* Fills in its statement and session; the connection's names are utf8mb4 for that. */
+enum rc mysql_define(struct mysql_source *s, struct catalog_object *o, struct err *e) MUSTCHECK;
+enum rc mysql_catalog(
+	struct source *s, struct catalog *out, struct logpos *high, struct err *e) MUSTCHECK;
+
 /* `triggers`; and the first word of a definition that is called otherwise at the target, or not
  * there: the body cannot follow that. The caller's, NULL: there is none. */
 bool source_copies_triggers(const struct mysql_source *s);
-char *trigger_names_renamed(
-	const struct mysql_source *s, const char *db, const char *table, const char *sql);
+char *ddl_names_renamed(const struct mysql_source *s, const struct ddl *d);
+char *object_names_renamed(const struct mysql_source *s, const struct catalog_object *o);
+#define TRIGGER_REMEDY \
+	"set triggers = \"none\" and create it at the target by hand, or keep that name"
+#define ROUTINE_REMEDY                                                                             \
+	"keep that name; or select the tables alone, { database = \"...\"; table = \"*\"; }, and " \
+	"create views and routines at the target by hand"
 /* The condition, in brackets. */
 void mysql_add_filter(struct buf *b, const struct filter *f);
 

@@ -282,19 +282,23 @@ static bool
 is_copied_trigger(const struct stream *st, const struct ddl *d)
 {
 	const struct ddl_name *on = d->nnames > 1 ? &d->names[1] : NULL;
-	char *renamed;
 
 	if (d->class != DDL_CLASS_TRIGGER || !source_copies_triggers(st->s))
 		return false;
-	if (d->verb == DDL_VERB_DROP_TRIGGER)
-		return true;
-	if (on == NULL || on->db == NULL || !routes_table(st->s->env.routes, on->db, on->name))
-		return false;
-	renamed = trigger_names_renamed(st->s, on->db, on->name, d->sql);
+	return d->verb == DDL_VERB_DROP_TRIGGER ||
+	       (on != NULL && on->db != NULL && routes_table(st->s->env.routes, on->db, on->name));
+}
+
+/* Whether the body of a trigger or routine has the target's names, too. */
+static bool
+has_body_for_target(const struct stream *st, const struct ddl *d)
+{
+	char *renamed = ddl_names_renamed(st->s, d);
+
 	if (renamed != NULL)
-		log_warn("trigger %s.%s cannot be copied: it names \"%s\", which the channel "
-			 "renames or drops: create it at the target by hand",
-			on->db, d->names[0].name, renamed);
+		log_warn("%s %s.%s is not carried: it names \"%s\", which the channel renames or "
+			 "drops; create it at the target by hand",
+			ddl_verb_name(d->verb), d->names[0].db, d->names[0].name, renamed);
 	free(renamed);
 	return renamed == NULL;
 }
@@ -315,7 +319,7 @@ is_carried(struct stream *st, const struct ddl *d)
 			ddl_class_name(d->class), st->at.file, st->position, ++st->skipped_ddl);
 		return false;
 	}
-	return !d->temporary;
+	return !d->temporary && has_body_for_target(st, d);
 }
 
 #define WITH_ROWS " START TRANSACTION"

@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "common/mem.h"
+#include "common/mysql/dialect.h"
 #include "common/mysql/quote.h"
 #include "common/mysql/rights.h"
 #include "workers/writer/mysql/sink.h"
@@ -56,8 +58,10 @@ print_sql(struct mysql_sink *s, bool connected, struct checks *out)
 		sink_state_sql(s, i, &b);
 		buf_puts(&b, ";\n");
 	}
-	buf_printf(&b, "GRANT SELECT, INSERT, UPDATE, DELETE ON %s.* TO %s;\n", s->state,
-		buf_text(&account));
+	buf_printf(&b,
+		"GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, REFERENCES ON %s.* TO "
+		"%s;\n",
+		s->state, buf_text(&account));
 	for (size_t i = 0; i < conf_count(s->env.conf, "objects"); i++) {
 		const char *db = target_db(s, i);
 
@@ -73,13 +77,13 @@ print_sql(struct mysql_sink *s, bool connected, struct checks *out)
 }
 
 static void
-lacks_right(
-	const struct mysql_sink *s, struct checks *out, enum check_result result, const char *what)
+lacks_right(const struct mysql_sink *s, struct checks *out, enum check_result result,
+	const char *item, const char *what)
 {
 	char *remedy = xasprintf(
 		"let an administrator run what `syncline check --sql %s` prints", s->env.channel);
 
-	checks_add(out, result, PERMISSIONS, remedy, "%s", what);
+	checks_add(out, result, item, remedy, "%s", what);
 	free(remedy);
 }
 
@@ -92,7 +96,7 @@ check_state(struct mysql_sink *s, struct checks *out)
 		client_run(&s->main, &e, "CREATE DATABASE IF NOT EXISTS %s", s->state) == RC_OK)
 		return true;
 	err_context(&e, "the account may not make our own tables in %s", s->state);
-	lacks_right(s, out, CHECK_FAIL, e.text);
+	lacks_right(s, out, CHECK_FAIL, PERMISSIONS, e.text);
 	return false;
 }
 
@@ -115,22 +119,24 @@ check_database(struct mysql_sink *s, const char *db, struct checks *out)
 		char *what = xasprintf("the account lacks %s on %s at the %s%s", buf_text(&missing),
 			db != NULL ? db : "*.*", s->main.name, certain ? "" : ", unless by a role");
 
-		lacks_right(s, out, certain ? CHECK_FAIL : CHECK_WARN, what);
+		lacks_right(s, out, certain ? CHECK_FAIL : CHECK_WARN, PERMISSIONS, what);
 		free(what);
 	}
 	buf_release(&missing);
 	return good;
 }
 
-static void
+/* Whether our own tables can be made. */
+static bool
 check_rights(struct mysql_sink *s, struct checks *out)
 {
-	bool good = check_state(s, out);
+	bool ours = check_state(s, out), good = ours;
 
 	for (size_t i = 0; i < conf_count(s->env.conf, "objects"); i++)
 		good = check_database(s, target_db(s, i), out) && good;
 	if (good)
 		checks_pass(out, PERMISSIONS);
+	return ours;
 }
 
 /* ---- what the source selects, here ---- */
@@ -301,45 +307,227 @@ check_charsets(struct mysql_sink *s, const struct found_table *t, const struct n
 	return good;
 }
 
-static enum rc
-check_found(struct mysql_sink *s, struct checks *out, struct err *e)
-{
-	const struct found *f = s->env.found;
-	struct names tables = {0}, databases = {0}, sets = {0};
-	bool exist = true, known = true, begun = has_begun(s);
-	uint32_t conflicts = 0;
-	enum rc rc = read_names(s, &tables, e,
-		"SELECT CONCAT(TABLE_SCHEMA, '\n', TABLE_NAME) FROM information_schema.TABLES");
+/* ---- whether this server can have the tables: each is tried ---- */
 
+#define DEFINITIONS "Table definitions"
+#define TRIALS "syncline.trial" /* one at a time: names of constraints are a database's */
+
+static bool
+may_not(const struct err *e)
+{
+	static const int codes[] = {1044, 1142, 1370};
+
+	for (size_t i = 0; i < COUNT_OF(codes); i++)
+		if (e->code == codes[i])
+			return true;
+	return false;
+}
+
+/* The line of the definition that the server stumbled over, which it tells by its number. */
+static void
+add_line(const struct err *e, const struct buf *sql, struct buf *out)
+{
+	const char *at = strstr(e->text, "at line "), *line = buf_text(sql);
+	unsigned long n = at != NULL ? strtoul(at + strlen("at line "), NULL, 10) : 0;
+	size_t end;
+
+	for (; n > 1 && line != NULL; n--)
+		if ((line = strchr(line, '\n')) != NULL)
+			line++;
+	if (at == NULL || line == NULL || n == 0 || *line == ')')
+		return;
+	line += strspn(line, " ");
+	end = strcspn(line, "\n");
+	buf_printf(out, " (%.*s)", (int)(end - (end != 0 && line[end - 1] == ',')), line);
+}
+
+static void
+report_refused(
+	const struct found_table *t, const struct buf *sql, const struct err *e, struct checks *out)
+{
+	struct buf line;
+	char *remedy = xasprintf("leave it out: { database = \"%s\"; table = \"%s\"; exclude = "
+				 "true; }; or create it at "
+				 "the target as that can have it, and set existing = \"ignore\"",
+		t->db, t->name);
+
+	buf_init(&line);
+	add_line(e, sql, &line);
+	checks_add(out, CHECK_FAIL, DEFINITIONS,
+		e->remedy[0] != '\0' && !dialect_error(e->code) ? e->remedy : remedy,
+		"source table %s.%s cannot be had at the target%s: %s", t->db, t->name,
+		buf_text(&line), e->text);
+	buf_release(&line);
+	free(remedy);
+}
+
+/* *refused: what it was, unless it is the account that may not. */
+static enum rc
+try_table(struct mysql_sink *s, struct mysql_lane *l, const struct found_table *t, bool *refused,
+	struct checks *out, struct err *e)
+{
+	struct buf sql, lost;
+	enum rc rc;
+
+	buf_init(&sql);
+	buf_init(&lost);
+	rc = sink_try_table(l, t, &sql, &lost, e);
+	*refused = rc != RC_OK && rc != RC_RETRY && !may_not(e);
+	if (*refused) {
+		report_refused(t, &sql, e, out);
+		rc = RC_OK;
+	} else if (rc == RC_OK && lost.len != 0) {
+		checks_add(out, CHECK_WARN, DEFINITIONS,
+			"nothing need be done: rows go on without it",
+			"the %s has nothing like it, and source table %s.%s goes without: %s",
+			s->main.name, t->db, t->name, buf_text(&lost));
+	}
+	buf_release(&sql);
+	buf_release(&lost);
+	return rc;
+}
+
+/* Tables that are alike but for their names are tried once. */
+static uint64_t
+likeness(const struct found_table *t)
+{
+	const char *columns = strchr(t->sql, '(');
+
+	return XXH3_64bits_withSeed(columns != NULL ? columns : "",
+		columns != NULL ? strlen(columns) : 0, XXH3_64bits(t->session, strlen(t->session)));
+}
+
+static bool
+is_new(uint64_t *seen, uint32_t *nseen, uint64_t hash)
+{
+	for (uint32_t i = 0; i < *nseen; i++)
+		if (seen[i] == hash)
+			return false;
+	seen[(*nseen)++] = hash;
+	return true;
+}
+
+static void
+report_stand_ins(const struct mysql_sink *s, const struct mysql_lane *l, struct checks *out)
+{
+	for (const struct stand_in *c = l->stand_ins; c != NULL; c = c->next)
+		if (stand_in_differs(c))
+			checks_add(out, CHECK_WARN, "Collation",
+				"nothing need be done: it takes no more letters for equal, at "
+				"most trailing spaces",
+				"the %s does not know the collation %s: %s stands for it",
+				s->main.name, c->name, c->instead);
+}
+
+static enum rc
+cannot_try(const struct mysql_sink *s, const struct err *e, struct checks *out)
+{
+	char *what = xasprintf("whether the %s can have the source's tables cannot be tried: %s",
+		s->main.name, e->text);
+
+	lacks_right(s, out, CHECK_WARN, DEFINITIONS, what);
+	free(what);
+	return RC_OK;
+}
+
+static enum rc
+try_tables(struct mysql_sink *s, const struct found_table *const *tables, uint32_t n,
+	struct checks *out, struct err *e)
+{
+	uint64_t *seen = xcalloc((size_t)n + 1, sizeof *seen);
+	uint32_t nseen = 0, refusals = 0;
+	struct mysql_lane *l = NULL;
+	char *got = NULL;
+	bool refused;
+	enum rc rc = lane_open(s, &l, e);
+
+	if (rc == RC_OK)
+		rc = client_value(&l->c, &got, e, "SELECT GET_LOCK('" TRIALS "', 60)");
+	for (uint32_t i = 0; i < n && rc == RC_OK && refusals < MANY; i++)
+		if (is_new(seen, &nseen, likeness(tables[i]))) {
+			rc = try_table(s, l, tables[i], &refused, out, e);
+			refusals += refused;
+		}
+	if (rc == RC_OK) {
+		report_stand_ins(s, l, out);
+		checks_pass_rest(out, DEFINITIONS);
+	} else if (rc != RC_RETRY) {
+		rc = cannot_try(s, e, out);
+	}
+	free(got);
+	free(seen);
+	if (l != NULL)
+		sink_lane_close(&l->base);
+	return rc;
+}
+
+/* What this server has, for the looks at what the source selects. */
+struct here {
+	struct names tables, databases, sets;
+	bool begun; /* the channel has been: what is there is its own */
+	bool exist, known;
+	uint32_t conflicts;
+	const struct found_table **to_make;
+	uint32_t nto_make;
+};
+
+static void
+check_one(struct mysql_sink *s, struct here *h, uint32_t i, struct checks *out)
+{
+	const struct found_table *t = &s->env.found->tables[i];
+	const char *db = routes_table_db(s->env.routes, t->db, t->name);
+	bool same = i > 0 && strcmp(s->env.found->tables[i - 1].db, t->db) == 0;
+	bool there =
+		knows_table(&h->tables, db, routes_target_table(s->env.routes, t->db, t->name));
+
+	if (!same && !knows(&h->databases, db))
+		h->exist = check_existence(s, db, out) && h->exist;
+	if (!h->begun && h->conflicts < MANY)
+		h->conflicts += !check_existing(s, t, there, out);
+	if (!check_charsets(s, t, &h->sets, out))
+		h->known = false;
+	else if (!h->begun && !there && *t->sql != '\0')
+		h->to_make[h->nto_make++] = t;
+}
+
+static enum rc
+look(struct mysql_sink *s, struct here *h, struct err *e)
+{
+	enum rc rc;
+
+	h->begun = has_begun(s);
+	h->to_make = xcalloc((size_t)s->env.found->count + 1, sizeof *h->to_make);
+	rc = read_names(s, &h->tables, e,
+		"SELECT CONCAT(TABLE_SCHEMA, '\n', TABLE_NAME) FROM information_schema.TABLES");
 	if (rc == RC_OK)
 		rc = read_names(
-			s, &databases, e, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA");
+			s, &h->databases, e, "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA");
 	if (rc == RC_OK)
-		rc = read_names(s, &sets, e,
+		rc = read_names(s, &h->sets, e,
 			"SELECT CHARACTER_SET_NAME FROM information_schema.CHARACTER_SETS");
-	for (uint32_t i = 0; i < f->count && rc == RC_OK; i++) {
-		const struct found_table *t = &f->tables[i];
-		const char *db = routes_table_db(s->env.routes, t->db, t->name);
-		bool same = i > 0 && strcmp(f->tables[i - 1].db, t->db) == 0;
+	return rc;
+}
 
-		if (!same && !knows(&databases, db))
-			exist = check_existence(s, db, out) && exist;
-		if (!begun && conflicts < MANY)
-			conflicts += !check_existing(s, t,
-				knows_table(&tables, db,
-					routes_target_table(s->env.routes, t->db, t->name)),
-				out);
-		known = check_charsets(s, t, &sets, out) && known;
-	}
-	if (rc == RC_OK && exist)
+static enum rc
+check_found(struct mysql_sink *s, bool can_try, struct checks *out, struct err *e)
+{
+	struct here h = {.exist = true, .known = true};
+	enum rc rc = look(s, &h, e);
+
+	for (uint32_t i = 0; i < s->env.found->count && rc == RC_OK; i++)
+		check_one(s, &h, i, out);
+	if (rc == RC_OK && h.exist)
 		checks_pass(out, EXISTENCE);
 	if (rc == RC_OK)
 		checks_pass_rest(out, CONFLICT);
-	if (rc == RC_OK && known)
+	if (rc == RC_OK && h.known)
 		checks_pass(out, "Character set");
-	names_release(&tables);
-	names_release(&databases);
-	names_release(&sets);
+	if (rc == RC_OK && can_try && h.nto_make != 0)
+		rc = try_tables(s, h.to_make, h.nto_make, out, e);
+	names_release(&h.tables);
+	names_release(&h.databases);
+	names_release(&h.sets);
+	free(h.to_make);
 	return rc;
 }
 
@@ -348,6 +536,7 @@ sink_check(struct sink *base, bool want_sql, struct checks *out, struct err *e)
 {
 	struct mysql_sink *s = (struct mysql_sink *)base;
 	struct err failure;
+	bool ours;
 
 	if (client_open(&s->main, s->env.conf, "target", SINK_SQL_MODE, &failure) != RC_OK) {
 		checks_add(out, CHECK_FAIL,
@@ -361,6 +550,6 @@ sink_check(struct sink *base, bool want_sql, struct checks *out, struct err *e)
 	if (want_sql)
 		print_sql(s, true, out);
 	checks_pass(out, "Destination database connectivity");
-	check_rights(s, out);
-	return s->env.found->count != 0 ? check_found(s, out, e) : RC_OK;
+	ours = check_rights(s, out);
+	return s->env.found->count != 0 ? check_found(s, ours, out, e) : RC_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * ddl.c - initial objects and DDL at a MySQL target; see sink.h of the room.
+ * ddl.c - DDL at a MySQL target; see sink.h of the room.
  *
  * DDL commits by itself here, so the position cannot move in the same
  * transaction. A note bridges the gap: (1) the note - position, statement,
@@ -28,190 +28,15 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
-#include "common/loop.h"
 #include "common/mysql/ddl.h"
 #include "common/mysql/dialect.h"
 #include "common/mysql/quote.h"
-#include "ipc/proto.h"
 #include "workers/writer/mysql/sink.h"
 
 #define NO_SUCH_TABLE 1146
 #define BAD_TABLE 1051
-#define TABLE_EXISTS 1050
-#define DUPLICATE_COLUMN 1060
-#define DUPLICATE_INDEX 1061
-#define CANNOT_DROP 1091
-#define DATABASE_EXISTS 1007
-#define ROUTINE_EXISTS 1304
-#define TRIGGER_EXISTS 1359
+#define NO_SUCH_ROUTINE 1305
 #define NO_SUCH_TRIGGER 1360
-
-/* ---- names ---- */
-
-static const char *
-map_db(void *routes, const char *db, const char *name)
-{
-	return name != NULL ? routes_table_db(routes, db, name) : routes_target_db(routes, db);
-}
-
-static const char *
-map_name(void *routes, const char *db, const char *name)
-{
-	return routes_target_table(routes, db, name);
-}
-
-static const char *
-map_column(void *routes, const char *db, const char *table, const char *column)
-{
-	return routes_column(routes, db, table, column);
-}
-
-static enum ddl_rewritten
-rewrite(struct mysql_lane *l, const struct ddl *d, bool drop_definer, struct buf *out)
-{
-	struct ddl_mapper m = {.arg = (void *)l->sink->env.routes,
-		.map_db = map_db,
-		.map_name = map_name,
-		.map_column = map_column,
-		.drop_definer = drop_definer};
-
-	enum ddl_rewritten result = ddl_rewrite(d, &m, out);
-
-	if (result == DDL_REWRITTEN && d->verb == DDL_VERB_CREATE_TRIGGER)
-		trigger_guard(d, out);
-	return result;
-}
-
-static enum rc
-cannot_rewrite(const struct ddl *d, struct err *e)
-{
-	err_set(e, RC_CONFIG, "`%.*s` needs a column that the channel drops",
-		d->len < 200 ? (int)d->len : 200, d->sql);
-	return err_remedy(e, "take the column out of drop_columns and reset the channel, or undo "
-			     "the change at the source and reset the channel");
-}
-
-static void
-parse(struct ddl *d, const struct event_ddl *ev)
-{
-	ddl_parse(d, ev->sql, strlen(ev->sql), session_has_mode(ev, "ANSI_QUOTES"),
-		session_has_mode(ev, "NO_BACKSLASH_ESCAPES"), ev->db);
-}
-
-/* ---- sessions ---- */
-
-static enum rc
-use_db(struct mysql_lane *l, const char *db, struct err *e)
-{
-	struct buf b;
-	enum rc rc;
-
-	if (*db == '\0')
-		return RC_OK;
-	buf_init(&b);
-	buf_puts(&b, "USE ");
-	mysql_quote_name(&b, routes_target_db(l->sink->env.routes, db));
-	rc = client_exec(&l->c, buf_text(&b), b.len, e);
-	buf_release(&b);
-	/* The database may be one that only the statement's names do without. */
-	return rc == RC_CONFIG && e->code == 1049 ? RC_OK : rc;
-}
-
-static void
-busy(struct mysql_lane *l, bool on)
-{
-	atomic_store(&l->sink->env.stats[STAT_BUSY_US], on ? now_us() : 0);
-}
-
-#define NEEDS_SUPER 1227
-
-/* The statement in this server's words. */
-static enum rc
-execute(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
-	const struct buf *sql, struct err *e)
-{
-	struct buf engines, said;
-	enum rc rc;
-
-	buf_init(&engines);
-	buf_init(&said);
-	sink_engines(d, sql, &engines);
-	rc = session_collations(l, ev, &engines, &said, e);
-	if (rc == RC_OK)
-		rc = client_exec(&l->c, buf_text(&said), said.len, e);
-	buf_release(&engines);
-	buf_release(&said);
-	return rc;
-}
-
-/* A view or routine of another account: ours may not be allowed to make it so. */
-static enum rc
-run_as_ours(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d, struct err *e)
-{
-	struct buf sql;
-	enum rc rc;
-
-	buf_init(&sql);
-	(void)rewrite(l, d, true, &sql); /* it went well before */
-	log_warn("%s %s.%s becomes our account's, since that may not give it to another definer: "
-		 "grant SET USER (MariaDB), SET_ANY_DEFINER or SET_USER_ID (MySQL) to keep it",
-		ddl_class_name(d->class),
-		d->nnames != 0 && d->names[0].db != NULL ? d->names[0].db : "",
-		d->nnames != 0 && d->names[0].name != NULL ? d->names[0].name : "");
-	rc = execute(l, ev, d, &sql, e);
-	buf_release(&sql);
-	return rc;
-}
-
-/* A statement that this server cannot read, in its own words. What an IF of a clause said stays the
- * first error: whether the statement may be left out is told by that. */
-static enum rc
-run_in_own_words(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
-	const struct buf *sql, struct err *e)
-{
-	struct err second;
-	struct buf own;
-	enum rc rc = e->rc;
-
-	buf_init(&own);
-	if (dialect_rewrite(sql, l->c.server.mariadb, session_has_mode(ev, "ANSI_QUOTES"),
-		    session_has_mode(ev, "NO_BACKSLASH_ESCAPES"), &own)) {
-		rc = execute(l, ev, d, &own, &second);
-		if (rc == RC_OK)
-			log_info("in this server's words: %.200s", buf_text(&own));
-		else if (second.code != DUPLICATE_COLUMN && second.code != DUPLICATE_INDEX &&
-			 second.code != CANNOT_DROP)
-			*e = second;
-	}
-	buf_release(&own);
-	return rc;
-}
-
-static enum rc
-run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
-	const struct buf *sql, struct err *e)
-{
-	struct err failure = {0};
-	enum rc rc = use_db(l, ev->db, e), back;
-
-	if (rc == RC_OK)
-		rc = session_enter(l, ev, e);
-	if (rc == RC_OK) {
-		busy(l, true);
-		rc = execute(l, ev, d, sql, e);
-		if (rc != RC_OK && e->code == NEEDS_SUPER && d->definer_end != 0)
-			rc = run_as_ours(l, ev, d, e);
-		if (rc == RC_DATA && dialect_error(e->code))
-			rc = run_in_own_words(l, ev, d, sql, e);
-		busy(l, false);
-	}
-	if (rc == RC_RETRY && e->code == 0)
-		return rc;
-	back = session_leave(l, &failure);
-	if (rc == RC_OK && back != RC_OK)
-		*e = failure;
-	return rc != RC_OK ? rc : back;
-}
 
 /* ---- what objects look like ---- */
 
@@ -350,20 +175,6 @@ hash_objects(struct mysql_lane *l, const struct ddl *d, uint64_t *hash, struct e
 	return rc == RC_AGAIN ? RC_OK : rc;
 }
 
-#define UNKNOWN_CHARSET 1115
-#define UNKNOWN_COLLATION 1273
-
-/* What a person can do about a statement that the target refused. */
-static void
-add_remedy(struct err *e, const char *otherwise)
-{
-	if (e->code == UNKNOWN_CHARSET || e->code == UNKNOWN_COLLATION)
-		err_remedy(e, "this target has nothing like it: use a character set and collation "
-			      "at the source that both servers have, then reset the channel");
-	else
-		err_remedy(e, "%s", otherwise);
-}
-
 /* ---- the note ---- */
 
 /* A statement and what is written with it. */
@@ -468,6 +279,8 @@ is_harmless(const struct ddl *d, const struct err *e)
 {
 	return ((d->class == DDL_CLASS_DROP_TABLE || d->class == DDL_CLASS_DROP_VIEW) &&
 		       (e->code == BAD_TABLE || e->code == NO_SUCH_TABLE)) ||
+	       ((d->class == DDL_CLASS_DROP_FUNCTION || d->class == DDL_CLASS_DROP_PROCEDURE) &&
+		       e->code == NO_SUCH_ROUTINE) ||
 	       (d->verb == DDL_VERB_DROP_TRIGGER && e->code == NO_SUCH_TRIGGER);
 }
 
@@ -541,6 +354,29 @@ cannot_tell(struct mysql_lane *l, const struct buf *sql, const struct checkpoint
 		l->sink->state, l->sink->env.channel);
 }
 
+/* MySQL has no CREATE OR REPLACE TABLE. The old one goes before the note, which then tells whether
+ * the new one is there. */
+static enum rc
+drop_replaced(struct mysql_lane *l, const struct ddl *d, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	if (!d->or_replace || l->c.server.mariadb ||
+		(d->class != DDL_CLASS_CREATE_TABLE && d->class != DDL_CLASS_CREATE_TABLE_LIKE) ||
+		d->nnames == 0 || d->names[0].db == NULL)
+		return RC_OK;
+	buf_init(&b);
+	add_object(l, &d->names[0], &b);
+	rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
+	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "DROP TABLE IF EXISTS %s", buf_text(&b));
+	if (rc == RC_OK)
+		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 1");
+	buf_release(&b);
+	return rc;
+}
+
 static enum rc
 run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err *e)
 {
@@ -548,6 +384,8 @@ run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err
 	uint64_t now;
 	enum rc rc = read_note(l, s->at, &note, e);
 
+	if (rc == RC_OK && !note.found)
+		rc = drop_replaced(l, s->d, e);
 	if (rc == RC_OK)
 		rc = hash_objects(l, s->d, &now, e);
 	if (rc != RC_OK)
@@ -563,7 +401,7 @@ run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err
 		return rc;
 	if ((rc = FAILPOINT_LOST(WRITER_DDL_NOTED, e)) != RC_OK)
 		return rc;
-	rc = run_statement(l, s->ev, s->d, s->sql, e);
+	rc = run_warned(l, s->ev, s->d, s->sql, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(WRITER_DDL_RUN, e);
 	if (rc == RC_DATA && (is_harmless(s->d, e) || can_go_without(s->ev, s->d, e))) {
@@ -574,7 +412,7 @@ run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err
 		err_context(e, "cannot run `%.200s` at the target (source position %s)",
 			buf_text(s->sql), s->at->applied);
 		if (rc != RC_RETRY)
-			add_remedy(e,
+			run_remedy(e,
 				dialect_error(e->code)
 					? "this server cannot have that: undo it at the source, "
 					  "and "
@@ -596,20 +434,20 @@ run_native(struct mysql_lane *l, const struct event_ddl *ev, const struct table_
 	enum rc rc;
 
 	*skipped = NULL;
-	parse(&d, ev);
+	run_parse(&d, ev);
 	if (!ddl_class_carried(d.class) && d.class != DDL_CLASS_TRIGGER) {
 		*skipped = xasprintf("%s is not carried", ddl_class_name(d.class));
 		ddl_release(&d);
 		return finish(l, &step, e);
 	}
 	buf_init(&sql);
-	switch (rewrite(l, &d, false, &sql)) {
+	switch (run_rewrite(l, &d, false, &sql)) {
 	case DDL_NOTHING:
 		*skipped = xstrdup("it concerns columns that the channel drops, and nothing else");
 		rc = finish(l, &step, e);
 		break;
 	case DDL_CANNOT:
-		rc = cannot_rewrite(&d, e);
+		rc = run_cannot_rewrite(&d, e);
 		break;
 	case DDL_REWRITTEN:
 	default:
@@ -628,10 +466,10 @@ run_unnoted(struct mysql_lane *l, const struct event_ddl *ev, struct err *e)
 	struct ddl d;
 	enum rc rc = RC_OK;
 
-	parse(&d, ev);
+	run_parse(&d, ev);
 	buf_init(&sql);
-	if (rewrite(l, &d, false, &sql) == DDL_REWRITTEN)
-		rc = run_statement(l, ev, &d, &sql, e);
+	if (run_rewrite(l, &d, false, &sql) == DDL_REWRITTEN)
+		rc = run_warned(l, ev, &d, &sql, e);
 	buf_release(&sql);
 	ddl_release(&d);
 	return rc;
@@ -672,215 +510,4 @@ sink_ddl(struct sink_lane *base, const struct event_ddl *ev, const struct table_
 	*skipped = NULL;
 	return l->sink->foreign ? run_foreign(l, ev, records, nrecords, c, skipped, e)
 				: run_native(l, ev, records, nrecords, c, skipped, e);
-}
-
-/* ---- initial objects ---- */
-
-static enum rc
-create_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, struct err *e)
-{
-	struct err failure;
-	struct buf b;
-	enum rc rc = session_enter(l, ev, e), back;
-
-	if (rc != RC_OK)
-		return rc;
-	buf_init(&b);
-	buf_puts(&b, "CREATE DATABASE IF NOT EXISTS ");
-	mysql_quote_name(&b, db);
-	rc = client_exec(&l->c, buf_text(&b), b.len, e);
-	buf_release(&b);
-	if (rc == RC_RETRY)
-		return rc;
-	if (rc != RC_OK)
-		err_remedy(e,
-			"create the database \"%s\" at the target by hand, or grant CREATE on it",
-			db);
-	back = session_leave(l, &failure);
-	if (rc == RC_OK && back != RC_OK)
-		*e = failure;
-	return rc != RC_OK ? rc : back;
-}
-
-/* SHOW CREATE names an object without its database: the session's is the mapped one. What its
- * tables get where they say nothing is as at the source. */
-static enum rc
-make_database(struct mysql_lane *l, const struct event_ddl *ev, const char *db, struct err *e)
-{
-	char *there = NULL;
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	add_text(l, &b, db);
-	rc = client_value(&l->c, &there, e,
-		"SELECT 1 FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = %s", buf_text(&b));
-	buf_release(&b);
-	if (rc == RC_OK && there == NULL)
-		rc = create_database(l, ev, db, e);
-	free(there);
-	return rc;
-}
-
-/* The state that our own row says this table has; it is ours then. TABLE_STATE_COUNT: it is not. */
-static enum rc
-our_state(struct mysql_lane *l, const struct event_object *o, enum table_state *out, struct err *e)
-{
-	char *state = NULL;
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	add_text(l, &b, l->sink->env.channel);
-	buf_puts(&b, " AND db = ");
-	add_text(l, &b, o->db);
-	buf_puts(&b, " AND name = ");
-	add_text(l, &b, o->name);
-	rc = client_value(&l->c, &state, e, "SELECT state FROM %s.table_state WHERE channel = %s",
-		l->sink->state, buf_text(&b));
-	*out = state != NULL ? table_state_by_name(state) : TABLE_STATE_COUNT;
-	free(state);
-	buf_release(&b);
-	return rc;
-}
-
-/* Noted before it is made: a crash in between leaves a note, and then whatever has that name is
- * ours. */
-static enum rc
-note_table(struct mysql_lane *l, const struct event_object *o, struct err *e)
-{
-	enum rc rc = l->sink->base.ops->table_state(
-		&l->base, o->db, o->name, TABLE_WAITING, false, NULL, e);
-
-	if (rc == RC_OK)
-		rc = client_run(&l->c, e, "COMMIT");
-	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_NOTED, e) : rc;
-}
-
-static enum rc
-exists(struct mysql_lane *l, const char *db, const char *name, bool *there, struct err *e)
-{
-	char *n = NULL;
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	add_text(l, &b, db);
-	buf_puts(&b, " AND TABLE_NAME = ");
-	add_text(l, &b, name);
-	rc = client_value(&l->c, &n, e,
-		"SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s",
-		buf_text(&b));
-	*there = n != NULL && strcmp(n, "0") != 0;
-	free(n);
-	buf_release(&b);
-	return rc;
-}
-
-/*
- * A table that loads again: what it has goes. Where definitions are ours it is
- * made anew, for the statements since may be missing in it; else it is emptied.
- */
-static enum rc
-clear_table(struct mysql_lane *l, const char *db, const char *name, bool anew, bool *make,
-	struct err *e)
-{
-	struct buf b;
-	enum rc rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 0");
-
-	buf_init(&b);
-	buf_puts(&b, anew ? "DROP TABLE " : "TRUNCATE TABLE ");
-	mysql_quote_table(&b, db, name);
-	busy(l, true);
-	if (rc == RC_OK)
-		rc = client_exec(&l->c, buf_text(&b), b.len, e);
-	if (rc == RC_OK)
-		rc = client_run(&l->c, e, "SET SESSION foreign_key_checks = 1");
-	busy(l, false);
-	*make = anew;
-	buf_release(&b);
-	return rc;
-}
-
-static enum rc
-make_table(struct mysql_lane *l, const struct event_object *o, const char *db, const char *name,
-	bool intercept, bool *make, struct err *e)
-{
-	enum table_state state = TABLE_STATE_COUNT;
-	bool there = false, ours;
-	enum rc rc = exists(l, db, name, &there, e);
-
-	*make = !there;
-	if (rc == RC_OK)
-		rc = our_state(l, o, &state, e);
-	ours = state != TABLE_STATE_COUNT;
-	if (rc == RC_OK && there && state == TABLE_RELOAD && !intercept)
-		return sink_shared(o, db, name, e);
-	if (rc == RC_OK && there && state == TABLE_RELOAD)
-		return clear_table(l, db, name,
-			conf_has_word(l->sink->env.conf, "initial", "schema"), make, e);
-	if (rc == RC_OK && there && !ours && intercept)
-		return sink_intercept(o, db, name, e);
-	return rc == RC_OK && !ours ? note_table(l, o, e) : rc;
-}
-
-static enum rc
-create_object(struct mysql_lane *l, const struct event_object *o, const struct table *table,
-	struct err *e)
-{
-	struct event_ddl ev = o->ddl;
-	struct buf sql, own;
-	struct ddl d;
-	enum rc rc;
-
-	buf_init(&own);
-	if (l->sink->foreign) {
-		foreign_create(table, &own);
-		ev.sql = buf_text(&own);
-	}
-	parse(&d, &ev);
-	buf_init(&sql);
-	rc = rewrite(l, &d, false, &sql) == DDL_REWRITTEN ? RC_OK : cannot_rewrite(&d, e);
-	if (rc == RC_OK)
-		rc = run_statement(l, &ev, &d, &sql, e);
-	ddl_release(&d);
-	/* Made before a crash, or kept by existing = "ignore". */
-	if (rc == RC_DATA && (e->code == TABLE_EXISTS || e->code == ROUTINE_EXISTS ||
-				     e->code == DATABASE_EXISTS || e->code == TRIGGER_EXISTS))
-		rc = RC_OK;
-	if (rc != RC_OK)
-		err_context(e, "cannot create %s %s%s%s at the target", object_name(o->kind), o->db,
-			*o->name != '\0' ? "." : "", o->name);
-	if (rc == RC_DATA)
-		add_remedy(e, "make the object at the target by hand as this server can have it, "
-			      "set existing = \"ignore\", then `syncline start`");
-	buf_release(&sql);
-	buf_release(&own);
-	return rc;
-}
-
-enum rc
-sink_object(struct sink_lane *base, const struct event_object *o, const struct table *table,
-	bool intercept, struct err *e)
-{
-	struct mysql_lane *l = (struct mysql_lane *)base;
-	const struct routes *routes = l->sink->env.routes;
-	const char *db = o->kind == OBJECT_TABLE ? routes_table_db(routes, o->db, o->name)
-						 : routes_target_db(routes, o->db);
-	bool make = true;
-	enum rc rc = FAILPOINT_LOST(WRITER_OBJECT, e);
-
-	if (l->sink->foreign && table == NULL) {
-		log_warn("%s %s.%s is left out: it is written in the source's own language",
-			object_name(o->kind), o->db, o->name);
-		return rc;
-	}
-	if (rc == RC_OK && o->kind != OBJECT_DATABASE)
-		rc = make_database(l, &o->ddl, db, e);
-	if (rc == RC_OK && o->kind == OBJECT_TABLE)
-		rc = make_table(
-			l, o, db, routes_target_table(routes, o->db, o->name), intercept, &make, e);
-	if (rc == RC_OK && make)
-		rc = create_object(l, o, table, e);
-	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_MADE, e) : rc;
 }

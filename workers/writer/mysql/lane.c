@@ -49,8 +49,6 @@ connect_lane(struct mysql_lane *l, struct err *e)
 			log_debug("the target does not take: %s", wishes[i]);
 	if (rc == RC_OK)
 		rc = client_run(&l->c, e, "SET @" TRIGGER_VARIABLE " = 1");
-	if (rc == RC_OK)
-		rc = take_lock(l, e);
 #ifdef MARIADB_BASE_VERSION
 	l->bulk = l->c.server.mariadb && l->c.server.version >= 100200;
 #endif
@@ -58,21 +56,37 @@ connect_lane(struct mysql_lane *l, struct err *e)
 }
 
 enum rc
-sink_lane_open(struct sink *s, unsigned number, struct sink_lane **out, struct err *e)
+lane_open(struct mysql_sink *s, struct mysql_lane **out, struct err *e)
 {
 	struct mysql_lane *l = xcalloc(1, sizeof *l);
 	enum rc rc;
 
-	l->base = (struct sink_lane){.sink = s, .number = number};
-	l->sink = (struct mysql_sink *)s;
+	l->base.sink = &s->base;
+	l->sink = s;
 	arena_init(&l->arena);
 	rc = connect_lane(l, e);
-	if (rc != RC_OK) {
+	if (rc != RC_OK)
 		sink_lane_close(&l->base);
+	else
+		*out = l;
+	return rc;
+}
+
+enum rc
+sink_lane_open(struct sink *s, unsigned number, struct sink_lane **out, struct err *e)
+{
+	struct mysql_lane *l;
+	enum rc rc = lane_open((struct mysql_sink *)s, &l, e);
+
+	if (rc != RC_OK)
 		return rc;
-	}
-	*out = &l->base;
-	return RC_OK;
+	l->base.number = number;
+	rc = take_lock(l, e);
+	if (rc != RC_OK)
+		sink_lane_close(&l->base);
+	else
+		*out = &l->base;
+	return rc;
 }
 
 static void

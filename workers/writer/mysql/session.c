@@ -86,13 +86,6 @@ list_candidates(struct candidates *c, const char *name)
 	}
 }
 
-/* Found once a lane, and warned of once. */
-struct stand_in {
-	struct stand_in *next;
-	char *name;
-	char *instead;
-};
-
 void
 session_forget(struct mysql_lane *l)
 {
@@ -115,6 +108,12 @@ stand_in(const struct mysql_lane *l, const char *name)
 	return NULL;
 }
 
+bool
+stand_in_differs(const struct stand_in *s)
+{
+	return strncmp(s->name, "utf8_", 5) != 0 && strncmp(s->name, "utf8mb3_", 8) != 0;
+}
+
 static void
 remember(struct mysql_lane *l, const char *name, const char *instead)
 {
@@ -122,7 +121,7 @@ remember(struct mysql_lane *l, const char *name, const char *instead)
 
 	*s = (struct stand_in){l->stand_ins, xstrdup(name), xstrdup(instead)};
 	l->stand_ins = s;
-	if (strncmp(name, "utf8_", 5) != 0 && strncmp(name, "utf8mb3_", 8) != 0)
+	if (stand_in_differs(s))
 		log_warn("the target does not know the collation %s: %s stands for it", name,
 			instead);
 }

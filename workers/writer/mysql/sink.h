@@ -5,7 +5,9 @@
  * lane.c       a lane's session, transactions, the checkpoint
  * statement.c  prepared statements of row changes, their cache
  * rows.c       batches, single rows, loads
- * ddl.c        initial objects, DDL with its note
+ * run.c        a statement of the source's in the target's names and this server's words
+ * ddl.c        DDL with its note
+ * object.c     initial objects, whether this server can have them
  * session.c    a statement's session: the source's settings and collations in this server's words
  * engine.c     tables of engines without transactions become InnoDB
  * foreign.c    tables and changes of sources that speak another language
@@ -47,6 +49,17 @@ struct statement {
 	uint32_t nbefore;
 };
 
+/* A collation that this target does not know, and what stands for it; found once a lane, and warned
+ * of once. */
+struct stand_in {
+	struct stand_in *next;
+	char *name;
+	char *instead;
+};
+
+/* Whether it is more than another name of the same. */
+bool stand_in_differs(const struct stand_in *s);
+
 #define STATEMENTS 64
 
 struct mysql_lane {
@@ -75,6 +88,8 @@ void trigger_guard(const struct ddl *d, struct buf *sql);
 
 #define SINK_SQL_MODE "STRICT_ALL_TABLES," SINK_LENIENT_MODE
 
+/* A session as lanes have it that belongs to no lane; sink_lane_close ends it. */
+enum rc lane_open(struct mysql_sink *s, struct mysql_lane **out, struct err *e) MUSTCHECK;
 enum rc sink_lane_open(
 	struct sink *s, unsigned number, struct sink_lane **out, struct err *e) MUSTCHECK;
 void sink_lane_close(struct sink_lane *l);
@@ -118,10 +133,30 @@ void foreign_create(const struct table *t, struct buf *b);
 enum rc foreign_change(struct client *client, const struct table_change *ch, struct buf *b,
 	struct err *e) MUSTCHECK;
 
+/* A statement of the source's: parsed, with the target's names, and run in its own session. */
+void run_parse(struct ddl *d, const struct event_ddl *ev);
+enum ddl_rewritten run_rewrite(
+	struct mysql_lane *l, const struct ddl *d, bool drop_definer, struct buf *out);
+enum rc run_cannot_rewrite(const struct ddl *d, struct err *e);
+/* *lost: what of it this server has no words for, and was left out. */
+enum rc run_statement(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
+	const struct buf *sql, struct buf *lost, struct err *e) MUSTCHECK;
+/* The same, with a warning of what is lost. */
+enum rc run_warned(struct mysql_lane *l, const struct event_ddl *ev, const struct ddl *d,
+	const struct buf *sql, struct err *e) MUSTCHECK;
+/* What a person can do about a statement that the target refused. */
+void run_remedy(struct err *e, const char *otherwise);
+/* The lane is busy with a statement that may take long. */
+void run_busy(struct mysql_lane *l, bool on);
+
 enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct table_record *records,
 	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e) MUSTCHECK;
 enum rc sink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
 	bool intercept, struct err *e) MUSTCHECK;
+
+/* Whether this server can have the table: made among our own, and dropped. *sql: what was said. */
+enum rc sink_try_table(struct mysql_lane *l, const struct found_table *t, struct buf *sql,
+	struct buf *lost, struct err *e) MUSTCHECK;
 
 bool session_has_mode(const struct event_ddl *ev, const char *mode);
 /* The source's session for a statement, as far as this target has it; and back to ours. */
