@@ -86,6 +86,7 @@ $(B)/syncline-writer: $(B)/workers/writer/main.o $(WRITER_OBJ) $(ENGINE_OBJ) $(B
 TEST_OBJ := $(filter-out $(B)/supervisor/cli/%,$(OBJ))
 $(B)/t/unit/%: $(B)/t/unit/%.o $(TEST_OBJ)
 	$(call link,-lcmocka $(LIBS_SUPERVISOR) $(LIBS_WORKER))
+$(B)/t/sim/apply_sim: $(B)/t/sim/database.o
 $(B)/t/sim/%: $(B)/t/sim/%.o $(TEST_OBJ)
 	$(call link,$(LIBS_SUPERVISOR) $(LIBS_WORKER))
 $(B)/t/tools/%: $(B)/t/tools/%.o $(TEST_OBJ)
