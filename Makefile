@@ -60,6 +60,7 @@ BENCH_SRC := $(wildcard bench/*.c)
 FUZZ_SRC  := $(wildcard t/fuzz/*.c)
 TESTS     := $(UNIT_SRC:%.c=$(B)/%)
 TOOLS     := $(SIM_SRC:%.c=$(B)/%) $(TOOL_SRC:%.c=$(B)/%) $(BENCH_SRC:%.c=$(B)/%)
+PRELOAD   := $(patsubst %.c,$(B)/%.so,$(wildcard t/preload/*.c))
 
 .PHONY: all help deps tests failpoints run-tests check check-versions check-asan check-faults check-tsan run-fuzz fuzz bench bench-deps demo install format lint clean
 .SECONDARY:
@@ -86,10 +87,14 @@ $(B)/syncline-writer: $(B)/workers/writer/main.o $(WRITER_OBJ) $(ENGINE_OBJ) $(B
 TEST_OBJ := $(filter-out $(B)/supervisor/cli/%,$(OBJ))
 $(B)/t/unit/%: $(B)/t/unit/%.o $(TEST_OBJ)
 	$(call link,-lcmocka $(LIBS_SUPERVISOR) $(LIBS_WORKER))
+$(B)/t/sim/apply_sim: $(B)/t/sim/database.o
 $(B)/t/sim/%: $(B)/t/sim/%.o $(TEST_OBJ)
 	$(call link,$(LIBS_SUPERVISOR) $(LIBS_WORKER))
 $(B)/t/tools/%: $(B)/t/tools/%.o $(TEST_OBJ)
 	$(call link,$(LIBS_SUPERVISOR) $(LIBS_WORKER))
+$(B)/t/preload/%.so: t/preload/%.c
+	@mkdir -p $(@D)
+	$(call say,LINK) $(CC) $(filter-out $(SAN),$(ALL_CFLAGS)) -fPIC -shared $< -o $@ -ldl
 $(B)/bench/%: $(B)/bench/%.o $(TEST_OBJ)
 	$(call link,$(LIBS_SUPERVISOR) $(LIBS_WORKER))
 
@@ -124,7 +129,7 @@ deps:
 		$(SUDO) apt-get update -q && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -q \
 			-o Dpkg::Options::=--force-confold --no-install-recommends $$missing; }
 
-tests: $(TESTS) $(TOOLS)
+tests: $(TESTS) $(TOOLS) $(PRELOAD)
 
 # What t/70x run: the same programs with common/failpoint.h's places in them.
 failpoints:

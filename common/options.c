@@ -234,11 +234,10 @@ static const struct option channel_rows[] = {
 		.type = OPTION_ENUM,
 		.preset = "atomic",
 		.words = "atomic fastest",
-		.only = "atomic",
 		.reload = RELOAD_CHANNEL,
-		.help = "atomic: the target is at every moment an exact prefix of the source; "
-			"fastest: changes are coalesced by key, the target is consistent when it "
-			"has caught up."},
+		.help = "atomic: the target is at every moment an exact prefix of the source, and "
+			"runs each change; fastest: changes of one row within a group of "
+			"transactions become one."},
 	{.path = "guarantee",
 		.type = OPTION_ENUM,
 		.preset = "exactly-once",

@@ -103,6 +103,7 @@ enum msg_type {
 	X(RETRIES, "retries", "W", COUNTER)	      /* groups run again */                       \
 	X(CONFLICTS, "conflicts", "W", COUNTER)                                                    \
 	X(UNMATCHED, "unmatched_rows", "W", COUNTER) /* their rows never came: see `dml` */        \
+	X(MERGED, "merged_changes", "W", COUNTER) /* part of another change: apply = "fastest" */  \
 	X(APPLIED_TIME, "applied_commit_time_us", "W",                                             \
 		GAUGE)				   /* source commit time of the newest applied */  \
 	X(APPLIED_AT, "applied_at_us", "W", GAUGE) /* when that was committed, our clock */        \

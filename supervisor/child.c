@@ -128,7 +128,10 @@ reset_signals(void)
 NORETURN static void
 become_worker(const struct child_spec *s, pid_t parent, char *const argv[], char *const envp[])
 {
-	static const char lost[] = "synclined: cannot execute a worker program\n";
+	static const char none[] =
+		"synclined: no descriptors for a worker: raise their limit (ulimit -n, "
+		"LimitNOFILE=)\n",
+			  lost[] = "synclined: cannot execute a worker program\n";
 
 	reset_signals();
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -136,8 +139,11 @@ become_worker(const struct child_spec *s, pid_t parent, char *const argv[], char
 		_exit(0); /* it died before prctl */
 	setpgid(0, 0);	  /* a terminal's ^C is the supervisor's to judge */
 	prefer_for_oom();
-	if (place_descriptors(s))
-		execve(s->program, argv, envp);
+	if (!place_descriptors(s)) {
+		(void)!write(STDERR_FILENO, none, sizeof none - 1);
+		_exit(rc_exit(RC_RETRY));
+	}
+	execve(s->program, argv, envp);
 	(void)!write(STDERR_FILENO, lost, sizeof lost - 1);
 	_exit(rc_exit(RC_CONFIG));
 }

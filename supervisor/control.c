@@ -21,6 +21,9 @@
 #define MAX_WAITING (32u * 1024 * 1024) /* bytes of replies that a client has not read */
 #define MAX_GROUPS 256
 #define MIN_INTERVAL_MS 100
+/* Without a descriptor for a connection none is taken for so long: it would be offered without end.
+ */
+#define REST_MS 1000
 
 struct session {
 	struct control *control;
@@ -41,6 +44,7 @@ struct control {
 	char *path;
 	int fd;
 	struct watch *watch;
+	struct timer *rest;
 	struct session *sessions;
 	unsigned count;
 	gid_t group;
@@ -275,6 +279,22 @@ is_welcome(const struct control *c, int fd, struct ucred *peer)
 }
 
 static void
+rest(struct control *c)
+{
+	log_warn("control: cannot take a connection on %s: %s", c->path, strerror(errno));
+	watch_set(c->watch, 0);
+	timer_once(c->rest, REST_MS);
+}
+
+static void
+on_rested(void *arg)
+{
+	struct control *c = arg;
+
+	watch_set(c->watch, LOOP_READ);
+}
+
+static void
 on_connection(void *arg, int what)
 {
 	struct control *c = arg;
@@ -284,8 +304,11 @@ on_connection(void *arg, int what)
 	int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 	(void)what;
-	if (fd < 0)
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			rest(c);
 		return;
+	}
 	if (c->count >= MAX_SESSIONS) {
 		close(fd);
 		return;
@@ -331,10 +354,12 @@ static enum rc
 clear_path(const char *path, const struct sockaddr_un *a, struct err *e)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool living = fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof *a) == 0;
+	bool living;
 
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return err_errno(e, RC_CONFIG, "cannot make a socket for %s", path);
+	living = connect(fd, (const struct sockaddr *)a, sizeof *a) == 0;
+	close(fd);
 	if (living) {
 		err_set(e, RC_CONFIG, "another synclined answers on %s", path);
 		return err_remedy(e, "stop it, or give this one another run_dir");
@@ -399,6 +424,7 @@ control_new(const struct control_spec *spec, struct control **out, struct err *e
 		return rc;
 	}
 	c->watch = watch_new(spec->gateway->loop, c->fd, LOOP_READ, on_connection, c);
+	c->rest = timer_new(spec->gateway->loop, on_rested, c);
 	*out = c;
 	return RC_OK;
 }
@@ -410,6 +436,7 @@ control_free(struct control *c)
 		return;
 	while (c->sessions != NULL)
 		session_free(c->sessions);
+	timer_free(c->rest);
 	watch_free(c->watch);
 	close(c->fd);
 	unlink(c->path);

@@ -142,6 +142,8 @@ static const struct series {
 	{"syncline_rows_unmatched_total", "counter", NULL,
 		"Changes of rows that deselected changes (dml) never brought.", counter,
 		STAT_UNMATCHED},
+	{"syncline_changes_merged_total", "counter", NULL,
+		"Changes that became part of another of their row (apply).", counter, STAT_MERGED},
 	{"syncline_restarts_total", "counter", NULL, "Restarts of the channel's workers.", restarts,
 		0},
 };

@@ -3,8 +3,10 @@
 
 #include <arpa/inet.h>
 #include <event2/buffer.h>
+#include <event2/event.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,8 @@
 
 #define MAX_HEADERS 8192
 #define TIMEOUT_S 10
+/* As in control.c. */
+#define REST_S 1
 
 struct http {
 	struct gateway *gateway;
@@ -117,6 +121,25 @@ bound_port(struct evhttp_bound_socket *s)
 	return ntohs(((struct sockaddr_in *)&a)->sin_port);
 }
 
+static void
+on_rested(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)evconnlistener_enable(arg);
+}
+
+/* The listener lives as long as the daemon. */
+static void
+on_no_descriptor(struct evconnlistener *l, void *arg)
+{
+	struct timeval t = {.tv_sec = REST_S};
+
+	(void)arg;
+	(void)evconnlistener_disable(l);
+	(void)event_base_once(evconnlistener_get_base(l), -1, EV_TIMEOUT, on_rested, l, &t);
+}
+
 enum rc
 http_new(struct gateway *g, const char *listen, struct http **out, struct err *e)
 {
@@ -141,6 +164,7 @@ http_new(struct gateway *g, const char *listen, struct http **out, struct err *e
 		return e->rc;
 	}
 	h->port = bound_port(s);
+	evconnlistener_set_error_cb(evhttp_bound_socket_get_listener(s), on_no_descriptor);
 	evhttp_set_allowed_methods(h->server, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD);
 	evhttp_set_max_headers_size(h->server, MAX_HEADERS);
 	evhttp_set_max_body_size(h->server, 0);

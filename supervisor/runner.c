@@ -651,5 +651,5 @@ runner_guarantee(const struct runner *r)
 {
 	return conf_is(r->conf, "apply", "atomic")
 		       ? "atomic: an exact prefix of the source, each change exactly once"
-		       : "eventual: rows by key, in parallel";
+		       : "fastest: groups of whole transactions, changes of one row merged";
 }

@@ -75,7 +75,7 @@ void runner_rest(struct runner *r, bool now);
 bool runner_idle(const struct runner *r);
 /* Once a second, between store_begin and store_commit. */
 void runner_tick(struct runner *r, uint64_t now_us, bool sample);
-/* "atomic, exactly once" or what the channel has instead. */
+/* What the target can rely on, by `apply`. */
 const char *runner_guarantee(const struct runner *r);
 struct metrics_rates runner_rates(const struct runner *r);
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -381,6 +382,18 @@ start_all(struct daemon *d, struct conf *conf, struct channel_confs *channels, s
 	return RC_OK;
 }
 
+/* Channels take a handful each; a shell's lower limit is meant for programs that use select(). */
+static void
+raise_limit(void)
+{
+	struct rlimit l;
+
+	if (getrlimit(RLIMIT_NOFILE, &l) != 0)
+		return;
+	l.rlim_cur = l.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
 static int
 run(struct daemon *d)
 {
@@ -400,6 +413,7 @@ run(struct daemon *d)
 	}
 	umask(0027);
 	prctl(PR_SET_DUMPABLE, 0); /* credentials pass through our memory */
+	raise_limit();
 	d->loop = loop_new();
 	if ((rc = start_all(d, conf, &channels, &e)) == RC_OK) {
 		if (ready >= 0)

@@ -8,7 +8,8 @@ my $build = $ENV{B} // 'build';
 my $seeds = $ENV{SIM_SEEDS} // 50000;
 my %rules = (
 	apply_sim => [qw(no-unique-token no-fk-token no-cascade-token no-keyless-token no-chunk-token
-		no-ring-token no-alone no-gate batch-ignores-conflicts late-is-early late-forgets-followers stale-checkpoint)],
+		no-ring-token no-alone no-gate batch-ignores-conflicts late-is-early late-forgets-followers stale-checkpoint
+		merge-passes-conflicts merge-forgets-tokens merge-keyless merge-relatives)],
 	seam_sim => [qw(no-window no-wait-for-r0 high-too-early high-flushed no-keep-existing
 		flag-not-stored no-upsert strict-while-loading no-position-at-place loaded-is-schema)],
 );

@@ -5,7 +5,8 @@
  *
  * A model source makes random transactions; lanes run groups of them through
  * the real scheduler, tokens and batches into a model target with row locks,
- * one row operation a step, in an order that the seed decides. The process is
+ * one row operation a step, in an order that the seed decides; half of the seeds
+ * merge changes of one row before (apply = "fastest"). The process is
  * killed at any step and goes on from the checkpoint. After each commit the
  * target must be the source's prefix at the checkpoint. --break switches one
  * rule off, in here: then some seed must fail.
@@ -19,23 +20,20 @@
 
 #include "common/buf.h"
 #include "common/mem.h"
-#include "workers/writer/batch.h"
+#include "t/sim/database.h"
 #include "workers/writer/sched.h"
+#include "workers/writer/sink.h"
 
-#define KEYS 6
-#define VALUES 3
-#define NONE (-1)
 #define UNITS 40
 #define OPS 12
 #define LANES 4
 #define RINGS 2
 #define PATIENCE 6000 /* steps without a commit */
 
-enum { USERS, PLAIN, PARENT, CHILD, KEYLESS, TABLES };
-
 static const char *const rule_names[] = {"no-unique-token", "no-fk-token", "no-cascade-token",
 	"no-keyless-token", "no-chunk-token", "no-ring-token", "no-alone", "no-gate",
-	"batch-ignores-conflicts", "late-is-early", "late-forgets-followers", "stale-checkpoint"};
+	"batch-ignores-conflicts", "late-is-early", "late-forgets-followers", "stale-checkpoint",
+	"merge-passes-conflicts", "merge-forgets-tokens", "merge-keyless", "merge-relatives"};
 enum rule {
 	NO_UNIQUE_TOKEN,
 	NO_FK_TOKEN,
@@ -49,40 +47,11 @@ enum rule {
 	LATE_IS_EARLY,
 	LATE_FORGETS_FOLLOWERS,
 	STALE_CHECKPOINT,
+	MERGE_PASSES_CONFLICTS,
+	MERGE_FORGETS_TOKENS,
+	MERGE_KEYLESS,
+	MERGE_RELATIVES,
 	NO_RULE
-};
-
-/* ---- a model of a database; the same code is the oracle and the target ---- */
-
-struct cell {
-	int64_t used, a, b; /* USERS: a is unique; CHILD: a is the parent */
-};
-
-struct db {
-	struct cell cell[KEYLESS][KEYS];
-	int64_t count[VALUES][VALUES];
-};
-
-struct op {
-	enum event_kind kind;
-	int table;
-	int64_t before[3], after[3];
-	bool no_fk; /* a chunk's row */
-	unsigned char bytes[6][8];
-	struct value values[6];
-	struct change change;
-};
-
-struct undo {
-	bool is_count;
-	int table, key; /* or the two values */
-	int64_t delta;
-	struct cell old;
-};
-
-struct undo_log {
-	struct undo *entries;
-	size_t count, cap;
 };
 
 static uint64_t seed_now, rng;
@@ -110,117 +79,11 @@ chance(uint32_t n)
 	return (uint32_t)((z ^ (z >> 31)) % n);
 }
 
-static void
-set_cell(struct db *d, struct undo_log *log, int t, int64_t k, struct cell c)
-{
-	if (log != NULL) {
-		grow(&log->entries, &log->cap, log->count + 1, sizeof *log->entries);
-		log->entries[log->count++] =
-			(struct undo){.table = t, .key = (int)k, .old = d->cell[t][k]};
-	}
-	d->cell[t][k] = c;
-}
-
-static void
-add_count(struct db *d, struct undo_log *log, int64_t a, int64_t b, int64_t delta)
-{
-	if (log != NULL) {
-		grow(&log->entries, &log->cap, log->count + 1, sizeof *log->entries);
-		log->entries[log->count++] = (struct undo){
-			.is_count = true, .table = (int)a, .key = (int)b, .delta = delta};
-	}
-	d->count[a][b] += delta;
-}
-
-static void
-take_back(struct db *d, const struct undo_log *log)
-{
-	for (size_t i = log->count; i-- > 0;) {
-		const struct undo *u = &log->entries[i];
-
-		if (u->is_count)
-			d->count[u->table][u->key] -= u->delta;
-		else
-			d->cell[u->table][u->key] = u->old;
-	}
-}
-
-static const char *
-check_new(const struct db *d, const struct op *o, bool moved)
-{
-	const int64_t *n = o->after;
-
-	if (moved && d->cell[o->table][n[0]].used)
-		return "duplicate key";
-	for (int k = 0; o->table == USERS && n[1] != NONE && k < KEYS; k++)
-		if (d->cell[USERS][k].used && d->cell[USERS][k].a == n[1] &&
-			!(o->kind == EVENT_UPDATE && k == o->before[0]))
-			return "duplicate unique value";
-	if (o->table == CHILD && !o->no_fk && n[1] != NONE && !d->cell[PARENT][n[1]].used)
-		return "parent missing";
-	return NULL;
-}
-
-static void
-cascade(struct db *d, struct undo_log *log, const struct op *o)
-{
-	for (int k = 0; k < KEYS; k++) {
-		struct cell c = d->cell[CHILD][k];
-
-		if (!c.used || c.a != o->before[0])
-			continue;
-		if (o->kind == EVENT_DELETE)
-			c = (struct cell){0};
-		else
-			c.a = o->after[0];
-		set_cell(d, log, CHILD, k, c);
-	}
-}
-
-static const char *
-run_keyless(struct db *d, const struct op *o, struct undo_log *log)
-{
-	if (o->kind != EVENT_INSERT) {
-		if (d->count[o->before[0]][o->before[1]] == 0)
-			return "no such row without a key";
-		add_count(d, log, o->before[0], o->before[1], -1);
-	}
-	if (o->kind != EVENT_DELETE)
-		add_count(d, log, o->after[0], o->after[1], 1);
-	return NULL;
-}
-
-/* One row operation; what is wrong with it, or NULL. */
-static const char *
-run_op(struct db *d, const struct op *o, struct undo_log *log)
-{
-	const int64_t *b = o->before, *a = o->after;
-	bool moved = o->kind == EVENT_INSERT || a[0] != b[0];
-	const char *wrong;
-
-	if (o->table == KEYLESS)
-		return run_keyless(d, o, log);
-	if (o->kind != EVENT_INSERT) {
-		const struct cell *c = &d->cell[o->table][b[0]];
-
-		if (!c->used || c->a != b[1] || c->b != b[2])
-			return "the row is not as before";
-	}
-	if (o->kind != EVENT_DELETE && (wrong = check_new(d, o, moved)) != NULL)
-		return wrong;
-	if (o->kind != EVENT_INSERT && (moved || o->kind == EVENT_DELETE))
-		set_cell(d, log, o->table, b[0], (struct cell){0});
-	if (o->kind != EVENT_DELETE)
-		set_cell(d, log, o->table, a[0], (struct cell){1, a[1], a[2]});
-	if (o->table == PARENT && o->kind != EVENT_INSERT && (o->kind == EVENT_DELETE || moved))
-		cascade(d, log, o);
-	return NULL;
-}
-
 /* ---- descriptions for the tokens ---- */
 
 static struct token_plan *filtered[TABLES];
-static const uint32_t map[3] = {0, 1, 2};
+static struct target targets[TABLES];
+static uint32_t map[3] = {0, 1, 2};
 
 static void
 add_parent(struct table *t, enum fk_action action)
@@ -267,8 +130,14 @@ make_plans(struct token_plan **out, enum rule rule)
 	}
 	for (int i = 0; i < TABLES; i++) {
 		out[i] = token_plan_new(t[i], t[i], map, w);
-		table_free(t[i]);
+		targets[i] = (struct target){.number = (uint32_t)i,
+			.source = t[i],
+			.table = t[i],
+			.map = map,
+			.key = table_key(t[i])};
 	}
+	if (rule == MERGE_KEYLESS)
+		targets[KEYLESS].key = targets[PLAIN].key;
 	fk_world_free(w);
 }
 
@@ -294,7 +163,7 @@ static int ntxns;
 static bool
 add_op(struct txn *x, struct db *d, const struct op *o)
 {
-	if (x->nops == OPS || run_op(d, o, NULL) != NULL)
+	if (x->nops == OPS || database_run(d, o, NULL) != NULL)
 		return false;
 	x->ops[x->nops++] = *o;
 	return true;
@@ -442,11 +311,14 @@ make_change(struct op *o, struct token_list *own)
 	bool moves = o->kind == EVENT_UPDATE && o->before[0] != o->after[0];
 	const struct token_plan *p = filtered[o->table];
 
-	*c = (struct change){.op = o->kind};
+	*c = (struct change){.op = o->kind, .target = &targets[o->table], .fk_off = o->no_fk};
 	if (o->kind != EVENT_INSERT)
 		fill_row(o, 0, o->before, &c->before);
 	if (o->kind != EVENT_DELETE)
 		fill_row(o, 3, o->after, &c->after);
+	for (int i = 1; o->kind == EVENT_UPDATE && o->table != KEYLESS && i < 3; i++)
+		if (o->after[i] == o->before[i] && chance(2) == 0)
+			o->values[3 + i] = (struct value){.kind = VALUE_UNCHANGED};
 	own->count = 0;
 	token_row(p, o->kind, &c->before, &c->after, own);
 	if (broken == NO_KEYLESS_TOKEN && o->table == KEYLESS)
@@ -454,7 +326,7 @@ make_change(struct op *o, struct token_list *own)
 	c->tokens = own->tokens;
 	c->ntokens = (uint32_t)own->count;
 	c->component = token_component(p);
-	c->shape = ((uint64_t)o->table * 4 + (uint64_t)o->kind) * 4 + (moves ? 2 : 0) + 1024;
+	c->shape = batch_shape(c) | (moves ? SHAPE_KEY_MOVES : 0);
 	if (broken == BATCH_IGNORES_CONFLICTS) {
 		c->ntokens = 0;
 		c->component = 0;
@@ -519,7 +391,7 @@ struct lane {
 	enum phase phase;
 	struct group *group;
 	struct arena arena;
-	const struct change **order; /* all row operations, as they will be run */
+	struct op *order; /* all row operations, as they will be run */
 	uint32_t norder, at;
 	uint32_t early; /* so many do not wait for the turn */
 	struct undo_log undo;
@@ -538,10 +410,11 @@ static struct lock locks[LOCKS];
 static struct lane lanes[LANES];
 static int nlanes, checkpoint, pushed;
 static uint64_t turn;
+static bool merging;
 static struct sched *sched;
 static unsigned step, committed_at;
 static uint8_t audit[UNITS + 1][OPS];
-static unsigned long retries, kills, stalls, lost, commits, multi, late;
+static unsigned long retries, kills, stalls, lost, commits, multi, late, merged;
 
 static void
 let_locks_go(int lane)
@@ -611,7 +484,7 @@ is_deadlock(int lane)
 static void
 roll_back(int n)
 {
-	take_back(&target, &lanes[n].undo);
+	database_take_back(&target, &lanes[n].undo);
 	lanes[n].undo.count = 0;
 	lanes[n].waits_for = NONE;
 	let_locks_go(n);
@@ -642,7 +515,7 @@ check_prefix(void)
 	int total = 0;
 
 	for (int i = 0; i < nlanes; i++)
-		take_back(&now, &lanes[i].undo);
+		database_take_back(&now, &lanes[i].undo);
 	if (memcmp(&now, &states[checkpoint], sizeof now) != 0)
 		fail("the target is not the source's prefix of %d transactions", checkpoint);
 	for (int i = 1; i <= ntxns; i++)
@@ -686,6 +559,27 @@ commit_at_target(int n)
 
 /* ---- lanes ---- */
 
+static void
+read_row(const struct row *r, const int64_t *instead, int64_t *row)
+{
+	for (uint32_t i = 0; i < r->ncols; i++)
+		if (r->col[i].kind == VALUE_UNCHANGED)
+			row[i] = instead[i];
+		else
+			row[i] = r->col[i].kind == VALUE_NULL ? NONE : value_i64(&r->col[i]);
+}
+
+/* What a statement says of a row. */
+static struct op
+spell(const struct change *c)
+{
+	struct op o = {.kind = c->op, .table = (int)c->target->number, .no_fk = c->fk_off};
+
+	read_row(&c->before, NULL, o.before);
+	read_row(&c->after, o.before, o.after);
+	return o;
+}
+
 /* Rows of one statement come in any order. */
 static void
 order_batches(struct lane *l, struct change **changes, uint32_t count)
@@ -702,7 +596,7 @@ order_batches(struct lane *l, struct change **changes, uint32_t count)
 			uint32_t at = from + chance(i + 1);
 
 			l->order[l->norder] = l->order[at];
-			l->order[at] = list.batches[b].changes[i];
+			l->order[at] = spell(list.batches[b].changes[i]);
 			l->norder++;
 		}
 	}
@@ -740,6 +634,61 @@ split(struct lane *l, struct change **all, uint32_t n)
 }
 
 static void
+set_tokens(struct lane *l, struct change *c, const struct row *before, const struct row *after)
+{
+	struct token_list own = {0};
+
+	token_row(filtered[c->target->number], c->op, before, after, &own);
+	c->tokens = arena_dup(&l->arena, own.tokens, own.count * sizeof *own.tokens);
+	c->ntokens = (uint32_t)own.count;
+	token_list_release(&own);
+}
+
+/* Merges without a rule: with copies of the changes, so that it is their merging that is broken. */
+static uint32_t
+merge_broken(struct lane *l, struct change **all, uint32_t n)
+{
+	struct change **given = arena_dup(&l->arena, all, n * sizeof(struct change *));
+	struct change *copy = arena_alloc(&l->arena, (n + 1) * sizeof *copy);
+	uint32_t left;
+
+	for (uint32_t i = 0; i < n; i++) {
+		copy[i] = *all[i];
+		if (broken == MERGE_PASSES_CONFLICTS)
+			copy[i].ntokens = 0;
+		if (broken == MERGE_RELATIVES)
+			copy[i].component = 0;
+		all[i] = &copy[i];
+	}
+	left = batch_merge(&l->arena, all, n, false);
+	for (uint32_t i = 0; i < left; i++) {
+		struct change *c = all[i];
+
+		if (c >= copy && c < copy + n)
+			all[i] = given[c - copy];
+		else if (broken == MERGE_PASSES_CONFLICTS)
+			set_tokens(l, c, &c->before, &c->after);
+		else if (broken == MERGE_FORGETS_TOKENS && c->op == EVENT_UPDATE)
+			set_tokens(l, c, &c->before, &c->before);
+	}
+	return left;
+}
+
+static uint32_t
+merge(struct lane *l, struct change **all, uint32_t n)
+{
+	uint32_t left;
+
+	if (broken == MERGE_PASSES_CONFLICTS || broken == MERGE_FORGETS_TOKENS ||
+		broken == MERGE_RELATIVES)
+		left = merge_broken(l, all, n);
+	else
+		left = batch_merge(&l->arena, all, n, chance(2) == 0);
+	merged += n - left;
+	return left;
+}
+
+static void
 begin(struct lane *l)
 {
 	struct change **all;
@@ -748,7 +697,7 @@ begin(struct lane *l)
 
 	arena_reset(&l->arena);
 	all = arena_alloc(&l->arena, (total + 1) * sizeof(struct change *));
-	l->order = arena_alloc(&l->arena, (total + 1) * sizeof(struct change *));
+	l->order = arena_alloc(&l->arena, (total + 1) * sizeof *l->order);
 	for (struct unit *u = l->group->first; u != NULL; u = u->next)
 		for (int i = 0; i < ((struct txn *)u)->nops; i++)
 			all[n++] = &((struct txn *)u)->ops[i].change;
@@ -757,10 +706,12 @@ begin(struct lane *l)
 	l->norder = 0;
 	if (carefully) {
 		for (; l->norder < n; l->norder++)
-			l->order[l->norder] = all[l->norder];
+			l->order[l->norder] = spell(all[l->norder]);
 		l->early = l->group->meets.count != 0 ? 0 : n;
 		return;
 	}
+	if (merging)
+		n = merge(l, all, n);
 	l->early = split(l, all, n);
 	order_batches(l, all, l->early);
 	order_batches(l, all + l->early, n - l->early);
@@ -832,7 +783,7 @@ run_step(int n)
 		executed(n);
 		return;
 	}
-	o = (const struct op *)((const char *)l->order[l->at] - offsetof(struct op, change));
+	o = &l->order[l->at];
 	l->waits_for = lock_op(n, o);
 	if ((l->waits_for != NONE && is_deadlock(n)) || chance(150) == 0) {
 		give_way(n);
@@ -840,7 +791,7 @@ run_step(int n)
 	}
 	if (l->waits_for != NONE)
 		return;
-	if ((wrong = run_op(&target, o, &l->undo)) != NULL)
+	if ((wrong = database_run(&target, o, &l->undo)) != NULL)
 		fail("%s of table %d: %s", event_name(o->kind), o->table, wrong);
 	l->at++;
 }
@@ -935,6 +886,7 @@ run_seed(void)
 	rng = seed_now * 0x2545f4914f6cdd1du + 7;
 	ntxns = (int)chance(UNITS - 8) + 8;
 	nlanes = (int)chance(LANES) + 1;
+	merging = chance(2) == 0;
 	memset(&target, 0, sizeof target);
 	memset(locks, 0, sizeof locks);
 	memset(audit, 0, sizeof audit);
@@ -987,8 +939,9 @@ main(int argc, char **argv)
 	make_plans(filtered, broken);
 	for (seed_now = from; seed_now < from + n; seed_now++)
 		run_seed();
-	printf("%llu seeds: commits=%lu groups=%lu late=%lu retries=%lu stalls=%lu kills=%lu "
+	printf("%llu seeds: commits=%lu groups=%lu late=%lu merged=%lu retries=%lu stalls=%lu "
+	       "kills=%lu "
 	       "lost=%lu\n",
-		(unsigned long long)n, commits, multi, late, retries, stalls, kills, lost);
+		(unsigned long long)n, commits, multi, late, merged, retries, stalls, kills, lost);
 	return 0;
 }

@@ -92,6 +92,7 @@ struct apply_lane {
 	_Atomic uint64_t heard_us;	    /* the server owes no answer, or owes it since then */
 	uint64_t inserts, updates, deletes; /* of the group that is being run */
 	uint64_t unmatched;		    /* likewise: nothing to be done for them */
+	uint64_t merged;		    /* likewise: part of another change */
 };
 
 /* A statement has been answered, or nothing is asked: no lock of another group holds this up. */
@@ -144,6 +145,8 @@ struct apply {
 	bool wants_empty;	 /* tables that the channel does not make have no rows yet */
 	bool lacks[EVENT_COUNT]; /* kinds of changes that `dml` leaves out */
 	bool intercept;
+	bool merges; /* apply = "fastest" */
+	bool mends;  /* rows of the target that are not as expected, rather than stop at them */
 	uint32_t group_rows;
 	size_t group_bytes;
 	size_t large_bytes;

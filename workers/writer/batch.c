@@ -3,7 +3,10 @@
 
 #include <string.h>
 
+#include <xxhash.h>
+
 #include "workers/writer/batch.h"
+#include "workers/writer/sink.h"
 
 /*
  * Each change goes into the earliest batch of its shape that lies behind every
@@ -148,6 +151,234 @@ count_tokens(struct change *const *changes, uint32_t count)
 	for (uint32_t i = 0; i < count; i++)
 		n += changes[i]->ntokens;
 	return n;
+}
+
+/* ---- shapes ---- */
+
+static void
+presence(const struct row *r, uint64_t *shape)
+{
+	for (uint32_t i = 0; i < r->ncols; i++)
+		if (r->col[i].kind == VALUE_ABSENT || r->col[i].kind == VALUE_UNCHANGED)
+			*shape = (*shape ^ (i + 1)) * 0x100000001b3u;
+}
+
+uint64_t
+batch_shape(const struct change *c)
+{
+	uint64_t shape = 0xcbf29ce484222325u;
+
+	shape = (shape ^ c->target->number) * 0x100000001b3u;
+	shape = (shape ^ (uint64_t)c->op) * 0x100000001b3u;
+	shape = (shape ^ (uint64_t)c->fk_off) * 0x100000001b3u;
+	presence(&c->before, &shape);
+	shape *= 31;
+	presence(&c->after, &shape);
+	return shape & ~(uint64_t)(SHAPE_LENIENT | SHAPE_KEY_MOVES);
+}
+
+/* ---- changes of one row made one ---- */
+
+/* A change that touches more than this is not merged any further. */
+#define MERGED_TOKENS 64
+
+/* The newest change of a row. */
+struct newest {
+	const struct target *target;
+	const struct row *row; /* an image with its key */
+	uint32_t at;	       /* in the list; nothing there: an INSERT met its DELETE */
+	bool used;
+	bool is_merged; /* a copy */
+};
+
+static const struct row *
+key_image(const struct change *c)
+{
+	return c->op == EVENT_INSERT ? &c->after : &c->before;
+}
+
+/* Column i of the rows: whether it is of the target's key. */
+static bool
+is_of_key(const struct target *t, uint32_t i)
+{
+	for (uint32_t p = 0; p < t->key->nparts; p++)
+		if (t->map[i] == t->key->parts[p].column)
+			return true;
+	return false;
+}
+
+static bool
+may_merge(const struct change *c)
+{
+	const struct row *r = key_image(c);
+
+	if (c->target->key == NULL || c->component != 0 || c->ntokens > MERGED_TOKENS ||
+		(c->shape & (SHAPE_LENIENT | SHAPE_KEY_MOVES)) != 0)
+		return false;
+	for (uint32_t i = 0; i < r->ncols; i++)
+		if (r->col[i].kind != VALUE_BYTES && is_of_key(c->target, i))
+			return false;
+	return true;
+}
+
+/* Bytes, not the server's equality: what differs here is only not merged. */
+static bool
+same_row(const struct newest *n, const struct change *c)
+{
+	const struct row *r = key_image(c);
+
+	if (n->target != c->target)
+		return false;
+	for (uint32_t i = 0; i < r->ncols; i++)
+		if (is_of_key(c->target, i) && !value_equal(&n->row->col[i], &r->col[i]))
+			return false;
+	return true;
+}
+
+/* The row's own place, or the free one that it gets. */
+static struct newest *
+newest_of(struct newest *rows, size_t n, const struct change *c)
+{
+	const struct row *r = key_image(c);
+	uint64_t h = c->target->number;
+	size_t i;
+
+	for (uint32_t k = 0; k < r->ncols; k++)
+		if (is_of_key(c->target, k))
+			h = XXH3_64bits_withSeed(r->col[k].data, r->col[k].len, h);
+	for (i = (size_t)(h >> 16) & (n - 1); rows[i].used; i = (i + 1) & (n - 1))
+		if (same_row(&rows[i], c))
+			break;
+	return &rows[i];
+}
+
+/* A row that comes back is written as an UPDATE if that leaves nothing of the old one. */
+static bool
+is_whole(const struct change *c)
+{
+	const struct target *t = c->target;
+	uint32_t mapped = 0;
+
+	for (uint32_t i = 0; i < c->after.ncols; i++) {
+		if (c->after.col[i].kind == VALUE_ABSENT || c->after.col[i].kind == VALUE_UNCHANGED)
+			return false;
+		mapped += t->map[i] != UINT32_MAX;
+	}
+	return mapped == t->table->ncolumns;
+}
+
+/* Whether both are one change, and which: an UPDATE keeps what the row was before, INSERT or
+ * UPDATE; an INSERT with its DELETE is a DELETE that finds nothing. */
+static bool
+go_together(
+	const struct change *first, const struct change *second, bool mends, enum event_kind *op)
+{
+	if (first->fk_off != second->fk_off || first->ntokens + second->ntokens > MERGED_TOKENS)
+		return false;
+	if (second->op == EVENT_INSERT) {
+		*op = EVENT_UPDATE;
+		return first->op == EVENT_DELETE && is_whole(second);
+	}
+	*op = second->op == EVENT_UPDATE ? first->op : EVENT_DELETE;
+	return first->op == EVENT_UPDATE ||
+	       (first->op == EVENT_INSERT && (second->op == EVENT_UPDATE || !mends));
+}
+
+/* The later image, with what it does not carry from the earlier one. */
+static struct row
+over(struct arena *a, const struct row *early, const struct row *late)
+{
+	struct row r = {.ncols = late->ncols,
+		.col = arena_dup(a, late->col, late->ncols * sizeof *late->col)};
+
+	for (uint32_t i = 0; i < r.ncols && early->ncols == r.ncols; i++)
+		if (r.col[i].kind == VALUE_ABSENT || r.col[i].kind == VALUE_UNCHANGED)
+			r.col[i] = early->col[i];
+	return r;
+}
+
+/* What must not pass one of the two must not pass both. */
+static void
+join_tokens(struct arena *a, struct change *c, const struct change *second)
+{
+	struct token *all = arena_alloc(a, (c->ntokens + second->ntokens) * sizeof *all);
+	uint32_t n = c->ntokens;
+
+	memcpy(all, c->tokens, n * sizeof *all);
+	for (uint32_t i = 0; i < second->ntokens; i++) {
+		const struct token *t = &second->tokens[i];
+		uint32_t k = 0;
+
+		while (k < n && (all[k].hash != t->hash || all[k].mode != t->mode))
+			k++;
+		if (k == n)
+			all[n++] = *t;
+	}
+	c->tokens = all;
+	c->ntokens = n;
+}
+
+/* The second becomes part of the first, which is the row's newest; a copy, the first time. */
+static void
+join(struct arena *a, struct newest *row, struct change **first, const struct change *second,
+	enum event_kind op)
+{
+	struct change *c = row->is_merged ? *first : arena_dup(a, *first, sizeof *c);
+
+	row->is_merged = true;
+	c->after = op == EVENT_DELETE ? (struct row){0} : over(a, &c->after, &second->after);
+	c->op = op;
+	c->shape = batch_shape(c);
+	join_tokens(a, c, second);
+	*first = c;
+}
+
+/* Whether the change is part of an older one now. */
+static bool
+merge(struct arena *a, struct planner *p, struct newest *row, struct change **changes,
+	const struct change *c, bool mends)
+{
+	enum event_kind op;
+
+	/* Nothing behind the older one is in the way. */
+	if (!row->used || changes[row->at] == NULL || earliest(p, c) > row->at + 1 ||
+		!go_together(changes[row->at], c, mends, &op))
+		return false;
+	remember(p, c, row->at);
+	if (op == EVENT_DELETE && changes[row->at]->op == EVENT_INSERT)
+		changes[row->at] = NULL;
+	else
+		join(a, row, &changes[row->at], c, op);
+	return true;
+}
+
+uint32_t
+batch_merge(struct arena *a, struct change **changes, uint32_t count, bool mends)
+{
+	size_t nrows = power_of_two((size_t)count * 2);
+	struct planner p = {.nmarks = power_of_two(count_tokens(changes, count) * 2)};
+	struct newest *rows = arena_calloc(a, nrows, sizeof *rows);
+	uint32_t n = 0, left = 0;
+
+	p.marks = arena_calloc(a, p.nmarks, sizeof *p.marks);
+	p.ncomponents = power_of_two((size_t)count * 2);
+	p.components = arena_calloc(a, p.ncomponents, sizeof *p.components);
+	for (uint32_t i = 0; i < count; i++) {
+		struct change *c = changes[i];
+		struct newest *row = may_merge(c) ? newest_of(rows, nrows, c) : NULL;
+
+		if (row != NULL && merge(a, &p, row, changes, c, mends))
+			continue;
+		if (row != NULL)
+			*row = (struct newest){
+				.target = c->target, .row = key_image(c), .at = n, .used = true};
+		remember(&p, c, n);
+		changes[n++] = c;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (changes[i] != NULL)
+			changes[left++] = changes[i];
+	return left;
 }
 
 /* ---- what waits for the gate ---- */

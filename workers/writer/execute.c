@@ -57,6 +57,18 @@ worth_a_look(enum rc rc)
 	return rc == RC_DATA || rc == RC_CONFLICT;
 }
 
+/* apply = "fastest": how many changes are left. */
+static uint32_t
+merge(struct apply_lane *l, struct change **changes, uint32_t n)
+{
+	uint32_t left = n;
+
+	if (l->apply->merges)
+		left = batch_merge(&l->arena, changes, n, l->apply->mends);
+	l->merged += n - left;
+	return left;
+}
+
 static enum rc
 run_batches(struct apply_lane *l, struct change *const *changes, uint32_t n, bool *mismatch,
 	struct err *e)
@@ -66,7 +78,6 @@ run_batches(struct apply_lane *l, struct change *const *changes, uint32_t n, boo
 
 	if (n == 0)
 		return RC_OK;
-	arena_reset(&l->arena);
 	batch_plan(&l->arena, changes, n, BATCH_ROWS, &list);
 	for (uint32_t i = 0; i < list.count && rc == RC_OK; i++) {
 		const struct batch *b = &list.batches[i];
@@ -143,25 +154,37 @@ next_part(struct apply_lane *l, struct work *w)
 
 /* ---- a transaction larger than the window ---- */
 
+static enum rc
+run_gathered_part(struct apply_lane *l, const struct work *w, bool *mismatch, struct err *e)
+{
+	struct change **all;
+
+	arena_reset(&l->arena);
+	all = arena_dup(&l->arena, w->changes, w->nchanges * sizeof(struct change *));
+	return run_batches(l, all, merge(l, all, w->nchanges), mismatch, e);
+}
+
 /* A part that does not go as a batch is run row by row behind a savepoint: it cannot be read again.
  */
 static enum rc
 run_part(struct apply_lane *l, struct work *w, struct err *e)
 {
-	uint64_t i = l->inserts, u = l->updates, d = l->deletes, unmatched = l->unmatched;
+	uint64_t i = l->inserts, u = l->updates, d = l->deletes, unmatched = l->unmatched,
+		 merged = l->merged;
 	bool mismatch = false;
 	enum rc rc = ops_of(l)->savepoint(l->sink, e);
 
 	if (rc == RC_OK)
 		rc = mark(l, w, e);
 	if (rc == RC_OK)
-		rc = run_batches(l, w->changes, w->nchanges, &mismatch, e);
+		rc = run_gathered_part(l, w, &mismatch, e);
 	if (rc != RC_OK || !mismatch)
 		return rc;
 	l->inserts = i;
 	l->updates = u;
 	l->deletes = d;
 	l->unmatched = unmatched;
+	l->merged = merged;
 	rc = ops_of(l)->rollback_to_savepoint(l->sink, e);
 	if (rc == RC_OK)
 		rc = mark(l, w, e);
@@ -383,6 +406,7 @@ run_gathered(struct apply_lane *l, struct group *g, bool *mismatch, struct err *
 	enum rc rc;
 
 	arena_reset(&l->arena);
+	n = merge(l, all, n);
 	early = g->meets.count != 0 ? batch_late(&l->arena, all, n, &g->meets) : n;
 	rc = run_batches(l, all, early, mismatch, e);
 	if (rc == RC_OK && !*mismatch && early != n) {
@@ -418,7 +442,7 @@ execute_group(struct apply_lane *l, struct group *g, bool careful, bool *mismatc
 	struct work *w = first_work(g);
 
 	*mismatch = false;
-	l->inserts = l->updates = l->deletes = l->unmatched = 0;
+	l->inserts = l->updates = l->deletes = l->unmatched = l->merged = 0;
 	switch (w->kind) {
 	case WORK_ROWS:
 		return run_rows(l, g, careful, mismatch, e);

@@ -29,14 +29,6 @@ is_full(const struct apply *a, const struct work *w)
 
 /* ---- changes ---- */
 
-static void
-presence(const struct row *r, uint64_t *shape)
-{
-	for (uint32_t i = 0; i < r->ncols; i++)
-		if (r->col[i].kind == VALUE_ABSENT || r->col[i].kind == VALUE_UNCHANGED)
-			*shape = (*shape ^ (i + 1)) * 0x100000001b3u;
-}
-
 /* Whether an UPDATE moves the row to another key of the target. */
 static bool
 key_moves(const struct target *t, const struct row *before, const struct row *after)
@@ -53,19 +45,11 @@ key_moves(const struct target *t, const struct row *before, const struct row *af
 	return false;
 }
 
-/* Low bits: SHAPE_*; the rest tells apart what cannot share a statement. */
 static uint64_t
 shape_of(const struct change *c, const struct target_slot *s)
 {
-	uint64_t shape = 0xcbf29ce484222325u;
+	uint64_t shape = batch_shape(c);
 
-	shape = (shape ^ c->target->number) * 0x100000001b3u;
-	shape = (shape ^ (uint64_t)c->op) * 0x100000001b3u;
-	shape = (shape ^ (uint64_t)c->fk_off) * 0x100000001b3u;
-	presence(&c->before, &shape);
-	shape *= 31;
-	presence(&c->after, &shape);
-	shape &= ~(uint64_t)(SHAPE_LENIENT | SHAPE_KEY_MOVES);
 	if (s->entry->state == TABLE_LOADING)
 		shape |= SHAPE_LENIENT;
 	if (c->op == EVENT_UPDATE && key_moves(&s->target, &c->before, &c->after))

@@ -38,7 +38,7 @@ sub new {
     my $self = bless {source => $o{source}, target => $o{target}, marks => 0, audits => 0, objects => $o{objects} // '{ database = "shop"; }'}, $class;
     # Kills follow each other in seconds: no growing delays, they are not what is tested.
     $self->{daemon} = Syncline::Daemon->new(real_workers => 1, settings => {restart_delay_max => '"100ms"', %{$o{settings} // {}}}, env => $o{env} // {},
-        build => $o{build});
+        build => $o{build}, preload => $o{preload});
     my $file = sprintf "source = { %s };\ntarget = { %s };\nobjects = ( %s );\n%s", endpoint($o{source}, $o{source_port}),
         endpoint($o{target}, $o{target_port}), $self->{objects}, $o{more} // '';
     $self->{daemon}->write_file('conf.d/shop.conf', $file);

@@ -1,6 +1,7 @@
 # A synclined in a directory of its own, with the tool to speak to it. Workers
 # are t/tools/fake_worker, or the real ones with real_workers => 1; programs are
-# those of build => DIR, or SYNCLINE_BUILD. With KEEP=DIR
+# those of build => DIR, or SYNCLINE_BUILD; preload => FILE is put under all of
+# them but the tool (see OS.pm). With KEEP=DIR
 # in the environment what is left of it is copied there.
 package Syncline::Daemon;
 use strict;
@@ -30,13 +31,18 @@ sub new {
     my $build = $o{build} // $build;
     -x "$build/synclined" or die "no $build/synclined: make it, or name its directory with SYNCLINE_BUILD\n";
     my $dir = File::Temp->newdir('syncline-test-XXXXXX', TMPDIR => 1);
-    my $self = bless {dir => "$dir", temporary => $dir, port => free_port(), settings => $o{settings} // {}, env => $o{env} // {}, build => $build},
+    my $self = bless {dir => "$dir", temporary => $dir, port => free_port(), settings => $o{settings} // {}, env => $o{env} // {}, build => $build,
+        preload => $o{preload}},
         $class;
     make_path("$dir/conf.d", "$dir/libexec", "$dir/fake");
     my $fake = "$build/t/tools/fake_worker";
     for my $role (qw(reader writer)) {
         my $program = $o{real_workers} ? "$build/syncline-$role" : $fake;
-        symlink $program, "$dir/libexec/syncline-$role" or die $!;
+        my $place = "$dir/libexec/syncline-$role";
+        if (!$o{preload}) { symlink $program, $place or die $!; next }
+        # Workers get little of an environment.
+        $self->write_file("libexec/syncline-$role", "#!/bin/sh\nLD_PRELOAD=$o{preload} exec $program \"\$@\"\n");
+        chmod 0755, $place or die $!;
     }
     $self->configure;
     return $self;
@@ -101,6 +107,7 @@ sub start {
     if ($pid == 0) {
         $ENV{SYNCLINE_FAKE_DIR} = "$dir/fake";
         $ENV{$_} = $self->{env}{$_} for keys %{$self->{env}};
+        $ENV{LD_PRELOAD} = $self->{preload} if $self->{preload};
         open STDERR, '>>', "$dir/log" or die $!;
         open STDOUT, '>&', \*STDERR or die $!;
         exec "$self->{build}/synclined", '-c', "$dir/syncline.conf", @arguments or die $!;

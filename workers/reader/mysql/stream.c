@@ -57,6 +57,13 @@ struct stream {
 
 /* ---- positions ---- */
 
+/* Ours may be another one. */
+static uint64_t
+source_now_us(const struct stream *st)
+{
+	return now_us() + st->s->env.stats[STAT_CLOCK_OFFSET];
+}
+
 /*
  * MariaDB's log counts whole seconds: the commit was in that second and before
  * it was read, as late as can be. Else an idle pair would seem late by half a
@@ -69,7 +76,7 @@ commit_time(const struct stream *st)
 
 	if (st->gtid.commit_us != 0 || st->time == 0)
 		return st->gtid.commit_us;
-	now = now_us() + st->s->env.stats[STAT_CLOCK_OFFSET];
+	now = source_now_us(st);
 	return now < from ? from : now < until ? now : until;
 }
 
@@ -134,11 +141,12 @@ begin_feeding(struct stream *st, struct err *e)
 	return rc;
 }
 
-/* Of a log that never rests: close behind its end, and behind where that was when we began. */
+/* Of a log that never rests: close behind its end, by the source's clock, and behind where that was
+ * when we began. */
 static bool
 is_caught_up(const struct stream *st)
 {
-	return st->time + CAUGHT_UP_S >= (uint64_t)time(NULL) &&
+	return st->time + CAUGHT_UP_S >= source_now_us(st) / 1000000 &&
 	       logpos_cmp(position_at(st->at.file, st->at.offset), st->end) >= 0;
 }
 
@@ -710,7 +718,7 @@ take_event(struct stream *st, const struct binlog_event *ev, struct err *e)
 			return e->rc;
 		set_stat(st, STAT_CAUGHT_UP, 1);
 		set_stat(st, STAT_READ_LAG, 0);
-		st->time = (uint32_t)time(NULL);
+		st->time = (uint32_t)(source_now_us(st) / 1000000);
 		st->gtid.commit_us = 0;
 		return idle(st, e);
 	case PREVIOUS_GTIDS_EVENT:
