@@ -4,7 +4,7 @@
  * source.c   the engine's table, identity, slot and publication, first position
  * catalog.c  the selected tables at the beginning, pinned; definitions.c  what makes them
  * slot.c     the slot of a channel that goes on
- * stream.c   the log thread: messages into the feed
+ * stream.c   the log thread: messages into the feed; follow.c  statements
  * tables.c   the tables as of a place in the log
  * note.c, note_install.c   what the source itself notes of statements
  * lane.c     chunk bounds, snapshots, reading

@@ -21,12 +21,8 @@
 #include "common/failpoint.h"
 #include "common/log.h"
 #include "common/loop.h"
-#include "common/mem.h"
 #include "ipc/proto.h"
-#include "workers/reader/feed.h"
-#include "workers/reader/pgsql/event.h"
-#include "workers/reader/pgsql/source.h"
-#include "workers/reader/pgsql/tables.h"
+#include "workers/reader/pgsql/stream.h"
 #include "workers/reader/pgsql/value.h"
 
 #define WAIT_MS 50
@@ -34,33 +30,6 @@
 #define STATUS_US 200000u
 #define CLOCK_US 10000000u
 #define EPOCH_2000_US 946684800000000
-
-/* Where in a transaction the log stands. */
-enum framing { OUTSIDE, IN_TRANSACTION, SKIPPING };
-
-struct stream {
-	struct pgsql_source *s;
-	struct feed *feed;
-	struct log_relations relations;
-	struct pgsql_position at; /* behind this all is in the feed */
-	uint64_t applied;	  /* transactions up to here are skipped */
-	uint64_t skip;		  /* then so many changes of the next one */
-	uint64_t seen;		  /* changes of the transaction in hand */
-	uint64_t received;
-	uint64_t durable;
-	enum framing framing;
-	bool feeding;  /* feed_begin was called */
-	bool rows;     /* and rows went in */
-	bool selected; /* the transaction in hand changes a table that is carried, now or later */
-	uint64_t commit_lsn;
-	uint64_t time_us;
-	uint32_t xid;
-	struct arena message; /* what is decoded of one message */
-	struct buf text;
-	char txid[16];
-	uint64_t status_at, clock_at; /* mono_us; 0: never */
-	uint64_t end;		      /* of the source's log, when last asked */
-};
 
 static void
 set_stat(struct stream *st, enum statistic which, uint64_t v)
@@ -86,8 +55,8 @@ fill_commit(struct stream *st, struct event_commit *c)
 	};
 }
 
-static enum rc
-begin_feeding(struct stream *st, struct err *e)
+enum rc
+stream_begin(struct stream *st, struct err *e)
 {
 	enum rc rc;
 
@@ -109,283 +78,15 @@ commit_feeding(struct stream *st, struct err *e)
 	return feed_commit(st->feed, &c, e);
 }
 
-/* A boundary within the source's transaction: so many of its changes are in the feed. Snapshots
- * that are to see them must see the transaction. */
-static enum rc
-cut(struct stream *st, uint64_t changes, struct err *e)
+/* Snapshots that are to see them must see the transaction. */
+enum rc
+stream_cut(struct stream *st, uint64_t changes, struct err *e)
 {
 	/* The same wherever the stream began and whatever was said between: a target that ran a
 	 * statement knows it again by this. */
 	st->at = (struct pgsql_position){.lsn = st->commit_lsn, .changes = changes};
 	pgsource_note_emitted(st->s, st->xid, st->at.lsn);
 	return commit_feeding(st, e);
-}
-
-/* ---- statements ---- */
-
-/* done: with it the change in hand is, too; else that is a row which follows. */
-static enum rc
-feed_change(struct stream *st, const char *sql, const struct ddl_change *changes, uint32_t n,
-	bool done, struct err *e)
-{
-	struct event_ddl ev = {.db = "", .sql = sql, .session = "", .session_charset = "utf8mb4"};
-	enum rc rc = RC_OK;
-
-	if (st->feeding && st->rows)
-		rc = cut(st, st->seen - 1, e);
-	if (rc == RC_OK)
-		rc = begin_feeding(st, e);
-	if (rc == RC_OK)
-		rc = feed_ddl(st->feed, &ev, changes, n);
-	if (rc == RC_OK)
-		rc = cut(st, done ? st->seen : st->seen - 1, e);
-	return rc == RC_OK ? begin_feeding(st, e) : rc;
-}
-
-static enum rc
-follow(struct stream *st, const struct relation *r, const struct table *now, struct err *e)
-{
-	struct ddl_change ch = {
-		.effect = DDL_CHANGED, .db = r->schema, .name = r->name, .table = now};
-	struct column_change *columns;
-	enum rc rc = log_relations_columns(&st->relations, now, NULL, &columns, &ch.ncolumns, e);
-
-	ch.columns = columns;
-	if (rc == RC_OK)
-		rc = feed_change(st, "", &ch, 1, false, e);
-	column_changes_free(columns, ch.ncolumns);
-	if (rc != RC_OK)
-		return rc;
-	log_info("source table %s.%s has other columns from %s on", r->schema, r->name,
-		buf_text(&st->text));
-	log_relations_follow(&st->relations, now);
-	return RC_OK;
-}
-
-/* A relation that is not as its table was: the feed hears of it before the row. */
-static enum rc
-check_relation(struct stream *st, struct relation *r, struct err *e)
-{
-	enum rc rc = RC_OK;
-
-	while (rc == RC_OK && !r->checked) {
-		struct table *now;
-		bool changed;
-
-		rc = log_relations_check(&st->relations, r, &changed, &now, e);
-		if (rc == RC_OK && changed)
-			rc = follow(st, r, now, e);
-		table_free(now);
-	}
-	return rc;
-}
-
-static enum rc
-take_truncate(struct stream *st, const struct pgout_event *ev, struct err *e)
-{
-	struct ddl_change *changes = xcalloc(ev->noids, sizeof *changes);
-	uint32_t n = 0;
-	enum rc rc = RC_OK;
-
-	for (uint32_t i = 0; i < ev->noids; i++) {
-		const struct relation *r = log_relations_find(&st->relations, ev->oids[i]);
-
-		if (r != NULL && r->selected)
-			changes[n++] = (struct ddl_change){
-				.effect = DDL_TRUNCATED, .db = r->schema, .name = r->name};
-	}
-	if (n != 0)
-		rc = feed_change(st, "", changes, n, true, e);
-	free(changes);
-	return rc;
-}
-
-/* ---- what the source has noted ---- */
-
-/* What a note makes of the feed's tables: two changes for each of its own at most. */
-struct following {
-	struct ddl_change *changes;
-	uint32_t n;
-	struct column_change **columns; /* of each of the note's */
-	uint32_t *ncolumns;
-	bool *again;
-};
-
-static bool
-selects(const struct stream *st, const char *db, const char *name)
-{
-	return routes_table(st->s->env.routes, db, name);
-}
-
-static void
-follow_as(struct following *f, const struct ddl_change *ch)
-{
-	f->changes[f->n++] = *ch;
-}
-
-/* Where only a new load can bring what rows have, the target's make room for it first. */
-static enum rc
-changed(struct stream *st, const struct noted *c, struct following *f, uint32_t i, struct err *e)
-{
-	struct ddl_change ch = {
-		.effect = DDL_CHANGED, .db = c->db, .name = c->name, .table = c->table};
-	enum rc rc = log_relations_columns(
-		&st->relations, c->table, c, &f->columns[i], &f->ncolumns[i], e);
-
-	f->again[i] = c->again;
-	for (uint32_t k = 0; k < f->ncolumns[i]; k++) {
-		f->again[i] = f->again[i] || f->columns[i][k].computed;
-		f->columns[i][k].computed = false;
-	}
-	if (f->again[i])
-		follow_as(f, &(struct ddl_change){
-				     .effect = DDL_TRUNCATED, .db = c->db, .name = c->name});
-	ch.columns = f->columns[i];
-	ch.ncolumns = f->ncolumns[i];
-	follow_as(f, &ch);
-	return rc;
-}
-
-/* A table that has a selected name from here on. */
-static void
-created(const struct noted *c, struct following *f, uint32_t i)
-{
-	follow_as(f, &(struct ddl_change){.effect = DDL_CREATED,
-			     .db = c->table->db,
-			     .name = c->table->name,
-			     .table = c->table});
-	f->again[i] = c->again;
-}
-
-static void
-left_out(const struct noted *c)
-{
-	log_warn("new source table %s.%s has no replica identity and is left out until it has: "
-		 "give it a primary key, or run ALTER TABLE .. REPLICA IDENTITY FULL",
-		c->db, c->name);
-}
-
-static enum rc
-find_following(
-	struct stream *st, const struct noted *c, struct following *f, uint32_t i, struct err *e)
-{
-	bool was = selects(st, c->db, c->name);
-	struct ddl_change ch = {.db = c->db, .name = c->name};
-
-	switch (c->kind) {
-	case NOTE_CHANGED:
-		return was ? changed(st, c, f, i, e) : RC_OK;
-	case NOTE_CREATED:
-		if (was)
-			created(c, f, i);
-		return RC_OK;
-	case NOTE_RENAMED:
-		ch.effect = DDL_RENAMED;
-		ch.to_db = c->to_db;
-		ch.to_name = c->to_name;
-		if (was)
-			follow_as(f, &ch);
-		else if (selects(st, c->to_db, c->to_name))
-			created(c, f, i);
-		return RC_OK;
-	case NOTE_DROPPED:
-		ch.effect = DDL_DROPPED;
-		if (was)
-			follow_as(f, &ch);
-		return RC_OK;
-	case NOTE_UNKEYED:
-		if (was)
-			left_out(c);
-		return RC_OK;
-	case NOTE_KINDS:
-	default:
-		return RC_OK;
-	}
-}
-
-static void
-note_relations(struct stream *st, const struct noted *c)
-{
-	if (c->kind == NOTE_DROPPED || c->kind == NOTE_RENAMED)
-		log_relations_forget(&st->relations, c->db, c->name);
-	if (c->table != NULL && selects(st, c->table->db, c->table->name))
-		log_relations_follow(&st->relations, c->table);
-}
-
-/* All of a statement at once. Tables are to load again before the note is done with: a restart in
- * between takes it once more, which changes nothing a second time. */
-static enum rc
-follow_note(struct stream *st, const struct note *n, const char *sql, struct following *f,
-	struct err *e)
-{
-	bool again = false;
-	enum rc rc = RC_OK;
-
-	for (uint32_t i = 0; i < n->n && rc == RC_OK; i++) {
-		rc = find_following(st, &n->changes[i], f, i, e);
-		again = again || f->again[i];
-	}
-	if (rc == RC_OK && f->n != 0)
-		rc = feed_change(st, sql, f->changes, f->n, !again, e);
-	for (uint32_t i = 0; i < n->n && rc == RC_OK; i++) {
-		const struct noted *c = &n->changes[i];
-
-		note_relations(st, c);
-		if (f->again[i])
-			rc = feed_load_again(st->feed, c->table->db, c->table->name);
-	}
-	st->rows = st->rows || again;
-	return rc;
-}
-
-static enum rc
-feed_note(struct stream *st, const struct note *n, const char *sql, struct err *e)
-{
-	struct following f = {.changes = xcalloc((size_t)n->n * 2, sizeof *f.changes),
-		.columns = xcalloc(n->n, sizeof *f.columns),
-		.ncolumns = xcalloc(n->n, sizeof *f.ncolumns),
-		.again = xcalloc(n->n, sizeof *f.again)};
-	enum rc rc = follow_note(st, n, sql, &f, e);
-
-	for (uint32_t i = 0; i < n->n; i++)
-		column_changes_free(f.columns[i], f.ncolumns[i]);
-	free(f.changes);
-	free(f.columns);
-	free(f.ncolumns);
-	free(f.again);
-	return rc;
-}
-
-static const struct pgout_value *
-value_of(const struct relation *r, const struct pgout_tuple *t, const char *name)
-{
-	for (uint32_t i = 0; i < r->ncolumns && i < t->n; i++)
-		if (strcmp(r->columns[i].name, name) == 0 && t->values[i].kind == PGOUT_TEXT)
-			return &t->values[i];
-	return NULL;
-}
-
-static enum rc
-take_note(struct stream *st, const struct relation *r, const struct pgout_event *ev, struct err *e)
-{
-	const struct pgout_value *changes = value_of(r, &ev->after, "changes"),
-				 *query = value_of(r, &ev->after, "query");
-	struct note n;
-	enum rc rc;
-
-	if (ev->kind != PGOUT_INSERT)
-		return RC_OK;
-	if (changes == NULL || query == NULL)
-		return err_set(e, RC_DATA, "the source's note of a statement lacks its text");
-	rc = note_parse(changes->text, changes->len, &n, e);
-	if (rc == RC_OK) {
-		char *sql = arena_strndup(&st->message, query->text, query->len);
-
-		st->selected = true;
-		rc = feed_note(st, &n, sql, e);
-	}
-	note_release(&n);
-	return rc;
 }
 
 /* ---- rows ---- */
@@ -486,32 +187,6 @@ feed_change_of_row(
 	return feed_row(st->feed, r->feed, op, &row, e);
 }
 
-/*
- * Rows of a table that nothing has told of: someone has published it by hand, or
- * the server sends the rows of all. It loads. Where the source takes notes, one
- * will tell when it can be carried.
- */
-static enum rc
-meet(struct stream *st, const struct relation *r, bool *joins, struct err *e)
-{
-	struct ddl_change ch = {.effect = DDL_CREATED, .db = r->schema, .name = r->name};
-	struct table *now = NULL;
-	bool known;
-	enum rc rc = log_relations_meet(&st->relations, r, &known, &now, e);
-
-	*joins = rc == RC_OK && !known;
-	ch.table = now;
-	if (*joins && !(SPEAKS_LINES(&st->s->main) && st->s->notes)) {
-		rc = feed_change(st, "", &ch, 1, false, e);
-		if (rc == RC_OK)
-			rc = feed_load_again(st->feed, r->schema, r->name);
-		st->rows = true;
-		log_relations_follow(&st->relations, now);
-	}
-	table_free(now);
-	return rc;
-}
-
 static enum rc
 take_row(struct stream *st, const struct pgout_event *ev, struct err *e)
 {
@@ -524,19 +199,19 @@ take_row(struct stream *st, const struct pgout_event *ev, struct err *e)
 			"the log has rows of relation %" PRIu32 " that it has not described",
 			ev->oid);
 	if (r->notes)
-		return take_note(st, r, ev, e);
+		return stream_note(st, r, ev, e);
 	if (!r->selected)
 		return RC_OK;
 	st->selected = true;
-	if ((rc = begin_feeding(st, e)) != RC_OK)
+	if ((rc = stream_begin(st, e)) != RC_OK)
 		return rc;
 	/* A table that waits for its load is looked at when its rows count. */
 	if (r->feed != NULL && !feed_wants(st->feed, r->feed))
 		return RC_OK;
 	if (!r->checked && feed_follows_new(st->feed))
-		if ((rc = meet(st, r, &joins, e)) != RC_OK || joins)
+		if ((rc = stream_meet(st, r, &joins, e)) != RC_OK || joins)
 			return rc;
-	if ((rc = check_relation(st, r, e)) != RC_OK)
+	if ((rc = stream_check_relation(st, r, e)) != RC_OK)
 		return rc;
 	return feed_wants(st->feed, r->feed) ? feed_change_of_row(st, r, ev, e) : RC_OK;
 }
@@ -565,7 +240,7 @@ take_commit(struct stream *st, const struct pgout_event *ev, struct err *e)
 	enum rc rc = RC_OK;
 
 	if (st->framing == IN_TRANSACTION) {
-		if ((rc = begin_feeding(st, e)) != RC_OK)
+		if ((rc = stream_begin(st, e)) != RC_OK)
 			return rc;
 		st->at = (struct pgsql_position){.lsn = ev->lsn};
 		st->skip = 0;
@@ -601,7 +276,7 @@ take_event(struct stream *st, const struct pgout_event *ev, struct err *e)
 		FAILPOINT(READER_TABLE_MAP);
 		return RC_OK;
 	case PGOUT_TRUNCATE:
-		return is_done(st) ? RC_OK : take_truncate(st, ev, e);
+		return is_done(st) ? RC_OK : stream_truncate(st, ev, e);
 	case PGOUT_INSERT:
 	case PGOUT_UPDATE:
 	case PGOUT_DELETE:
