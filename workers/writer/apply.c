@@ -475,9 +475,9 @@ read_settings(struct apply *a, const struct conf *c)
 	a->large_bytes = ring_size(a->ring) / 4;
 	if (a->group_bytes > a->large_bytes)
 		a->group_bytes = a->large_bytes;
-	a->existing_ignore = conf_is(c, "existing", "ignore");
-	a->intercept = !a->existing_ignore;
-	a->wants_empty = a->intercept && !conf_has_word(c, "initial", "schema");
+	a->existing = sink_existing(c);
+	a->wants_empty =
+		a->existing == EXISTING_INTERCEPT && !conf_has_word(c, "initial", "schema");
 	a->lacks[EVENT_INSERT] = !conf_has_word(c, "dml", "insert");
 	a->lacks[EVENT_UPDATE] = !conf_has_word(c, "dml", "update");
 	a->lacks[EVENT_DELETE] = !conf_has_word(c, "dml", "delete");

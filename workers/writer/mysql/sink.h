@@ -121,7 +121,7 @@ enum rc foreign_change(struct client *client, const struct table_change *ch, str
 enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct table_record *records,
 	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e) MUSTCHECK;
 enum rc sink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
-	bool intercept, struct err *e) MUSTCHECK;
+	enum existing existing, struct err *e) MUSTCHECK;
 
 bool session_has_mode(const struct event_ddl *ev, const char *mode);
 /* The source's session for a statement, as far as this target has it; and back to ours. */
