@@ -85,20 +85,31 @@ checks_release(struct checks *c)
 }
 
 void
-found_add(struct found *f, const char *db, const char *name, const char *charsets)
+found_add(struct found *f, const struct table *t, const char *charsets)
 {
-	f->tables = xreallocarray(f->tables, f->count + 1, sizeof *f->tables);
-	f->tables[f->count++] = (struct found_table){
-		.db = xstrdup(db), .name = xstrdup(name), .charsets = xstrdup(charsets)};
+	struct table *own;
+	struct cursor c;
+	struct buf b;
+
+	buf_init(&b);
+	table_encode(t, &b);
+	cursor_init(&c, b.data, b.len);
+	if (table_decode(&c, &own, NULL) == RC_OK) {
+		f->tables = xreallocarray(f->tables, f->count + 1, sizeof *f->tables);
+		f->tables[f->count++] = (struct found_table){.table = own,
+			.db = own->db,
+			.name = own->name,
+			.charsets = xstrdup(charsets)};
+	}
+	buf_release(&b);
 }
 
 void
 found_release(struct found *f)
 {
 	for (uint32_t i = 0; i < f->count; i++) {
-		free(f->tables[i].db);
-		free(f->tables[i].name);
 		free(f->tables[i].charsets);
+		table_free(f->tables[i].table);
 	}
 	free(f->tables);
 	*f = (struct found){0};
@@ -109,8 +120,7 @@ found_encode(const struct found *f, struct buf *b)
 {
 	buf_u32(b, f->count);
 	for (uint32_t i = 0; i < f->count; i++) {
-		buf_str(b, f->tables[i].db);
-		buf_str(b, f->tables[i].name);
+		table_encode(f->tables[i].table, b);
 		buf_str(b, f->tables[i].charsets);
 	}
 }
@@ -122,14 +132,14 @@ found_decode(struct cursor *c, struct found *out)
 
 	*out = (struct found){0};
 	for (uint32_t i = 0; i < n && cursor_ok(c); i++) {
-		char *db = cursor_strdup(c), *name = cursor_strdup(c), *charsets = cursor_strdup(c);
+		struct table *t;
+		char *charsets = NULL;
 
-		if (db == NULL || name == NULL || charsets == NULL)
-			c->bad = true;
+		if (table_decode(c, &t, NULL) == RC_OK && (charsets = cursor_strdup(c)) != NULL)
+			found_add(out, t, charsets);
 		else
-			found_add(out, db, name, charsets);
-		free(db);
-		free(name);
+			c->bad = true;
+		table_free(t);
 		free(charsets);
 	}
 }

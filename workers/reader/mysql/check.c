@@ -221,7 +221,7 @@ tell_found(const struct table *t, struct checks *out)
 		if (new)
 			buf_printf(&sets, "%s%s", sets.len != 0 ? "," : "", set);
 	}
-	found_add(&out->found, t->db, t->name, buf_text(&sets));
+	found_add(&out->found, t, buf_text(&sets));
 	buf_release(&sets);
 }
 
