@@ -226,10 +226,10 @@ static const struct option channel_rows[] = {
 	{.path = "existing",
 		.type = OPTION_ENUM,
 		.preset = "intercept",
-		.words = "intercept ignore",
+		.words = "intercept ignore clear",
 		.reload = RELOAD_CHANNEL,
 		.help = "Tables that exist at the target: intercept refuses to start, ignore keeps "
-			"their rows."},
+			"their rows, clear empties them before the load."},
 	{.path = "apply",
 		.type = OPTION_ENUM,
 		.preset = "atomic",

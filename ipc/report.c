@@ -84,20 +84,45 @@ checks_release(struct checks *c)
 	*c = (struct checks){0};
 }
 
-/* A found table's texts, in the order in which they travel. */
+/* A copy by its encoding: none if that cannot be read again. */
+static struct table *
+known_copy(const struct table *t)
+{
+	struct table *own;
+	struct cursor c;
+	struct buf b;
+
+	buf_init(&b);
+	table_encode(t, &b);
+	cursor_init(&c, b.data, b.len);
+	if (table_decode(&c, &own, NULL) != RC_OK)
+		own = NULL;
+	buf_release(&b);
+	return own;
+}
+
+/* What a found table tells beside itself, in the order in which it travels. */
 #define FOUND_TEXTS(X) \
-	X(db)          \
-	X(name)        \
 	X(charsets)    \
 	X(sql)         \
 	X(session)
 
-struct found_table *
-found_add(struct found *f)
+void
+found_add(struct found *f, const struct table *t, const char *charsets, const char *sql,
+	const char *session)
 {
+	struct table *own = known_copy(t);
+
+	if (own == NULL)
+		return;
 	f->tables = xreallocarray(f->tables, f->count + 1, sizeof *f->tables);
-	f->tables[f->count] = (struct found_table){0};
-	return &f->tables[f->count++];
+	f->tables[f->count++] = (struct found_table){.table = own,
+		.db = own->db,
+		.name = own->name,
+#define X(text) .text = xstrdup(text),
+		FOUND_TEXTS(X)
+#undef X
+	};
 }
 
 void
@@ -107,6 +132,7 @@ found_release(struct found *f)
 #define X(text) free(f->tables[i].text);
 		FOUND_TEXTS(X)
 #undef X
+		table_free(f->tables[i].table);
 	}
 	free(f->tables);
 	*f = (struct found){0};
@@ -117,6 +143,7 @@ found_encode(const struct found *f, struct buf *b)
 {
 	buf_u32(b, f->count);
 	for (uint32_t i = 0; i < f->count; i++) {
+		table_encode(f->tables[i].table, b);
 #define X(text) buf_str(b, f->tables[i].text);
 		FOUND_TEXTS(X)
 #undef X
@@ -130,14 +157,18 @@ found_decode(struct cursor *c, struct found *out)
 
 	*out = (struct found){0};
 	for (uint32_t i = 0; i < n && cursor_ok(c); i++) {
-		struct found_table *t = found_add(out);
+		struct found_table t = {0};
 
-#define X(text) t->text = cursor_strdup(c);
+		c->bad = table_decode(c, &t.table, NULL) != RC_OK;
+#define X(text) c->bad = (t.text = cursor_strdup(c)) == NULL || c->bad;
 		FOUND_TEXTS(X)
 #undef X
-#define X(text) c->bad = c->bad || t->text == NULL;
+		if (cursor_ok(c))
+			found_add(out, t.table, t.charsets, t.sql, t.session);
+#define X(text) free(t.text);
 		FOUND_TEXTS(X)
 #undef X
+		table_free(t.table);
 	}
 }
 

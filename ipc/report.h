@@ -14,6 +14,7 @@
 
 #include "common/buf.h"
 #include "common/event.h"
+#include "common/schema.h"
 
 /* A table's progress. The reader says it when a table's state or load moves, at most ten times a
  * second. */
@@ -56,8 +57,9 @@ struct check_item {
 
 /* What the reader's precheck finds selected: the writer's looks at its own end for the same. */
 struct found_table {
-	char *db; /* source names */
-	char *name;
+	struct table *table; /* whole, as the source has it */
+	const char *db;	     /* of it */
+	const char *name;
 	char *charsets; /* "utf8mb4,latin1": those of its columns */
 	char *sql; /* its definition, in the session as of event_ddl; "": it is not made here */
 	char *session;
@@ -75,8 +77,9 @@ struct checks {
 	struct found found;
 };
 
-/* One more, to be filled in: each text is f's then. Valid until the next. */
-struct found_table *found_add(struct found *f);
+/* Takes copies. A table of which the account may not see all is left out. */
+void found_add(struct found *f, const struct table *t, const char *charsets, const char *sql,
+	const char *session);
 void found_release(struct found *f);
 void found_encode(const struct found *f, struct buf *b);
 /* Reads on: what is damaged shows at the cursor's end. */

@@ -1,5 +1,5 @@
-# Tables that exist at the target (spec S6.1, S0): intercept and ignore, each rule of theirs
-# on real servers (R47, R89-R91), and what the policy of conflicts then does (R97-R99).
+# Tables that exist at the target (spec S6.1, S0): intercept, ignore and clear, each rule of
+# theirs on real servers (R47, R89-R91, R124), and what the policy of conflicts then does (R97-R99).
 use strict;
 use warnings;
 use FindBin;
@@ -112,6 +112,22 @@ fresh('CREATE TABLE shop.a (id INT PRIMARY KEY, v VARCHAR(20), u INT, must INT N
 $pair = channel('existing = "ignore";');
 isnt(my $status = run_until($pair), 0, 'ignore: a schema that cannot take the rows fails');
 like($pair->output, qr/loading shop\.a: .*must/, 'with a message that names the column');
+
+# ---- clear ----
+
+fresh('CREATE TABLE shop.b (id INT PRIMARY KEY, a INT, KEY (a))', 'CREATE TABLE shop.a (id INT PRIMARY KEY, v VARCHAR(20), u INT UNIQUE, extra INT DEFAULT 5)', "INSERT INTO shop.a VALUES (1, 'target', 2, 0), (3, 'only here', 30, 0)", 'INSERT INTO shop.b VALUES (1, 3)', 'ALTER TABLE shop.b ADD FOREIGN KEY (a) REFERENCES shop.a (id)');
+$pair = channel('existing = "clear";');
+is(run_until($pair), 0, 'clear: a table with rows') or diag $pair->output;
+is(rows(), '1,source,1,5 2,source,2,5', 'clear: has the source\'s alone (R124), and is the table that it was');
+is(rows('b'), '1,3', 'clear: what refers to it stays');
+$target->sql("INSERT INTO shop.a VALUES (9, 'later', 9, 0)");
+$source->sql("UPDATE shop.a SET v = 'later' WHERE id = 1");
+is(run_until($pair), 0, 'clear: changes') or diag $pair->output;
+is(rows(), '1,later,1,5 2,source,2,5 9,later,9,0', 'clear: once, before the load');
+fresh($same, "INSERT INTO shop.a VALUES (1, 'target', 2)");
+$pair = channel(qq(existing = "clear";\ninitial = ["data"];));
+is(run_until($pair), 0, 'clear: without initial schema') or diag $pair->output;
+is(rows(), '1,source,1 2,source,2', 'clear: too');
 
 # ---- a table that is to load again: not where its rows may be others' ----
 

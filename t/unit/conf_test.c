@@ -167,6 +167,7 @@ test_values(void **unused)
 		{"source.read_timeout", "2d", false},
 		{"source.read_timeout", "999ms", false},
 		{"existing", "ignore", true},
+		{"existing", "clear", true},
 		{"existing", "", false},
 		{"existing", "intercept ignore", false},
 		{"objects[3].exclude", "true", true},

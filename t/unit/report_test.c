@@ -18,9 +18,13 @@
 static void
 sample_checks(struct buf *b)
 {
+	struct table *t = table_new("shop", "a");
 	struct checks c;
 
 	checks_init(&c);
+	table_add_column(t, "id", TYPE_INTEGER);
+	found_add(&c.found, t, "utf8mb4,latin1", "CREATE TABLE a (id INT)", "utf8mb4");
+	table_free(t);
 	checks_pass(&c, "Source database connectivity");
 	checks_add(&c, CHECK_WARN, "Binary log retention", "raise it", "it is %d days", 1);
 	checks_add(&c, CHECK_FAIL, "Permissions", NULL, "no grant");

@@ -34,7 +34,7 @@ feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_cat
 	f->carries[EVENT_UPDATE] = conf_has_word(w->conf, "dml", "update");
 	f->carries[EVENT_DELETE] = conf_has_word(w->conf, "dml", "delete");
 	/* Else its rows at the target may be others'. */
-	f->reloads = f->initial_data && conf_is(w->conf, "existing", "intercept");
+	f->reloads = f->initial_data && !conf_is(w->conf, "existing", "ignore");
 	f->excludes_ddl = conf_is(w->conf, "ddl", "exclude");
 	f->marks = xcalloc(MARKS, sizeof *f->marks);
 	pthread_mutex_init(&f->lock, NULL);

@@ -482,9 +482,9 @@ read_settings(struct apply *a, const struct conf *c)
 	a->large_bytes = ring_size(a->ring) / 4;
 	if (a->group_bytes > a->large_bytes)
 		a->group_bytes = a->large_bytes;
-	a->existing_ignore = conf_is(c, "existing", "ignore");
-	a->intercept = !a->existing_ignore;
-	a->wants_empty = a->intercept && !conf_has_word(c, "initial", "schema");
+	a->existing = sink_existing(c);
+	a->wants_empty =
+		a->existing == EXISTING_INTERCEPT && !conf_has_word(c, "initial", "schema");
 	a->lacks[EVENT_INSERT] = !conf_has_word(c, "dml", "insert");
 	a->lacks[EVENT_UPDATE] = !conf_has_word(c, "dml", "update");
 	a->lacks[EVENT_DELETE] = !conf_has_word(c, "dml", "delete");
@@ -492,8 +492,8 @@ read_settings(struct apply *a, const struct conf *c)
 		a->conflict = CONFLICT_IGNORE;
 	else if (conf_is(c, "conflict", "Overwrite"))
 		a->conflict = CONFLICT_OVERWRITE;
-	a->mends = a->conflict != CONFLICT_FAIL || a->existing_ignore || a->lacks[EVENT_INSERT] ||
-		   a->lacks[EVENT_UPDATE] || a->lacks[EVENT_DELETE];
+	a->mends = a->conflict != CONFLICT_FAIL || a->existing == EXISTING_IGNORE ||
+		   a->lacks[EVENT_INSERT] || a->lacks[EVENT_UPDATE] || a->lacks[EVENT_DELETE];
 }
 
 static void

@@ -141,12 +141,11 @@ struct apply {
 
 	/* settings */
 	enum { CONFLICT_FAIL, CONFLICT_IGNORE, CONFLICT_OVERWRITE } conflict;
-	bool existing_ignore;
+	enum existing existing;
 	bool wants_empty;	 /* tables that the channel does not make have no rows yet */
 	bool lacks[EVENT_COUNT]; /* kinds of changes that `dml` leaves out */
-	bool intercept;
-	bool merges; /* apply = "fastest" */
-	bool mends;  /* rows of the target that are not as expected, rather than stop at them */
+	bool merges;		 /* apply = "fastest" */
+	bool mends; /* rows of the target that are not as expected, rather than stop at them */
 	uint32_t group_rows;
 	size_t group_bytes;
 	size_t large_bytes;

@@ -258,7 +258,7 @@ under_selection(struct apply_lane *l, const struct change *c, struct outcome *o,
 static enum rc
 where_rows_existed(struct apply_lane *l, const struct change *c, struct outcome *o, struct err *e)
 {
-	if (!l->apply->existing_ignore)
+	if (l->apply->existing != EXISTING_IGNORE)
 		return RC_OK;
 	if (o->kind == OUTCOME_MISSING && c->op == EVENT_DELETE)
 		o->kind = OUTCOME_DONE;

@@ -349,7 +349,7 @@ expect_empty(struct apply_lane *l, const struct target *t, struct err *e)
 		t->source_db, t->source_name);
 	return err_remedy(e,
 		"empty it, then `syncline start %s`; or set existing = \"ignore\", which keeps "
-		"them",
+		"them, or \"clear\", which does not",
 		l->apply->worker->channel);
 }
 
@@ -358,10 +358,13 @@ run_table(struct apply_lane *l, const struct work *w, struct err *e)
 {
 	const struct event_table *t = &w->event.table;
 	struct buf schema = {.data = (unsigned char *)t->schema, .len = t->schema_len};
-	enum rc rc;
+	enum rc rc = RC_OK;
 
-	if (t->state == TABLE_SCHEMA && l->apply->wants_empty &&
-		(rc = expect_empty(l, &w->slot->target, e)) != RC_OK)
+	if (t->state == TABLE_SCHEMA && l->apply->wants_empty)
+		rc = expect_empty(l, &w->slot->target, e);
+	else if (t->state == TABLE_SCHEMA && l->apply->existing == EXISTING_CLEAR)
+		rc = ops_of(l)->empty(l->sink, &w->slot->target, e);
+	if (rc != RC_OK)
 		return rc;
 	rc = ops_of(l)->table_state(l->sink, w->slot->target.source_db, w->slot->target.source_name,
 		t->state, w->inserted, &schema, e);
@@ -478,7 +481,7 @@ execute_self_committing(
 
 	if (w->kind == WORK_OBJECT)
 		return ops_of(l)->object(l->sink, &w->event.object,
-			w->slot != NULL ? w->slot->target.source : NULL, l->apply->intercept, e);
+			w->slot != NULL ? w->slot->target.source : NULL, l->apply->existing, e);
 	rc = ops_of(l)->ddl(l->sink, &w->event.ddl, w->records, w->nrecords, c, &skipped, e);
 	if (rc == RC_OK && skipped != NULL)
 		log_warn("a DDL statement was skipped: %s; position=%s", skipped, c->applied);

@@ -375,7 +375,7 @@ take_chunk(struct apply *a, const struct event *ev, struct err *e)
 	w->event = *ev;
 	w->event.chunk.lo = arena_dup(&w->arena, ev->chunk.lo, ev->chunk.lo_len);
 	w->event.chunk.hi = arena_dup(&w->arena, ev->chunk.hi, ev->chunk.hi_len);
-	w->keep = w->slot->entry->inserted || a->existing_ignore;
+	w->keep = w->slot->entry->inserted || a->existing == EXISTING_IGNORE;
 	w->unit.solo = true;
 	token_chunk(w->slot->target.plan, &w->tokens);
 	token_ring(ev->chunk.ring, &w->tokens);

@@ -55,6 +55,14 @@ sink_shared(const struct event_object *o, const char *db, const char *name, stru
 			     "start the channel; it can be set back when the table is loaded");
 }
 
+enum existing
+sink_existing(const struct conf *c)
+{
+	if (conf_is(c, "existing", "ignore"))
+		return EXISTING_IGNORE;
+	return conf_is(c, "existing", "clear") ? EXISTING_CLEAR : EXISTING_INTERCEPT;
+}
+
 const char *
 sink_create_remedy(const struct conf *c)
 {

@@ -116,6 +116,9 @@ enum row_mode {
 	ROW_UPSERT     /* UPDATE of a missing row inserts the new image (while loading) */
 };
 
+/* What becomes of tables that exist at the target, and of their rows. */
+enum existing { EXISTING_INTERCEPT, EXISTING_IGNORE, EXISTING_CLEAR };
+
 struct sink_ops {
 	const char *kind;
 
@@ -169,6 +172,8 @@ struct sink_ops {
 
 	/* Whether the target's table has any row; false where it does not exist. */
 	enum rc (*has_rows)(struct sink_lane *l, const struct target *t, bool *has, struct err *e);
+	/* Takes all of its rows away, in the transaction. */
+	enum rc (*empty)(struct sink_lane *l, const struct target *t, struct err *e);
 	/* Rows of a chunk. keep: rows whose key exists stay as they are, counted in *kept. */
 	enum rc (*load)(struct sink_lane *l, struct target *t, struct change *const *rows,
 		uint32_t count, bool keep, uint64_t *kept, struct err *e);
@@ -195,16 +200,18 @@ struct sink_ops {
 		const struct table_record *records, uint32_t nrecords, const struct checkpoint *c,
 		char **skipped, struct err *e);
 	/*
-	 * Initial schema. fresh_only (existing = "intercept"): an existing table is
-	 * CONFIG, unless the table's state row says that we made it. Records state
-	 * `schema` for tables; in no transaction of the caller's. A table in state
-	 * `reload` is emptied, or made anew where the channel makes schemas.
+	 * Initial schema. EXISTING_INTERCEPT: an existing table is CONFIG, unless
+	 * the table's state row says that we made it. Records state `schema` for
+	 * tables; in no transaction of the caller's. A table in state `reload` is
+	 * emptied, or made anew where the channel makes schemas (EXISTING_IGNORE:
+	 * CONFIG, its rows may be others').
 	 */
 	enum rc (*object)(struct sink_lane *l, const struct event_object *o,
-		const struct table *table, bool intercept, struct err *e);
+		const struct table *table, enum existing existing, struct err *e);
 };
 
 const struct sink_ops *sink_find(const char *kind);
+enum existing sink_existing(const struct conf *c);
 
 /* What every engine says alike: FENCED, and CONFIG of a table that was there before us. */
 enum rc sink_fenced(const struct sink_env *env, uint64_t epoch, struct err *e);
@@ -214,7 +221,7 @@ enum rc sink_intercept(
 enum rc sink_shared(const struct event_object *o, const char *db, const char *name, struct err *e);
 #define SINK_INTERCEPT_REMEDY                                                             \
 	"rename or drop it, map the table to another name (to_table), or set existing = " \
-	"\"ignore\""
+	"\"ignore\" (keeps its rows) or \"clear\" (takes them away)"
 const char *sink_create_remedy(const struct conf *c);
 
 #endif

@@ -174,7 +174,7 @@ map_columns(struct apply *a, struct target *t, struct err *e)
 		const char *name = routes_column(a->routes, t->source_db, t->source_name, source);
 
 		t->map[i] = name != NULL ? table_column(t->table, name) : UINT32_MAX;
-		if (t->map[i] == UINT32_MAX && !a->existing_ignore) {
+		if (t->map[i] == UINT32_MAX && a->existing != EXISTING_IGNORE) {
 			err_set(e, RC_CONFIG,
 				"target table %s.%s has no column \"%s\" (source column %s.%s.%s)",
 				t->db, t->name, name != NULL ? name : source, t->source_db,

@@ -223,7 +223,6 @@ list_charsets(const struct table *t, struct buf *sets)
 static void
 tell_found(struct mysql_source *s, const struct table *t, struct checks *out)
 {
-	struct found_table *f = found_add(&out->found);
 	struct catalog c;
 	struct catalog_object *o;
 	struct err ignored;
@@ -236,11 +235,8 @@ tell_found(struct mysql_source *s, const struct table *t, struct checks *out)
 	o = catalog_add(&c, OBJECT_TABLE, t->db, t->name);
 	defined = conf_has_word(s->env.conf, "initial", "schema") &&
 		  mysql_define(s, o, &ignored) == RC_OK;
-	*f = (struct found_table){.db = xstrdup(t->db),
-		.name = xstrdup(t->name),
-		.charsets = xstrdup(buf_text(&sets)),
-		.sql = xstrdup(defined ? o->sql : ""),
-		.session = xstrdup(defined ? o->session : "")};
+	found_add(
+		&out->found, t, buf_text(&sets), defined ? o->sql : "", defined ? o->session : "");
 	catalog_release(&c);
 	buf_release(&sets);
 }

@@ -244,6 +244,7 @@ check_tables(struct pgsql_source *s, struct checks *out)
 	for (size_t i = 0; i < list.count; i++)
 		if (pgsource_selects(s, list.tables[i])) {
 			selected++;
+			found_add(&out->found, list.tables[i], "utf8mb4", "", "");
 			check_table(s, list.tables[i], &identities, out);
 		}
 	if (selected == 0)

@@ -522,12 +522,12 @@ fake_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table_r
 
 static enum rc
 fake_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
-	bool intercept, struct err *e)
+	enum existing existing, struct err *e)
 {
 	(void)l;
 	(void)o;
 	(void)table;
-	(void)intercept;
+	(void)existing;
 	(void)e;
 	return RC_OK;
 }
@@ -540,6 +540,15 @@ fake_has_rows(struct sink_lane *l, const struct target *t, bool *has, struct err
 	(void)t;
 	(void)e;
 	*has = false;
+	return RC_OK;
+}
+
+static enum rc
+fake_empty(struct sink_lane *l, const struct target *t, struct err *e)
+{
+	(void)l;
+	(void)t;
+	(void)e;
 	return RC_OK;
 }
 
@@ -565,6 +574,7 @@ const struct sink_ops fake_sink_ops = {
 	.load = fake_load,
 	.chunk_done = fake_chunk_done,
 	.has_rows = fake_has_rows,
+	.empty = fake_empty,
 	.table_state = fake_table_state,
 	.commit = fake_commit,
 	.rollback = fake_rollback,

@@ -149,7 +149,7 @@ clear_table(struct mysql_lane *l, const char *db, const char *name, bool anew, b
 
 static enum rc
 make_table(struct mysql_lane *l, const struct event_object *o, const char *db, const char *name,
-	bool intercept, bool *make, struct err *e)
+	enum existing existing, bool *make, struct err *e)
 {
 	enum table_state state = TABLE_STATE_COUNT;
 	bool there = false, ours;
@@ -159,12 +159,12 @@ make_table(struct mysql_lane *l, const struct event_object *o, const char *db, c
 	if (rc == RC_OK)
 		rc = our_state(l, o, &state, e);
 	ours = state != TABLE_STATE_COUNT;
-	if (rc == RC_OK && there && state == TABLE_RELOAD && !intercept)
+	if (rc == RC_OK && there && state == TABLE_RELOAD && existing == EXISTING_IGNORE)
 		return sink_shared(o, db, name, e);
 	if (rc == RC_OK && there && state == TABLE_RELOAD)
 		return clear_table(l, db, name,
 			conf_has_word(l->sink->env.conf, "initial", "schema"), make, e);
-	if (rc == RC_OK && there && !ours && intercept)
+	if (rc == RC_OK && there && !ours && existing == EXISTING_INTERCEPT)
 		return sink_intercept(o, db, name, e);
 	return rc == RC_OK && !ours ? note_table(l, o, e) : rc;
 }
@@ -206,7 +206,7 @@ create_object(struct mysql_lane *l, const struct event_object *o, const struct t
 
 enum rc
 sink_object(struct sink_lane *base, const struct event_object *o, const struct table *table,
-	bool intercept, struct err *e)
+	enum existing existing, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	const struct routes *routes = l->sink->env.routes;
@@ -224,7 +224,7 @@ sink_object(struct sink_lane *base, const struct event_object *o, const struct t
 		rc = make_database(l, &o->ddl, db, e);
 	if (rc == RC_OK && o->kind == OBJECT_TABLE)
 		rc = make_table(
-			l, o, db, routes_target_table(routes, o->db, o->name), intercept, &make, e);
+			l, o, db, routes_target_table(routes, o->db, o->name), existing, &make, e);
 	if (rc == RC_OK && make)
 		rc = create_object(l, o, table, e);
 	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_MADE, e) : rc;

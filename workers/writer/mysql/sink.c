@@ -487,6 +487,22 @@ mysql_has_rows(struct sink_lane *base, const struct target *t, bool *has, struct
 }
 
 static enum rc
+mysql_empty(struct sink_lane *base, const struct target *t, struct err *e)
+{
+	struct mysql_lane *l = (struct mysql_lane *)base;
+	enum rc rc = lane_fk(l, true, e);
+	struct buf b;
+
+	buf_init(&b);
+	buf_puts(&b, "DELETE FROM ");
+	mysql_quote_table(&b, t->db, t->name);
+	if (rc == RC_OK)
+		rc = lane_exec(l, &b, e);
+	buf_release(&b);
+	return rc;
+}
+
+static enum rc
 mysql_table_state(struct sink_lane *base, const char *db, const char *name, enum table_state state,
 	bool inserted, const struct buf *schema, struct err *e)
 {
@@ -551,6 +567,7 @@ const struct sink_ops mysql_sink_ops = {
 	.load = sink_load,
 	.chunk_done = mysql_chunk_done,
 	.has_rows = mysql_has_rows,
+	.empty = mysql_empty,
 	.table_state = mysql_table_state,
 	.commit = sink_commit,
 	.rollback = sink_rollback,

@@ -152,7 +152,7 @@ void run_busy(struct mysql_lane *l, bool on);
 enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct table_record *records,
 	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e) MUSTCHECK;
 enum rc sink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
-	bool intercept, struct err *e) MUSTCHECK;
+	enum existing existing, struct err *e) MUSTCHECK;
 
 /* Whether this server can have the table: made among our own, and dropped. *sql: what was said. */
 enum rc sink_try_table(struct mysql_lane *l, const struct found_table *t, struct buf *sql,

@@ -372,9 +372,8 @@ make_anew(struct pgsql_lane *l, const struct event_object *o, const struct table
 	return rc;
 }
 
-/* Where definitions are not ours its rows go, and nothing else. */
-static enum rc
-empty_table(struct pgsql_lane *l, const char *schema, const char *name, struct err *e)
+enum rc
+pgsink_empty(struct pgsql_lane *l, const char *schema, const char *name, struct err *e)
 {
 	struct buf b;
 	enum rc rc;
@@ -395,7 +394,7 @@ makes_schemas(const struct pgsql_lane *l)
 
 static enum rc
 make_table(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
-	const char *schema, const char *name, bool intercept, struct err *e)
+	const char *schema, const char *name, enum existing existing, struct err *e)
 {
 	enum table_state state = TABLE_STATE_COUNT;
 	bool there = false, ours, made;
@@ -405,16 +404,16 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 		rc = our_state(l, o, &state, e);
 	ours = state != TABLE_STATE_COUNT;
 	made = !there || (state == TABLE_RELOAD && makes_schemas(l));
-	if (rc == RC_OK && there && !ours && intercept)
+	if (rc == RC_OK && there && !ours && existing == EXISTING_INTERCEPT)
 		return sink_intercept(o, schema, name, e);
-	if (rc == RC_OK && there && state == TABLE_RELOAD && !intercept)
+	if (rc == RC_OK && there && state == TABLE_RELOAD && existing == EXISTING_IGNORE)
 		return sink_shared(o, schema, name, e);
 	if (rc == RC_OK && !there)
 		rc = create_table(l, o, t, schema, name, e);
 	else if (rc == RC_OK && made)
 		rc = make_anew(l, o, t, schema, name, e);
 	else if (rc == RC_OK && state == TABLE_RELOAD)
-		rc = empty_table(l, schema, name, e);
+		rc = pgsink_empty(l, schema, name, e);
 	if (rc == RC_OK && made)
 		rc = pgsink_make_fks(l, t, e);
 	else if (rc == RC_OK) /* an earlier writer made it, with its foreign keys */
@@ -470,7 +469,7 @@ make_other(struct pgsql_lane *l, const struct event_object *o, struct err *e)
 
 static enum rc
 make_object(struct pgsql_lane *l, const struct event_object *o, const struct table *table,
-	bool intercept, struct err *e)
+	enum existing existing, struct err *e)
 {
 	const struct routes *r = l->sink->env.routes;
 	const char *schema =
@@ -479,13 +478,13 @@ make_object(struct pgsql_lane *l, const struct event_object *o, const struct tab
 
 	if (rc == RC_OK && o->kind == OBJECT_TABLE)
 		return make_table(
-			l, o, table, schema, routes_target_table(r, o->db, o->name), intercept, e);
+			l, o, table, schema, routes_target_table(r, o->db, o->name), existing, e);
 	return rc == RC_OK && o->kind != OBJECT_DATABASE ? make_other(l, o, e) : rc;
 }
 
 enum rc
 pgsink_object(struct sink_lane *base, const struct event_object *o, const struct table *table,
-	bool intercept, struct err *e)
+	enum existing existing, struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
 	struct err ignored;
@@ -500,7 +499,7 @@ pgsink_object(struct sink_lane *base, const struct event_object *o, const struct
 		return rc;
 	rc = pgsink_begin(base, e);
 	if (rc == RC_OK)
-		rc = make_object(l, o, table, intercept, e);
+		rc = make_object(l, o, table, existing, e);
 	if (rc == RC_OK)
 		rc = pgsink_exec(l, "COMMIT", e);
 	else if (e->code != 0 && pgsink_rollback(base, &ignored) != RC_OK)

@@ -458,6 +458,15 @@ pgsink_has_rows(struct sink_lane *base, const struct target *t, bool *has, struc
 	return rc;
 }
 
+static enum rc
+pgsink_empty_target(struct sink_lane *base, const struct target *t, struct err *e)
+{
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+	enum rc rc = pgsink_fk(l, true, e);
+
+	return rc == RC_OK ? pgsink_empty(l, t->db, t->name, e) : rc;
+}
+
 static void
 upsert_state(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name,
 	enum table_state state, bool inserted, const struct buf *schema)
@@ -531,6 +540,7 @@ const struct sink_ops pgsql_sink_ops = {
 	.load = pgsink_load,
 	.chunk_done = pgsink_chunk_done,
 	.has_rows = pgsink_has_rows,
+	.empty = pgsink_empty_target,
 	.table_state = pgsink_table_state,
 	.commit = pgsink_commit,
 	.rollback = pgsink_rollback,

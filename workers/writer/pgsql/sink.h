@@ -160,13 +160,16 @@ enum rc pgsink_create_from_columns(struct pgsql_lane *l, const struct table *t, 
 	const char *name, struct err *e) MUSTCHECK;
 enum rc pgsink_make_fk(struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk,
 	struct err *e) MUSTCHECK;
+/* Its rows go, and nothing else. */
+enum rc pgsink_empty(
+	struct pgsql_lane *l, const char *schema, const char *name, struct err *e) MUSTCHECK;
 /* Those of the new table whose parents are there, and those of others that have waited for it. */
 enum rc pgsink_make_fks(struct pgsql_lane *l, const struct table *t, struct err *e) MUSTCHECK;
 enum rc pgsink_ddl(struct sink_lane *l, const struct event_ddl *d,
 	const struct table_record *records, uint32_t nrecords, const struct checkpoint *c,
 	char **skipped, struct err *e) MUSTCHECK;
 enum rc pgsink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
-	bool intercept, struct err *e) MUSTCHECK;
+	enum existing existing, struct err *e) MUSTCHECK;
 
 enum rc pgsink_check(struct sink *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 /* The statements that make our tables. */
