@@ -832,7 +832,7 @@ lane_step(int n)
 		l->asleep_until = step + chance(200);
 	switch (l->phase) {
 	case IDLE:
-		if ((l->group = sched_take(sched)) != NULL) {
+		if ((l->group = sched_take(sched, chance(4) == 0)) != NULL) {
 			check_taken(n, l->group);
 			begin(l);
 		}

@@ -46,13 +46,13 @@ what_does_not_conflict_gathers(void **state)
 	(void)state;
 	for (int i = 0; i < 4; i++)
 		push(s, &f, i, 7, TOKEN_W); /* within a group a conflict does not matter */
-	g = sched_take(s);
+	g = sched_take(s, false);
 	assert_int_equal(g->units, 3);
 	assert_int_equal(g->bytes, 30);
-	assert_null(sched_take(s)); /* the fourth waits for them */
+	assert_null(sched_take(s, false)); /* the fourth waits for them */
 	assert_int_equal(sched_queued(s), 1);
 	commit(s, g);
-	commit(s, sched_take(s));
+	commit(s, sched_take(s, false));
 	assert_true(sched_idle(s));
 	sched_free(s);
 }
@@ -71,10 +71,32 @@ modes_that_conflict(void **state)
 
 			push(s, &f, 0, 1, (enum token_mode)a);
 			push(s, &f, 1, 1, (enum token_mode)b);
-			assert_non_null(sched_take(s));
-			assert_int_equal(sched_take(s) == NULL, conflict[a][b]);
+			assert_non_null(sched_take(s, false));
+			assert_int_equal(sched_take(s, false) == NULL, conflict[a][b]);
 			sched_free(s);
 		}
+}
+
+static void
+a_patient_lane_waits_for_more(void **state)
+{
+	struct sched *s = sched_new(3, 12, 1000);
+	struct fixture f = {0};
+	struct group *a;
+
+	(void)state;
+	push(s, &f, 0, 1, TOKEN_W);
+	a = sched_take(s, true); /* nothing is in flight */
+	assert_non_null(a);
+	push(s, &f, 1, 2, TOKEN_W);
+	push(s, &f, 2, 3, TOKEN_W);
+	assert_null(sched_take(s, true));
+	push(s, &f, 3, 4, TOKEN_W); /* a quarter of a group */
+	assert_int_equal(sched_take(s, true)->units, 3);
+	push(s, &f, 4, 5, TOKEN_W);
+	assert_null(sched_take(s, true));
+	assert_int_equal(sched_take(s, false)->units, 1);
+	sched_free(s);
 }
 
 static void
@@ -88,8 +110,8 @@ commits_keep_the_order(void **state)
 	sched_start_turn(s, 41);
 	push(s, &f, 0, 1, TOKEN_W);
 	push(s, &f, 1, 2, TOKEN_W);
-	a = sched_take(s);
-	b = sched_take(s);
+	a = sched_take(s, false);
+	b = sched_take(s, false);
 	assert_int_equal(a->turn, 41);
 	assert_false(sched_executed(s, b));
 	assert_int_equal(b->state, GROUP_AT_GATE);
@@ -112,15 +134,15 @@ alone_has_no_company(void **state)
 	f.units[1].alone = true;
 	for (int i = 0; i < 3; i++)
 		push(s, &f, i, (uint64_t)i, TOKEN_W);
-	a = sched_take(s);
+	a = sched_take(s, false);
 	assert_int_equal(a->units, 1);
-	assert_null(sched_take(s));
+	assert_null(sched_take(s, false));
 	commit(s, a);
-	a = sched_take(s);
+	a = sched_take(s, false);
 	assert_ptr_equal(a->first, &f.units[1]);
-	assert_null(sched_take(s));
+	assert_null(sched_take(s, false));
 	commit(s, a);
-	assert_non_null(sched_take(s));
+	assert_non_null(sched_take(s, false));
 	sched_free(s);
 }
 
@@ -135,7 +157,7 @@ solo_is_its_own_group(void **state)
 	for (int i = 0; i < 3; i++)
 		push(s, &f, i, (uint64_t)i, TOKEN_W);
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(sched_take(s)->units, 1);
+		assert_int_equal(sched_take(s, false)->units, 1);
 	assert_int_equal(sched_in_flight(s), 3);
 	sched_free(s);
 }
@@ -149,12 +171,12 @@ few_may_be_late(void **state)
 
 	(void)state;
 	push(s, &f, 0, 7, TOKEN_R);
-	a = sched_take(s);
+	a = sched_take(s, false);
 	for (int i = 1; i < 8; i++)
 		push(s, &f, i, 100 + (uint64_t)i, TOKEN_W);
 	push(s, &f, 8, 7, TOKEN_W);
 	push(s, &f, 9, 7, TOKEN_W); /* two of nine would be too many */
-	b = sched_take(s);
+	b = sched_take(s, false);
 	assert_int_equal(b->units, 8);
 	assert_int_equal(b->meets.count, 1);
 	assert_int_equal(b->meets.tokens[0].hash, 7);
@@ -165,7 +187,7 @@ few_may_be_late(void **state)
 	assert_int_equal(b->state, GROUP_RUNNING);
 	assert_true(sched_executed(s, b));
 	assert_non_null(sched_committed(s, b));
-	b = sched_take(s);
+	b = sched_take(s, false);
 	assert_int_equal(b->units, 1);
 	assert_int_equal(b->meets.count, 0);
 	sched_free(s);
@@ -179,13 +201,13 @@ a_large_transaction_may_start_with_few_that_are_late(void **state)
 
 	(void)state;
 	push(s, &f, 0, 7, TOKEN_W);
-	assert_non_null(sched_take(s));
+	assert_non_null(sched_take(s, false));
 	f.units[1].solo = true;
 	push(s, &f, 1, 7, TOKEN_W);
 	f.units[1].rows = 8;
-	assert_null(sched_take(s));
+	assert_null(sched_take(s, false));
 	f.units[1].solo = false;
-	assert_non_null(sched_take(s));
+	assert_non_null(sched_take(s, false));
 	sched_free(s);
 }
 
@@ -199,8 +221,8 @@ who_waits_at_the_gate_gives_way(void **state)
 	(void)state;
 	push(s, &f, 0, 1, TOKEN_W);
 	push(s, &f, 1, 2, TOKEN_W);
-	a = sched_take(s);
-	b = sched_take(s);
+	a = sched_take(s, false);
+	b = sched_take(s, false);
 	assert_int_equal(sched_stalled(s), 0);
 	assert_false(sched_executed(s, b));
 	assert_int_equal(sched_stalled(s), 1);
@@ -225,8 +247,8 @@ the_third_attempt_waits_to_be_oldest(void **state)
 	(void)state;
 	push(s, &f, 0, 1, TOKEN_W);
 	push(s, &f, 1, 2, TOKEN_W);
-	a = sched_take(s);
-	b = sched_take(s);
+	a = sched_take(s, false);
+	b = sched_take(s, false);
 	sched_rolled_back(s, b);
 	assert_true(sched_may_run(s, b));
 	sched_rolled_back(s, b);
@@ -246,6 +268,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_does_not_conflict_gathers),
 		cmocka_unit_test(modes_that_conflict),
+		cmocka_unit_test(a_patient_lane_waits_for_more),
 		cmocka_unit_test(commits_keep_the_order),
 		cmocka_unit_test(alone_has_no_company),
 		cmocka_unit_test(solo_is_its_own_group),

@@ -11,6 +11,7 @@
 /* The oldest group waits this long for one statement while others are at the gate with their locks.
  */
 #define STALL_US 500000u
+#define BEHIND_US 1000000u
 
 /* Where changes are merged a group is so many times as long: the more it has, the more of them
  * meet.
@@ -431,6 +432,15 @@ run_group(struct apply_lane *l, struct group *g, struct err *e)
 	}
 }
 
+/* A channel that is behind gains more by whole groups than by haste. */
+static bool
+is_behind(const struct apply *a)
+{
+	const struct work *w = (const struct work *)sched_head(a->sched);
+
+	return w != NULL && w->commit.time_us != 0 && now_us() > w->commit.time_us + BEHIND_US;
+}
+
 static struct group *
 take_group(struct apply_lane *l)
 {
@@ -438,7 +448,7 @@ take_group(struct apply_lane *l)
 	struct group *g = NULL;
 
 	pthread_mutex_lock(&a->lock);
-	while (!apply_ending(a) && (g = sched_take(a->sched)) == NULL)
+	while (!apply_ending(a) && (g = sched_take(a->sched, is_behind(a))) == NULL)
 		pthread_cond_wait(&a->work_cond, &a->lock);
 	if (g != NULL) {
 		lane_heard(l);

@@ -31,7 +31,7 @@ struct sched {
 	uint32_t max_rows;
 	size_t max_bytes;
 	struct unit *head, *tail;
-	size_t queued;
+	size_t queued, queued_rows, queued_bytes;
 	struct flight *oldest, *youngest;
 	unsigned in_flight;
 	uint64_t next_turn;
@@ -44,6 +44,8 @@ struct sched {
 #define FIRST_SLOTS 4096
 /* One in so many rows may be late. */
 #define LATE_SHARE 8
+/* Patience ends at this part of a full group. */
+#define GATHER_SHARE 4
 
 struct sched *
 sched_new(unsigned lanes, uint32_t max_rows, size_t max_bytes)
@@ -178,6 +180,14 @@ sched_push(struct sched *s, struct unit *u)
 		s->head = u;
 	s->tail = u;
 	s->queued++;
+	s->queued_rows += u->rows;
+	s->queued_bytes += u->bytes;
+}
+
+const struct unit *
+sched_head(const struct sched *s)
+{
+	return s->head;
 }
 
 size_t
@@ -221,6 +231,8 @@ move_unit(struct sched *s, struct flight *f, size_t late)
 	if (s->head == NULL)
 		s->tail = NULL;
 	s->queued--;
+	s->queued_rows -= u->rows;
+	s->queued_bytes -= u->bytes;
 	u->next = NULL;
 	if (f->group.last != NULL)
 		f->group.last->next = u;
@@ -253,27 +265,35 @@ may_join(const struct sched *s, const struct flight *f, size_t *late)
 	return *late == 0 || are_few(f->late + *late, (size_t)f->group.rows + u->rows);
 }
 
+/* Whether so little is queued that it had better gather while others are in flight. */
+static bool
+gathers(const struct sched *s)
+{
+	return s->in_flight != 0 && !s->head->solo && s->queued_rows * GATHER_SHARE < s->max_rows &&
+	       s->queued_bytes * GATHER_SHARE < s->max_bytes;
+}
+
 /* Whether the head of the queue may be the first of a group. */
 static bool
-may_start(const struct sched *s, size_t *late)
+may_start(const struct sched *s, bool patient, size_t *late)
 {
 	const struct unit *u = s->head;
 
 	if (u == NULL || s->in_flight >= s->lanes || alone_in_flight(s) ||
-		(u->alone && s->in_flight != 0))
+		(u->alone && s->in_flight != 0) || (patient && gathers(s)))
 		return false;
 	*late = conflicts(s, u, NULL);
 	return *late == 0 || (!u->solo && are_few(*late, u->rows));
 }
 
 struct group *
-sched_take(struct sched *s)
+sched_take(struct sched *s, bool patient)
 {
 	const struct unit *u = s->head;
 	struct flight *f;
 	size_t late = 0;
 
-	if (!may_start(s, &late))
+	if (!may_start(s, patient, &late))
 		return NULL;
 	f = xcalloc(1, sizeof *f);
 	move_unit(s, f, late);

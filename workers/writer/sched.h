@@ -70,12 +70,17 @@ void sched_free(struct sched *s);
 void sched_start_turn(struct sched *s, uint64_t turn);
 
 void sched_push(struct sched *s, struct unit *u);
+const struct unit *sched_head(const struct sched *s); /* of the queue; NULL: it is empty */
 size_t sched_queued(const struct sched *s);
 unsigned sched_in_flight(const struct sched *s);
 bool sched_idle(const struct sched *s); /* nothing queued, nothing in flight */
 
-/* A group for an idle lane, state RUNNING, attempts 1; NULL: none may start now. */
-struct group *sched_take(struct sched *s);
+/*
+ * A group for an idle lane, state RUNNING, attempts 1; NULL: none may start now.
+ * patient: while others are in flight, none that is far from full: many small
+ * groups cost more than one.
+ */
+struct group *sched_take(struct sched *s, bool patient);
 
 /* The lane has executed the group. True: it is its turn, state COMMITTING; false: AT_GATE. */
 bool sched_executed(struct sched *s, struct group *g);

@@ -26,6 +26,9 @@
 #include "workers/reader/pgsql/value.h"
 
 #define WAIT_MS 50
+/* Transactions older than this when they are sent. */
+#define LATE_US 1000000u
+#define GATHER_MS 2
 /* How soon an idle log is known to be at its end. */
 #define STATUS_US 200000u
 #define CLOCK_US 10000000u
@@ -432,6 +435,7 @@ take_message(struct stream *st, const unsigned char *p, size_t n, struct err *e)
 
 		if (end > st->received)
 			st->received = end;
+		st->sent_us = take_u64(p + 17) + EPOCH_2000_US;
 		atomic_fetch_add(&st->s->env.stats[STAT_READ_BYTES], n);
 		arena_reset(&st->message);
 		rc = decode(st, p, n, &ev, e);
@@ -453,9 +457,14 @@ static enum rc
 wait_for_data(struct stream *st, struct err *e)
 {
 	struct pollfd p = {.fd = PQsocket(st->s->log.conn), .events = POLLIN};
+	bool dry = poll(&p, 1, 0) == 0;
 
-	if (poll(&p, 1, WAIT_MS) < 0 && errno != EINTR)
+	if (dry && poll(&p, 1, WAIT_MS) < 0 && errno != EINTR)
 		return err_errno(e, RC_RETRY, "cannot wait for the source");
+	/* The server sends each message by itself. Where we are late anyway, some are awaited, or
+	 * all behind us would have to do with one transaction at a time. */
+	if (dry && st->sent_us > st->time_us + LATE_US)
+		poll(NULL, 0, GATHER_MS);
 	if (PQconsumeInput(st->s->log.conn) == 0)
 		return pgsql_error(&st->s->log, NULL, e, "ended the stream");
 	return RC_OK;

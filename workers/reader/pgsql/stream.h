@@ -31,7 +31,8 @@ struct stream {
 	bool rows;     /* and rows went in */
 	bool selected; /* the transaction in hand changes a table that is carried, now or later */
 	uint64_t commit_lsn;
-	uint64_t time_us;
+	uint64_t time_us; /* when it was committed */
+	uint64_t sent_us; /* when the last message left the source, by the same clock */
 	uint32_t xid;
 	struct arena message; /* what is decoded of one message */
 	struct buf text;
