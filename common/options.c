@@ -308,6 +308,13 @@ static const struct option channel_rows[] = {
 		.max = GiB,
 		.reload = RELOAD_CHANNEL,
 		.help = "The same in bytes, by the table's average row."},
+	{.path = "snapshot",
+		.type = OPTION_ENUM,
+		.preset = "chunks",
+		.words = "chunks held",
+		.reload = RELOAD_NEVER,
+		.help = "Snapshots of the initial load: chunks, one for each chunk, while changes "
+			"flow; held, a single one of all tables, see SNAPSHOTS."},
 	{.path = "ring_size",
 		.type = OPTION_SIZE,
 		.preset = "16MiB",

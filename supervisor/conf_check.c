@@ -84,6 +84,17 @@ check_triggers(const struct conf *c, const char *file, struct conf_notes *notes)
 			"triggers = \"copy\" is for kind = \"mysql\" at both ends");
 }
 
+/* Others have no snapshot that several connections share. */
+static void
+check_snapshot(const struct conf *c, const char *file, struct conf_notes *notes)
+{
+	const char *from = conf_str(c, "source.kind");
+
+	if (conf_is(c, "snapshot", "held") && from != NULL && strcmp(from, "postgresql") != 0)
+		conf_note_add(notes, file, conf_line(c, file, "snapshot"), false,
+			"snapshot = \"held\" is for source.kind = \"postgresql\"");
+}
+
 static void
 check_rings(const struct conf *c, const char *file, struct conf_notes *notes)
 {
@@ -119,6 +130,7 @@ conf_check_channel(const struct conf *c, const char *file, struct conf_notes *no
 
 	conf_each(c, check_setting_cb, &l);
 	check_triggers(c, file, notes);
+	check_snapshot(c, file, notes);
 	check_rings(c, file, notes);
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
 		check_tls(c, ends[i], file, notes);

@@ -27,6 +27,7 @@ feed_new(struct worker *w, const struct routes *routes, feed_catalog_cb read_cat
 	f->initial_whole = true;
 	f->initial_schema = conf_has_word(w->conf, "initial", "schema");
 	f->initial_data = conf_has_word(w->conf, "initial", "data");
+	f->held = f->initial_data && conf_is(w->conf, "snapshot", "held");
 	f->read_catalog = read_catalog;
 	f->compare = compare;
 	f->arg = arg;

@@ -111,6 +111,12 @@ void feed_abandon(struct feed *f, const struct event_commit *c);
 enum rc feed_idle(struct feed *f, const struct event_commit *c, struct err *e) MUSTCHECK;
 
 /*
+ * Of a source that is held, between transactions, before the log is read beyond its
+ * first position: *ended once all that loads has its place. Then the source need not be held.
+ */
+enum rc feed_end_hold(struct feed *f, bool *ended) MUSTCHECK;
+
+/*
  * How far the target has committed for good: the newest boundary whose
  * position is behind the stream ring's released end. What a source may be told
  * that it need not keep. Any thread, but not within a transaction of its own.

@@ -65,6 +65,7 @@ struct feed {
 	bool initial_pending;
 	bool initial_whole; /* all of the catalog; else tables that load again */
 	bool initial_schema, initial_data;
+	bool held; /* the mark waits for the whole load */
 	struct logpos initial_high;
 
 	bool reload_due; /* a table is to load again: the catalog must be read */

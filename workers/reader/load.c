@@ -536,7 +536,8 @@ load_table(struct lane *ln, struct plan *p, struct err *e)
 	struct table *t = feed_carried(ln->load->feed, p->table);
 	enum rc rc;
 
-	rc = table_key(t) != NULL ? load_keyed(ln, p, t, e) : load_exact(ln, p, e);
+	rc = table_key(t) != NULL || ln->load->source->held ? load_keyed(ln, p, t, e)
+							    : load_exact(ln, p, e);
 	if (rc == RC_AGAIN) { /* the table is gone, or we are */
 		pthread_mutex_lock(&p->lock);
 		p->exhausted = true;

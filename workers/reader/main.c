@@ -98,8 +98,18 @@ begin_channel(struct reader *r, const char *id, struct err *e)
 	if ((rc = say_start(r, id, at, e)) != RC_OK)
 		return rc;
 	feed_set_position(r->feed, at, position);
-	log_info("a new channel starts at %s", position);
+	log_info("%s at %s", r->resume.fresh ? "a new channel starts" : "the load begins again",
+		position);
 	return RC_OK;
+}
+
+/* snapshot = "held": it went with the reader that had it. */
+static bool
+begins_again(const struct reader *r)
+{
+	return !r->resume.fresh && conf_is(r->worker->conf, "snapshot", "held") &&
+	       conf_has_word(r->worker->conf, "initial", "data") &&
+	       resume_find(&r->resume, INITIAL_MARK, INITIAL_MARK) == NULL;
 }
 
 static enum rc
@@ -152,17 +162,35 @@ read_catalog(void *arg, struct err *e)
 	return rc;
 }
 
+/* What the target knows of tables is of a log that is not read any more. */
+static void
+forget_tables(struct resume *r)
+{
+	struct resume gone = {.tables = r->tables, .ntables = r->ntables};
+
+	r->tables = NULL;
+	r->ntables = 0;
+	resume_release(&gone);
+}
+
 /* The catalog is read when the target does not have all of the initial schema yet. */
 static enum rc
-open_catalog(struct reader *r, struct err *e)
+open_catalog(struct reader *r, bool again, struct err *e)
 {
+	if (again) {
+		enum rc rc = feed_begin_again(r->feed);
+
+		if (rc != RC_OK)
+			return rc;
+		forget_tables(&r->resume);
+	}
 	if (resume_find(&r->resume, INITIAL_MARK, INITIAL_MARK) == NULL)
 		return read_catalog(r, e);
 	return feed_initial_done(r->feed);
 }
 
 static enum rc
-register_tables(struct reader *r, struct err *e)
+register_tables(struct reader *r, bool again, struct err *e)
 {
 	for (uint32_t i = 0; i < r->resume.ntables; i++) {
 		const struct resume_table *t = &r->resume.tables[i];
@@ -179,7 +207,9 @@ register_tables(struct reader *r, struct err *e)
 		/* A committed chunk says that the load has begun, whatever its state row had time
 		 * to say. */
 		feed_register(r->feed, table,
-			t->state == TABLE_SCHEMA && t->nchunks != 0 ? TABLE_LOADING : t->state);
+			again					      ? TABLE_RELOAD
+			: t->state == TABLE_SCHEMA && t->nchunks != 0 ? TABLE_LOADING
+								      : t->state);
 		table_free(table);
 	}
 	return RC_OK;
@@ -205,19 +235,20 @@ verify(void *arg, const struct filter *where, struct err *e)
 static enum rc
 open_source(struct reader *r, struct err *e)
 {
+	bool again = begins_again(r);
 	char *id = NULL;
 	enum rc rc = FAILPOINT_LOST(READER_OPEN, e);
 
 	if (rc == RC_OK)
 		rc = r->source->ops->identify(r->source, &id, e);
 	if (rc == RC_OK)
-		rc = r->resume.fresh ? begin_channel(r, id, e) : check_identity(r, id, e);
-	if (rc == RC_OK && !r->resume.fresh)
+		rc = r->resume.fresh || again ? begin_channel(r, id, e) : check_identity(r, id, e);
+	if (rc == RC_OK && !r->resume.fresh && !again)
 		feed_set_position(r->feed, (struct logpos){0}, r->resume.applied);
 	if (rc == RC_OK)
-		rc = register_tables(r, e);
+		rc = register_tables(r, again, e);
 	if (rc == RC_OK)
-		rc = open_catalog(r, e);
+		rc = open_catalog(r, again, e);
 	if (rc == RC_OK)
 		rc = feed_check_filters(r->feed, verify, r, e);
 	free(id);

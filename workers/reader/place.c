@@ -134,6 +134,22 @@ is_of_reloaded(struct feed *f, const struct catalog_object *o)
 	return t != NULL && t->state == TABLE_SCHEMA;
 }
 
+/* All begins again, and the source has dropped some meanwhile. */
+static enum rc
+leave_behind(struct feed *f)
+{
+	enum rc rc = RC_OK;
+
+	for (struct feed_table *t = f->tables; t != NULL && rc == RC_OK; t = t->next) {
+		if (t->state != TABLE_RELOAD)
+			continue;
+		log_warn("table %s.%s is at the source no more: what the target has of it stays",
+			t->full->db, t->full->name);
+		rc = feed_emit_state(f, t, TABLE_REMOVED);
+	}
+	return rc;
+}
+
 /* Tables first, as the catalog lists them; then what stands on them. */
 static enum rc
 emit_initial(struct feed *f)
@@ -148,8 +164,10 @@ emit_initial(struct feed *f)
 		else if (f->initial_schema && (f->initial_whole || is_of_reloaded(f, o)))
 			rc = emit_object(f, o, 0);
 	}
-	FAILPOINT(READER_MARK);
 	if (rc == RC_OK && f->initial_whole)
+		rc = leave_behind(f);
+	FAILPOINT(READER_MARK);
+	if (rc == RC_OK && f->initial_whole && !f->held)
 		rc = emit_mark(f);
 	catalog_release(&f->initial);
 	f->initial_pending = f->initial_whole = false;
@@ -314,17 +332,57 @@ feed_load_again(struct feed *f, const char *db, const char *name)
 	return t != NULL && feed_wants(f, t) ? feed_start_over(f, t) : RC_OK;
 }
 
-enum rc
-feed_initial_done(struct feed *f)
+/* Tables registered as RELOAD. Lock held. */
+static enum rc
+start_over_all(struct feed *f)
 {
 	enum rc rc = RC_OK;
 
-	lock_lane(f);
-	f->initial_whole = false;
 	for (struct feed_table *t = f->tables; t != NULL && rc == RC_OK; t = t->next)
 		if (t->state == TABLE_RELOAD)
 			rc = feed_start_over(f, t);
 	ring_publish(f->ring);
+	return rc;
+}
+
+enum rc
+feed_begin_again(struct feed *f)
+{
+	enum rc rc;
+
+	lock_lane(f);
+	rc = start_over_all(f);
+	f->reload_due = false; /* feed_set_initial follows */
+	unlock_lane(f);
+	return rc;
+}
+
+enum rc
+feed_initial_done(struct feed *f)
+{
+	enum rc rc;
+
+	lock_lane(f);
+	f->initial_whole = false;
+	rc = start_over_all(f);
+	unlock_lane(f);
+	return rc;
+}
+
+enum rc
+feed_end_hold(struct feed *f, bool *ended)
+{
+	bool left;
+	enum rc rc = RC_OK;
+
+	lock_lane(f);
+	(void)find_load(f, &left);
+	*ended = !left;
+	if (!left) {
+		f->held = false;
+		rc = emit_mark(f);
+		ring_publish(f->ring);
+	}
 	unlock_lane(f);
 	return rc;
 }
@@ -388,7 +446,8 @@ chunk_register(struct feed *f, struct chunk *c, char **seen, struct logpos *seen
 	else if (c->table->state == TABLE_SCHEMA)
 		rc = feed_emit_state(f, c->table, TABLE_LOADING);
 	if (rc == RC_OK) {
-		c->window = window_new(c->table->key, c->table->carried->ncolumns);
+		if (c->table->key != NULL)
+			c->window = window_new(c->table->key, c->table->carried->ncolumns);
 		enlist(f, c);
 		*seen = xstrdup(f->position);
 		*seen_at = f->at;

@@ -56,7 +56,11 @@ void feed_set_initial(struct feed *f, struct catalog *c, struct logpos high);
  * source would stay); the target learns it first.
  */
 enum rc feed_initial_done(struct feed *f) MUSTCHECK;
-/* The mark that ends the initial schema: the state row of a table without a name. */
+/* snapshot = "held", and it could not be used to the end: before feed_set_initial, tables
+ * registered as RELOAD say so to the target. */
+enum rc feed_begin_again(struct feed *f) MUSTCHECK;
+/* The mark that ends the initial schema, and with snapshot = "held" the initial load: the state row
+ * of a table without a name. */
 #define INITIAL_MARK ""
 
 /* Before the log is read: CONFIG if a filter does not fit its table. cb is called for each that

@@ -46,9 +46,14 @@ struct source_env {
 		*resume; /* what the target holds; schemas as of the position; NULL in check mode */
 };
 
-/* The base of every engine's struct; `ops` first. */
+/*
+ * The base of every engine's struct; `ops` first. held: of snapshot = "held", from
+ * `tip` until all that loads has its place: every snapshot is the one of the first
+ * position, at which the log stands still, and lane_bound serves keyless tables, too.
+ */
 struct source {
 	const struct source_ops *ops;
+	atomic_bool held;
 };
 
 struct source_lane {
@@ -158,7 +163,7 @@ struct source_ops {
 	/*
 	 * The key value `rows` rows above lo (exclusive; empty: the beginning), in
 	 * the engine's own coding, computed by the server. *last: none lies that
-	 * far. Not called for keyless tables.
+	 * far. Not called for keyless tables, unless the source is held.
 	 */
 	enum rc (*lane_bound)(struct source_lane *l, const struct table *t, const struct buf *lo,
 		uint64_t rows, struct buf *hi, bool *last, struct err *e);

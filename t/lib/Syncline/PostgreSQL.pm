@@ -7,6 +7,7 @@ package Syncline::PostgreSQL;
 #   my $db = Syncline::PostgreSQL->new;     database `test`, superuser `root`, user `syncline`
 #   ... ->new(version => '9.6')
 #   $db->standby(name => 'one', options => [...])   a streaming standby of it, with a slot of that name (12 and later)
+#   $db->stop, $db->immediate, $db->kill9           fast, at once, without a word
 #   $standby->promote; $standby->received_all       (of the server's log, up to now)
 #   $db->children(qr/walreceiver/)                  pids of its processes, by their titles
 
@@ -135,6 +136,14 @@ sub stop {
     $self->{dbh}->disconnect if $self->{dbh} && $self->{dbh_pid} == $$;
     $self->{dbh} = undef;
     $self->signal('INT');
+    $self->reap(30) or $self->kill9;
+    return $self;
+}
+
+# SIGQUIT: all processes end at once; the next start recovers.
+sub immediate {
+    my ($self) = @_;
+    $self->signal('QUIT');
     $self->reap(30) or $self->kill9;
     return $self;
 }

@@ -7,9 +7,8 @@
 #include "common/mem.h"
 #include "workers/reader/pgsql/definitions.h"
 
-/* In the transaction, so that none is changed before the log's end has been read. */
-static enum rc
-pin_all(struct pgsql_source *s, const struct table_list *list, struct err *e)
+enum rc
+pgsource_pin(struct pgsql_source *s, struct pgsql *c, const struct table_list *list, struct err *e)
 {
 	enum rc rc = RC_OK;
 	struct buf b;
@@ -20,7 +19,7 @@ pin_all(struct pgsql_source *s, const struct table_list *list, struct err *e)
 			continue;
 		buf_clear(&b);
 		pgsql_quote_table(&b, list->tables[i]->db, list->tables[i]->name);
-		rc = pgsql_run(&s->main, e, "LOCK TABLE %s IN ACCESS SHARE MODE", buf_text(&b));
+		rc = pgsql_run(c, e, "LOCK TABLE %s IN ACCESS SHARE MODE", buf_text(&b));
 	}
 	buf_release(&b);
 	return rc;
@@ -45,19 +44,37 @@ add_objects(struct pgsql_source *s, struct table_list *list, struct catalog *out
 	return RC_OK;
 }
 
+/* As the snapshot has them, whose transactions have pinned them. */
+static enum rc
+held_catalog(struct pgsql_source *s, struct catalog *out, struct logpos *high, struct err *e)
+{
+	struct table_list tables = {0};
+	enum rc rc = pgsql_describe(&s->held[0], NULL, NULL, &tables, e);
+
+	*high = s->held_at;
+	if (rc == RC_OK)
+		rc = add_objects(s, &tables, out, e);
+	table_list_release(&tables);
+	return rc;
+}
+
 enum rc
 pgsource_catalog(struct source *base, struct catalog *out, struct logpos *high, struct err *e)
 {
 	struct pgsql_source *s = (struct pgsql_source *)base;
 	struct table_list names = {0}, tables = {0};
 	struct err ignored;
-	enum rc rc = pgsql_describe(&s->main, NULL, NULL, &names, e);
+	enum rc rc;
 
+	if (s->base.held)
+		return held_catalog(s, out, high, e);
+	rc = pgsql_describe(&s->main, NULL, NULL, &names, e);
 	*high = (struct logpos){0};
 	if (rc == RC_OK)
 		rc = pgsql_exec(&s->main, "BEGIN", e);
 	if (rc == RC_OK)
-		rc = pin_all(s, &names, e);
+		/* So that none is changed before the log's end has been read. */
+		rc = pgsource_pin(s, &s->main, &names, e);
 	if (rc == RC_OK)
 		rc = pgsql_describe(&s->main, NULL, NULL, &tables, e);
 	if (rc == RC_OK)

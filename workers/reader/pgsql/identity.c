@@ -53,9 +53,9 @@ pgsource_open(struct pgsql_source *s, struct err *e)
 	return rc == RC_OK ? refuse_standby(s, e) : rc;
 }
 
-/* A replication command that answers with one row. */
-static enum rc
-command(struct pgsql_source *s, PGresult **out, struct err *e, const char *text, int fields)
+enum rc
+pgsource_command(
+	struct pgsql_source *s, PGresult **out, struct err *e, const char *text, int fields)
 {
 	PGresult *res = PQexec(s->log.conn, text);
 	enum rc rc = RC_OK;
@@ -81,7 +81,7 @@ pgsource_identify(struct source *base, char **id, struct err *e)
 	if (rc == RC_OK)
 		rc = pgsql_open(&s->log, s->env.conf, "source", true, e);
 	if (rc == RC_OK)
-		rc = command(s, &res, e, "IDENTIFY_SYSTEM", 4);
+		rc = pgsource_command(s, &res, e, "IDENTIFY_SYSTEM", 4);
 	if (rc != RC_OK)
 		return rc;
 	*id = xasprintf(
@@ -125,7 +125,7 @@ check_timeline(struct pgsql_source *s, uint32_t ours, struct pgsql_position from
 			"the source is on timeline %" PRIu32 ", and the target has the log of its "
 			"successor, timeline %" PRIu32,
 			s->timeline, ours);
-	if ((rc = command(s, &res, e, text, 2)) != RC_OK)
+	if ((rc = pgsource_command(s, &res, e, text, 2)) != RC_OK)
 		return rc;
 	if (!find_end(PQgetvalue(res, 0, 1), ours, &left))
 		err_set(e, RC_CONFIG,

@@ -11,12 +11,17 @@
 #include "workers/reader/pgsql/value.h"
 
 #define LOCK_WAIT_MS 2000
+/* Servers from here on read a range of places without looking at the others. */
+#define CTID_RANGES 140000
+/* Of a table that has never been analyzed. */
+#define ROWS_OF_A_PAGE 50
 
 struct pgsql_lane {
 	struct source_lane base; /* first */
 	struct pgsql c;		 /* the snapshot */
 	struct pgsql lock;	 /* LOCK TABLE for a moment, nudges; opened when first needed */
 	bool open;		 /* a snapshot is */
+	bool held;		 /* and it is the one that the source holds */
 	struct value *values;
 	size_t values_cap;
 	struct arena arena; /* values of one row */
@@ -47,7 +52,13 @@ pgsource_lane_open(struct source *s, struct source_lane **out, struct err *e)
 
 	l->base.source = s;
 	arena_init(&l->arena);
-	rc = connect_to(l, &l->c, e);
+	l->held = l->open = s->held && pgsource_take_held(source_of(&l->base), &l->c);
+	if (l->held)
+		rc = RC_OK;
+	else if (s->held)
+		rc = err_set(e, RC_RETRY, "more lanes than the source holds snapshots for");
+	else
+		rc = connect_to(l, &l->c, e);
 	*out = &l->base;
 	if (rc != RC_OK) {
 		pgsource_lane_close(&l->base);
@@ -174,10 +185,13 @@ compare(struct pgsql *sql, struct buf *b, const struct table *t, const struct in
 	buf_putc(b, ')');
 }
 
-/* A table's own rows: those of tables that inherit from it are theirs. A partitioned one has none
- * but its partitions'. */
+/*
+ * A table's own rows: those of tables that inherit from it are theirs. A partitioned one has none
+ * but its partitions'. *lie: where they lie says which they are, for as long as the snapshot is
+ * held.
+ */
 static enum rc
-from_table(struct pgsql_lane *l, struct buf *b, const struct table *t, struct err *e)
+from_table(struct pgsql_lane *l, struct buf *b, const struct table *t, bool *lie, struct err *e)
 {
 	struct buf name, text;
 	char *kind = NULL;
@@ -190,28 +204,64 @@ from_table(struct pgsql_lane *l, struct buf *b, const struct table *t, struct er
 	rc = pgsql_value(&l->c, &kind, e, "SELECT relkind FROM pg_class WHERE oid = %s::regclass",
 		buf_text(&text));
 	buf_printf(b, " FROM %s%s", kind != NULL && *kind == 'p' ? "" : "ONLY ", buf_text(&name));
+	*lie = l->held && l->c.version >= CTID_RANGES && kind != NULL && *kind == 'r';
 	free(kind);
 	buf_release(&name);
 	buf_release(&text);
 	return rc;
 }
 
-enum rc
-pgsource_lane_bound(struct source_lane *base, const struct table *t, const struct buf *lo,
-	uint64_t rows, struct buf *hi, bool *last, struct err *e)
+/* A bound is a place between two pages, "(128,0)", where no row is. */
+static enum rc
+bound_by_place(struct pgsql_lane *l, const struct table *t, const struct buf *lo, uint64_t rows,
+	struct buf *hi, bool *last, struct err *e)
 {
-	struct pgsql_lane *l = (struct pgsql_lane *)base;
+	uint64_t from = 0, pages, next;
+	struct buf name, text;
+	PGresult *res;
+	enum rc rc;
+
+	if (lo->len != 0)
+		(void)sscanf(buf_text(lo), "(%" SCNu64, &from);
+	buf_init(&name);
+	buf_init(&text);
+	pgsql_quote_table(&name, t->db, t->name);
+	pgsql_quote_text(&text, buf_text(&name));
+	rc = pgsql_query(&l->c, &res, e,
+		"SELECT pg_relation_size(oid) / current_setting('block_size')::int, ceil(%" PRIu64
+		" / CASE WHEN reltuples > 0 THEN reltuples / greatest(relpages, 1) ELSE %d "
+		"END)::bigint FROM pg_class WHERE oid = %s::regclass",
+		rows, ROWS_OF_A_PAGE, buf_text(&text));
+	buf_release(&name);
+	buf_release(&text);
+	if (rc != RC_OK)
+		return rc;
+	pages = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
+	next = from + strtoull(PQgetvalue(res, 0, 1), NULL, 10);
+	PQclear(res);
+	*last = next >= pages;
+	if (!*last)
+		buf_printf(hi, "(%" PRIu64 ",0)", next);
+	return RC_OK;
+}
+
+static enum rc
+bound_by_key(struct pgsql_lane *l, const struct table *t, const struct buf *from,
+	const struct buf *lo, uint64_t rows, struct buf *hi, bool *last, struct err *e)
+{
 	const struct index *key = table_key(t);
 	struct buf b, literal;
 	PGresult *res;
 	enum rc rc;
 
 	*last = true;
+	if (key == NULL)
+		return RC_OK;
 	buf_init(&b);
 	buf_init(&literal);
 	buf_puts(&b, "SELECT ");
 	key_columns(&b, t, key, "::text");
-	rc = from_table(l, &b, t, e);
+	buf_puts(&b, buf_text(from));
 	if (lo->len != 0) {
 		buf_puts(&b, " WHERE ");
 		compare(&l->c, &b, t, key, ">", lo);
@@ -219,8 +269,7 @@ pgsource_lane_bound(struct source_lane *base, const struct table *t, const struc
 	buf_puts(&b, " ORDER BY ");
 	order(&b, t, key);
 	buf_printf(&b, " LIMIT 1 OFFSET %" PRIu64, rows - 1);
-	if (rc == RC_OK)
-		rc = pgsql_query(&l->c, &res, e, "%s", buf_text(&b));
+	rc = pgsql_query(&l->c, &res, e, "%s", buf_text(&b));
 	if (rc == RC_OK) {
 		for (int i = 0; i < PQnfields(res) && PQntuples(res) != 0; i++) {
 			buf_clear(&literal);
@@ -232,6 +281,24 @@ pgsource_lane_bound(struct source_lane *base, const struct table *t, const struc
 	}
 	buf_release(&b);
 	buf_release(&literal);
+	return rc;
+}
+
+enum rc
+pgsource_lane_bound(struct source_lane *base, const struct table *t, const struct buf *lo,
+	uint64_t rows, struct buf *hi, bool *last, struct err *e)
+{
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+	struct buf from;
+	bool lie;
+	enum rc rc;
+
+	buf_init(&from);
+	rc = from_table(l, &from, t, &lie, e);
+	if (rc == RC_OK)
+		rc = lie ? bound_by_place(l, t, lo, rows, hi, last, e)
+			 : bound_by_key(l, t, &from, lo, rows, hi, last, e);
+	buf_release(&from);
 	return rc;
 }
 
@@ -349,6 +416,11 @@ pgsource_lane_snapshot(struct source_lane *base, const struct snapshot_request *
 	bool flushed = true;
 	enum rc rc;
 
+	if (base->source->held) {
+		*high = source_of(base)->held_at;
+		return RC_OK;
+	}
+	pgsource_lane_end(base); /* of a snapshot that was held until now */
 	*high = (struct logpos){0};
 	rc = req->mode == SNAPSHOT_EXACT ? snapshot_under_lock(l, req, high, &flushed, e)
 					 : snapshot_that_sees(l, req, high, &flushed, e);
@@ -361,19 +433,31 @@ pgsource_lane_end(struct source_lane *base)
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
 	struct err ignored;
 
+	if (base->source->held)
+		return;
 	if (l->open && pgsql_exec(&l->c, "ROLLBACK", &ignored) != RC_OK)
 		*l->c.state = '\0';
-	l->open = false;
+	l->open = l->held = false;
 }
 
 /* ---- rows ---- */
+
+static void
+beyond(struct pgsql *c, struct buf *b, const struct table *t, const char *op,
+	const struct buf *bound, bool lie)
+{
+	if (lie)
+		buf_printf(b, "ctid %s '%s'", op, buf_text(bound));
+	else
+		compare(c, b, t, table_key(t), op, bound);
+}
 
 static enum rc
 read_query(struct pgsql_lane *l, struct buf *b, const struct table *t, const struct buf *lo,
 	const struct buf *hi, struct err *e)
 {
-	const struct index *key = table_key(t);
 	struct pgsql *c = &l->c;
+	bool lie;
 	enum rc rc;
 
 	buf_puts(b, "COPY (SELECT ");
@@ -381,15 +465,14 @@ read_query(struct pgsql_lane *l, struct buf *b, const struct table *t, const str
 		buf_puts(b, i != 0 ? ", " : "");
 		pgsql_quote_name(b, t->columns[i].name);
 	}
-	rc = from_table(l, b, t, e);
-	if (key != NULL && (lo->len != 0 || hi->len != 0)) {
+	rc = from_table(l, b, t, &lie, e);
+	if (lo->len != 0) {
 		buf_puts(b, " WHERE ");
-		if (lo->len != 0)
-			compare(c, b, t, key, ">", lo);
-		if (lo->len != 0 && hi->len != 0)
-			buf_puts(b, " AND ");
-		if (hi->len != 0)
-			compare(c, b, t, key, "<=", hi);
+		beyond(c, b, t, ">", lo, lie);
+	}
+	if (hi->len != 0) {
+		buf_puts(b, lo->len != 0 ? " AND " : " WHERE ");
+		beyond(c, b, t, "<=", hi, lie);
 	}
 	buf_puts(b, ") TO STDOUT");
 	return rc;

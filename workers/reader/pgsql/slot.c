@@ -162,10 +162,16 @@ pgsource_check_slot(struct pgsql_source *s, struct pgsql_position from, struct e
 enum rc
 pgsource_drop_slot(struct pgsql_source *s, struct err *e)
 {
-	enum rc rc = pgsql_run(&s->main, e,
+	return pgsql_run(&s->main, e,
 		"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE "
 		"slot_name = '%s' AND database = current_database()",
 		s->name);
+}
+
+enum rc
+pgsource_drop(struct pgsql_source *s, struct err *e)
+{
+	enum rc rc = pgsource_drop_slot(s, e);
 
 	if (rc == RC_OK && !SPEAKS_LINES(&s->main))
 		rc = pgsql_run(&s->main, e, "DROP PUBLICATION IF EXISTS %s", s->name);
@@ -181,7 +187,7 @@ pgsource_clear(struct source *base, struct err *e)
 	if (rc == RC_OK)
 		rc = pgsource_free_slot(s, e);
 	if (rc == RC_OK)
-		rc = pgsource_drop_slot(s, e);
+		rc = pgsource_drop(s, e);
 	if (rc == RC_OK)
 		rc = note_deselect(s, e);
 	if (rc == RC_OK)

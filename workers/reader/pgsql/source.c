@@ -101,6 +101,8 @@ pgsource_free(struct source *base)
 
 	pgsql_close(&s->main);
 	pgsql_close(&s->log);
+	pgsource_let_go(s);
+	free(s->held);
 	table_list_release(&s->begun);
 	pthread_mutex_destroy(&s->emitted_lock);
 	free(s->emitted);
@@ -218,6 +220,22 @@ pgsource_ready_notes(struct pgsql_source *s, struct err *e)
 	return rc;
 }
 
+/* Standbys that synchronize slots have it, too: neither temporary nor two-phase. */
+static enum rc
+create_slot(struct pgsql_source *s, struct logpos *at, struct err *e)
+{
+	bool lines = SPEAKS_LINES(&s->main);
+	char *sql = xasprintf("%s FROM pg_create_logical_replication_slot('%s', '%s'%s)",
+		lines ? "xlog_position" : "lsn", s->name, lines ? "test_decoding" : "pgoutput",
+		s->main.version >= 170000 ? ", false, false, true" : "");
+	enum rc rc;
+
+	*at = (struct logpos){0};
+	rc = pgsource_lsn(&s->main, sql, &at->offset, e);
+	free(sql);
+	return rc;
+}
+
 /*
  * A new channel: publication, then slot; the slot's consistent point has only
  * visible predecessors. What a start that did not get far has left is made anew.
@@ -226,9 +244,8 @@ static enum rc
 pgsource_tip(struct source *base, char **position, struct logpos *at, struct err *e)
 {
 	struct pgsql_source *s = (struct pgsql_source *)base;
-	struct pgsql_position p = {0};
 	struct buf b;
-	enum rc rc = pgsource_drop_slot(s, e);
+	enum rc rc = pgsource_drop(s, e);
 
 	if (rc == RC_OK)
 		rc = note_install(s, &s->notes, e);
@@ -238,17 +255,8 @@ pgsource_tip(struct source *base, char **position, struct logpos *at, struct err
 		rc = create_publication(s, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(READER_PUBLISHED, e);
-	if (rc == RC_OK) {
-		bool lines = SPEAKS_LINES(&s->main);
-		/* Standbys that synchronize slots have it, too: neither temporary nor two-phase. */
-		char *sql = xasprintf("%s FROM pg_create_logical_replication_slot('%s', '%s'%s)",
-			lines ? "xlog_position" : "lsn", s->name,
-			lines ? "test_decoding" : "pgoutput",
-			s->main.version >= 170000 ? ", false, false, true" : "");
-
-		rc = pgsource_lsn(&s->main, sql, &p.lsn, e);
-		free(sql);
-	}
+	if (rc == RC_OK)
+		rc = pgsource_wants_held(s) ? pgsource_hold(s, at, e) : create_slot(s, at, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(READER_SLOT, e);
 	if (rc != RC_OK) {
@@ -261,9 +269,8 @@ pgsource_tip(struct source *base, char **position, struct logpos *at, struct err
 		return rc;
 	}
 	buf_init(&b);
-	pgsource_print_position(p, &b);
+	pgsource_print_position((struct pgsql_position){.lsn = at->offset}, &b);
 	*position = (char *)b.data;
-	*at = (struct logpos){.offset = p.lsn};
 	return RC_OK;
 }
 

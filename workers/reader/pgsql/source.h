@@ -4,6 +4,7 @@
  * source.c   the engine's table, new slot and publication, first position
  * identity.c which server and which timeline it is
  * catalog.c  the selected tables at the beginning, pinned; definitions.c  what makes them
+ * held.c     snapshot = "held": slot, first position and the snapshots of all lanes
  * slot.c     the slot of a channel that goes on, and of one that is given up
  * stream.c   the log thread: messages into the feed; follow.c  statements
  * tables.c   the tables as of a place in the log
@@ -45,6 +46,10 @@ struct pgsql_source {
 	uint32_t timeline; /* and its timeline */
 	bool notes;	   /* the source notes what statements do to tables; see note.h */
 	atomic_bool woken;
+	struct pgsql *held; /* transactions in one snapshot; `taken` of `nheld` are lanes' */
+	unsigned nheld;
+	atomic_uint taken;
+	struct logpos held_at;
 	struct table_list begun; /* as the catalog had them when the initial schema was read */
 	pthread_mutex_t emitted_lock;
 	struct emitted *emitted;
@@ -65,6 +70,9 @@ enum rc pgsource_take_over(
 enum rc pgsource_parse_position(
 	const char *text, struct pgsql_position *out, struct err *e) MUSTCHECK;
 void pgsource_print_position(struct pgsql_position p, struct buf *b);
+/* A replication command that answers with one row. */
+enum rc pgsource_command(struct pgsql_source *s, PGresult **out, struct err *e, const char *text,
+	int fields) MUSTCHECK;
 /* SELECT what: an LSN. */
 enum rc pgsource_lsn(struct pgsql *c, const char *what, uint64_t *lsn, struct err *e) MUSTCHECK;
 /* A commit of no consequence: so that the log goes past what has been written and not flushed. */
@@ -97,8 +105,20 @@ enum rc pgsource_publication_gone(const struct pgsql_source *s, struct err *e);
 #define PUBLISHED "EXISTS (SELECT FROM pg_publication WHERE pubname = slot_name)"
 /* The remedy that begins with `first`, and ends with how everything loads again. */
 enum rc pgsource_start_over(const struct pgsql_source *s, struct err *e, const char *first);
-/* Slot and publication go, where they are. */
+bool pgsource_wants_held(const struct pgsql_source *s);
+/* Makes the slot; the source is held from here on. RETRY: tables are changed again and again. */
+enum rc pgsource_hold(struct pgsql_source *s, struct logpos *at, struct err *e) MUSTCHECK;
+/* A connection whose transaction is in the snapshot, the caller's; false: all are taken. */
+bool pgsource_take_held(struct pgsql_source *s, struct pgsql *out);
+void pgsource_let_go(struct pgsql_source *s);
+/* The selected ones, in this connection's transaction, against DDL. */
+enum rc pgsource_pin(struct pgsql_source *s, struct pgsql *c, const struct table_list *list,
+	struct err *e) MUSTCHECK;
+
+/* The slot goes, where it is. */
 enum rc pgsource_drop_slot(struct pgsql_source *s, struct err *e) MUSTCHECK;
+/* Slot and publication go, where they are. */
+enum rc pgsource_drop(struct pgsql_source *s, struct err *e) MUSTCHECK;
 enum rc pgsource_clear(struct source *base, struct err *e) MUSTCHECK;
 
 enum rc pgsource_lane_open(struct source *s, struct source_lane **out, struct err *e) MUSTCHECK;

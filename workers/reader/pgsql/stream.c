@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/failpoint.h"
 #include "common/log.h"
@@ -565,6 +566,33 @@ note_unacknowledged(struct stream *st, struct err *e)
 	return RC_OK;
 }
 
+#define HOLD_MS 20
+
+/* snapshot = "held": nothing of the log goes in before all rows of the beginning have their places.
+ */
+static enum rc
+await_load(struct stream *st, struct err *e)
+{
+	struct timespec pause = {.tv_nsec = HOLD_MS * 1000000};
+	struct pgsql_source *s = st->s;
+	struct event_commit c;
+	bool ended = false;
+	enum rc rc;
+
+	st->time_us = now_us();
+	fill_commit(st, &c);
+	rc = feed_idle(st->feed, &c, e);
+	while (rc == RC_OK && !ended) {
+		if (s->woken || *s->env.stop)
+			return RC_AGAIN;
+		nanosleep(&pause, NULL);
+		rc = feed_end_hold(st->feed, &ended);
+	}
+	s->base.held = false;
+	pgsource_let_go(s);
+	return rc;
+}
+
 static enum rc
 begin_stream(struct stream *st, const char *resume, const char *applied, struct err *e)
 {
@@ -585,6 +613,8 @@ begin_stream(struct stream *st, const char *resume, const char *applied, struct 
 	FAILPOINT(READER_RESTORED);
 	if (rc == RC_OK)
 		rc = note_unacknowledged(st, e);
+	if (rc == RC_OK && s->base.held)
+		rc = await_load(st, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(READER_DUMP, e);
 	if (rc == RC_OK)
