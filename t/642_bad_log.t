@@ -19,7 +19,7 @@ sub proven {
     my ($d, $file) = ($c->daemon, $c->daemon->{dir} . '/conf.d/shop.conf');
     is($d->wait_state('shop', 'Synchronization Failed', 30), 'Synchronization Failed', "$kind: $name: stops") or diag $c->explain;
     my $g = Syncline::Golden->new(SOURCE => $source->port, TARGET => $target->port, DIR => $d->{dir},
-        GTIDS => qr/\b(?:[0-9a-f]{8}-[0-9a-f-]{27}:[\d:-]+|\d+-\d+-\d+)\b/, POSITION => qr/binlog\.\d+:\d+/, FILE => qr/binlog\.\d+/);
+        GTIDS => qr/\b(?:[0-9a-f]{8}-[0-9a-f-]{27}:[\d:-]+|\d+-\d+-\d+)\b/, POSITION => qr/binlog\.\d+:\d+(?: begun=\d+)?/, FILE => qr/binlog\.\d+/);
     $g->begin($name)->status($d, 'shop')->command($d, 'run', $file, '--until', 'caught-up')->done;
     is($target->one('SELECT COUNT(*) FROM shop.a WHERE v = "behind"'), 0, "$kind: $name: nothing behind the gap is applied");
 

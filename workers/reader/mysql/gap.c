@@ -6,7 +6,52 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "workers/reader/mysql/event.h"
 #include "workers/reader/mysql/source.h"
+
+#define BINLOG_FATAL 1236
+
+/* Whatever place it starts at, the server sends the file's first event first. */
+static enum rc
+read_begun(struct client *c, uint32_t *begun, struct err *e)
+{
+	struct binlog_format format = {0};
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && *begun == 0) {
+		const unsigned char *p;
+		struct binlog_event ev;
+		size_t n;
+
+		rc = client_dump_next(c, &p, &n, e);
+		if (rc == RC_OK)
+			rc = binlog_split(&format, p, n, &ev, e);
+		if (rc == RC_OK && ev.type == FORMAT_DESCRIPTION_EVENT)
+			*begun = ev.time;
+	}
+	return rc == RC_AGAIN ? RC_OK : rc;
+}
+
+enum rc
+mysql_log_begun(
+	struct mysql_source *s, const struct mysql_position *at, uint32_t *begun, struct err *e)
+{
+	struct client c;
+	enum rc rc = client_open(&c, s->env.conf, "source", SOURCE_SQL_MODE, e);
+
+	*begun = 0;
+	if (rc != RC_OK)
+		return rc;
+	rc = mysql_prepare_dump(&c, e);
+	/* 0 is the id of those that only look: no replica is taken for them. */
+	if (rc == RC_OK)
+		rc = client_dump(&c, 0, at->file,
+			at->offset <= UINT32_MAX ? (uint32_t)at->offset : 4, NULL, e);
+	if (rc == RC_OK)
+		rc = read_begun(&c, begun, e);
+	client_close(&c);
+	return rc != RC_OK && e->code == BINLOG_FATAL ? RC_OK : rc;
+}
 
 struct facts {
 	struct mysql_position end;
@@ -72,6 +117,28 @@ mysql_log_begun_anew(struct mysql_source *s, const struct mysql_position *at, st
 	free(f.oldest);
 	free(f.executed);
 	return e->rc;
+}
+
+enum rc
+mysql_log_is_same(struct mysql_source *s, const struct mysql_position *at, struct err *e)
+{
+	uint32_t begun = 0;
+	char *oldest = NULL;
+	enum rc rc = RC_OK;
+
+	if (at->begun != 0)
+		rc = mysql_log_begun(s, at, &begun, e);
+	if (rc != RC_OK || begun == at->begun)
+		return rc;
+	/* A file that is not there any more may have been purged: the server says so itself, if
+	 * it matters. */
+	if (begun == 0)
+		rc = client_value(&s->main, &oldest, e, "SHOW BINARY LOGS");
+	if (rc == RC_OK &&
+		(oldest == NULL || position_at(oldest, 0).file <= position_at(at->file, 0).file))
+		rc = mysql_log_begun_anew(s, at, e);
+	free(oldest);
+	return rc;
 }
 
 static enum rc

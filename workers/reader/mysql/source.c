@@ -30,8 +30,10 @@ position_release(struct mysql_position *p)
 enum rc
 position_parse(struct mysql_position *p, bool mariadb, const char *text, struct err *e)
 {
-	const char *gtid = strstr(text, " gtid=");
-	size_t n = gtid != NULL ? (size_t)(gtid - text) : strlen(text);
+	const char *gtid = strstr(text, " gtid="), *begun = strstr(text, " begun=");
+	size_t n = begun != NULL  ? (size_t)(begun - text)
+		   : gtid != NULL ? (size_t)(gtid - text)
+				  : strlen(text);
 	const char *colon = memrchr(text, ':', n);
 
 	position_init(p, mariadb);
@@ -39,6 +41,8 @@ position_parse(struct mysql_position *p, bool mariadb, const char *text, struct 
 		sscanf(colon + 1, "%" SCNu64, &p->offset) != 1)
 		return err_set(e, RC_CONFIG, "\"%s\" is not a position in a MySQL log", text);
 	memcpy(p->file, text, (size_t)(colon - text));
+	if (begun != NULL)
+		p->begun = (uint32_t)strtoul(begun + strlen(" begun="), NULL, 10);
 	if (gtid == NULL)
 		return RC_OK;
 	p->has_gtids = true;
@@ -49,6 +53,8 @@ void
 position_print(const struct mysql_position *p, struct buf *b)
 {
 	buf_printf(b, "%s:%" PRIu64, p->file, p->offset);
+	if (p->begun != 0)
+		buf_printf(b, " begun=%" PRIu32, p->begun);
 	if (p->has_gtids) {
 		buf_puts(b, " gtid=");
 		gtid_print(&p->gtids, b);
@@ -201,6 +207,7 @@ mysql_take_over(struct source *base, const char *position, char **here, struct e
 	if (rc == RC_OK) {
 		snprintf(p.file, sizeof p.file, "taken-over");
 		p.offset = 0;
+		p.begun = 0;
 		buf_init(&b);
 		position_print(&p, &b);
 		*here = (char *)b.data;
@@ -271,6 +278,8 @@ mysql_tip(struct source *base, char **position, struct logpos *at, struct err *e
 	rc = s->main.server.mariadb ? mariadb_tip(s, &p, e) : mysql_gtid_tip(s, &p, e);
 	if (rc == RC_OK && *p.file == '\0')
 		rc = err_set(e, RC_CONFIG, "the source writes no binary log");
+	if (rc == RC_OK)
+		rc = mysql_log_begun(s, &p, &p.begun, e);
 	if (rc == RC_OK) {
 		buf_init(&b);
 		position_print(&p, &b);

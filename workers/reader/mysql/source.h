@@ -39,12 +39,14 @@ struct mysql_source {
 };
 
 /*
- * A place in a server's log: "mariadb-bin.000003:12345 gtid=0-1-22". The GTIDs
- * rule where the server has them; file and offset order places within one server.
+ * A place in a server's log: "mariadb-bin.000003:12345 begun=1764100000
+ * gtid=0-1-22". The GTIDs rule where the server has them; file and offset order
+ * places within one server, as long as the file is the one that was begun then.
  */
 struct mysql_position {
 	char file[512];
 	uint64_t offset;
+	uint32_t begun; /* the time in the file's first event; 0: not known */
 	struct gtid_set gtids;
 	bool has_gtids;
 };
@@ -63,6 +65,13 @@ enum rc mysql_open(struct mysql_source *s, struct err *e) MUSTCHECK;
 /* The GTIDs that the server has executed, as text; the caller's to free. */
 enum rc mysql_executed(struct mysql_source *s, char **text, struct err *e) MUSTCHECK;
 
+/* When the file of a place was begun; 0: the server has no such file, or it ends before. */
+enum rc mysql_log_begun(struct mysql_source *s, const struct mysql_position *at, uint32_t *begun,
+	struct err *e) MUSTCHECK;
+/* That the server's log is the one that `at` is a place of: another one may have such a place, too.
+ * CONFIG: it was begun anew. */
+enum rc mysql_log_is_same(
+	struct mysql_source *s, const struct mysql_position *at, struct err *e) MUSTCHECK;
 /* What the server says with number 1236 is in *e: where the channel stands, what is there, what to
  * do; CONFIG. */
 enum rc mysql_log_refused(struct mysql_source *s, const struct mysql_position *at, struct err *e);

@@ -44,6 +44,7 @@ struct stream {
 	bool has_gtid;
 	struct logpos begin; /* of its first event */
 	struct logpos end;   /* of the log, when reading began */
+	struct logpos seen;  /* the same, when it was last looked at: a log does not shrink */
 	uint32_t time;
 	struct log_tables tables;
 	struct xa_log xa;
@@ -608,6 +609,8 @@ measure_backlog(struct stream *st, struct err *e)
 		last = end;
 	}
 	mysql_free_result(res);
+	anew = anew || logpos_cmp(last, st->seen) < 0;
+	st->seen = last;
 	if (anew || last.file < here.file)
 		return mysql_log_begun_anew(st->s, &st->at, e);
 	set_stat(st, STAT_READ_LAG, bytes);
@@ -661,8 +664,10 @@ take_rotate(struct stream *st, const struct binlog_event *ev, struct err *e)
 
 	if (rc != RC_OK)
 		return rc;
-	if (strcmp(name, st->at.file) != 0)
+	if (strcmp(name, st->at.file) != 0) {
 		log_tables_forget_maps(&st->tables);
+		st->at.begun = 0;
+	}
 	snprintf(st->at.file, sizeof st->at.file, "%s", name);
 	st->position = offset;
 	return st->framing == OUTSIDE && offset > 4 ? idle(st, e) : RC_OK;
@@ -703,6 +708,7 @@ take_event(struct stream *st, const struct binlog_event *ev, struct err *e)
 		return take_rotate(st, ev, e);
 	case FORMAT_DESCRIPTION_EVENT:
 		log_tables_forget_maps(&st->tables);
+		st->at.begun = ev->time;
 		return binlog_format(ev, &st->format, e);
 	case TRANSACTION_PAYLOAD_EVENT:
 		return st->framing == SKIPPING ? end_transaction(st, e)
@@ -941,11 +947,12 @@ mysql_stream(struct source *base, const char *resume, const char *applied, struc
 		set_stat(&st, STAT_READ_LAG, UINT64_MAX);
 		rc = measure(&st, e);
 	}
-	if (rc == RC_OK) {
+	if (rc == RC_OK)
+		rc = mysql_log_is_same(s, &st.at, e);
+	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(READER_DUMP, e);
-		if (rc == RC_OK)
-			rc = start_dump(&st, e);
-	}
+	if (rc == RC_OK)
+		rc = start_dump(&st, e);
 	if (rc == RC_OK)
 		rc = idle(&st, e);
 	if (rc == RC_OK)
