@@ -94,7 +94,7 @@ is($c->wait_loaded(60), '', 'it streams');
 
 # A killed writer in the midst of one: nothing of it stays, all of it comes.
 {
-    $source->sql("INSERT INTO shop.r SELECT seq + 10000000, 1, 'again' FROM mysql.seq_1_to_" . $rows / 3);
+    $source->sql("INSERT INTO shop.r SELECT seq + 10000000, 1, 'again' FROM mysql.seq_1_to_" . int $rows / 3);
     sleep 0.4;
     $c->kill_worker('writer');
     ok(defined arrive($c, $patience), 'a writer killed in the midst of a large transaction') or diag $c->explain;
