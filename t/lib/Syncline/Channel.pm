@@ -14,6 +14,9 @@ package Syncline::Channel;
 #   $c->audit; $c->audited        '' or what the triggers have counted differently
 #   $c->forget                    ends it and clears target and state directory
 #   $c->daemon                    Syncline::Daemon
+#   my ($source, $target) = Syncline::Channel::servers('mysql -> pgsql', %options)   a pair by its name
+#   for my $pair (Syncline::Channel::pairs('mysql -> mysql')) {...}   those that are always run and, as a
+#                                 sample, one with PostgreSQL; FULL=1 all of these; or PAIR=
 #
 # source_port, target_port: of a proxy in between.
 
@@ -23,8 +26,25 @@ use File::Path qw(remove_tree);
 use Syncline::Compare;
 use Syncline::Daemon;
 use Syncline::Load ();
+use Syncline::MariaDB ();
+use Syncline::MySQL ();
 use Syncline::PgLoad ();
+use Syncline::PostgreSQL ();
 use Time::HiRes qw(sleep time);
+
+my %class = (mariadb => 'Syncline::MariaDB', mysql => 'Syncline::MySQL', pgsql => 'Syncline::PostgreSQL');
+my @beside = ('pgsql -> pgsql', 'mariadb -> pgsql', 'pgsql -> mariadb');
+
+sub servers {
+    my ($pair, %options) = @_;
+    return map { ($class{$_} // die "no engine \"$_\" in PAIR\n")->new(%options) } split / -> /, $pair;
+}
+
+sub pairs {
+    my (@always) = @_;
+    return $ENV{PAIR} if $ENV{PAIR};
+    return (@always, $ENV{FULL} ? @beside : $beside[rand @beside]);
+}
 
 sub endpoint {
     my ($db, $port) = @_;

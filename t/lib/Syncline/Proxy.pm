@@ -118,8 +118,8 @@ sub moves {
     return 1;
 }
 
-# A COMMIT as a command of its own: COM_QUERY, five bytes of header.
-sub is_commit { return $_[0] =~ /^\x07\x00\x00\x00\x03COMMIT\z/ }
+# A COMMIT as a command of its own: MySQL's COM_QUERY, PostgreSQL's Query.
+sub is_commit { return $_[0] =~ /^(?:\x07\x00\x00\x00\x03COMMIT|Q\x00\x00\x00\x0bCOMMIT\x00)\z/ }
 
 sub take {
     my ($p, $c, $way) = @_;
