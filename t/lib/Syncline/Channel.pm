@@ -18,7 +18,7 @@ package Syncline::Channel;
 #   for my $pair (Syncline::Channel::pairs('mysql -> mysql')) {...}   those that are always run and, as a
 #                                 sample, one with PostgreSQL; FULL=1 all of these; or PAIR=
 #
-# source_port, target_port: of a proxy in between.
+# source_port, target_port: of a proxy in between. read_timeout: another than is good for faults.
 
 use strict;
 use warnings;
@@ -47,8 +47,8 @@ sub pairs {
 }
 
 sub endpoint {
-    my ($db, $port) = @_;
-    return $db->endpoint($port) . ' read_timeout = "5s"; connect_timeout = "2s";';
+    my ($db, $port, $timeout) = @_;
+    return sprintf '%s read_timeout = "%s"; connect_timeout = "2s";', $db->endpoint($port), $timeout // '5s';
 }
 
 sub is_pg { $_[0]->kind eq 'postgresql' }
@@ -59,8 +59,8 @@ sub new {
     # Kills follow each other in seconds: no growing delays, they are not what is tested.
     $self->{daemon} = Syncline::Daemon->new(real_workers => 1, settings => {restart_delay_max => '"100ms"', %{$o{settings} // {}}}, env => $o{env} // {},
         build => $o{build}, preload => $o{preload});
-    my $file = sprintf "source = { %s };\ntarget = { %s };\nobjects = ( %s );\n%s", endpoint($o{source}, $o{source_port}),
-        endpoint($o{target}, $o{target_port}), $self->{objects}, $o{more} // '';
+    my $file = sprintf "source = { %s };\ntarget = { %s };\nobjects = ( %s );\n%s", endpoint($o{source}, $o{source_port}, $o{read_timeout}),
+        endpoint($o{target}, $o{target_port}, $o{read_timeout}), $self->{objects}, $o{more} // '';
     $self->{daemon}->write_file('conf.d/shop.conf', $file);
     chmod 0600, "$self->{daemon}{dir}/conf.d/shop.conf";
     return $self;
