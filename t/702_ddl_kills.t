@@ -1,14 +1,12 @@
 # The writer is killed in every gap around a DDL statement - before its note,
 # noted, run, position moved, done - for each kind of statement: it takes effect
-# once, and nobody has to mend anything (reliability K5).
+# once, and nobody has to mend anything (reliability K5). PAIR='mysql -> pgsql' picks.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Syncline::Channel;
 use Syncline::Failpoint;
-use Syncline::MariaDB;
-use Syncline::MySQL;
 use Test::More;
 
 my @gaps = map {"writer.ddl.$_"} qw(before noted run checkpoint done);
@@ -48,6 +46,24 @@ my @kinds = (
     ['', 'CREATE TABLE extra.t (id INT PRIMARY KEY)'],
 );
 
+# What both languages have, for pairs with PostgreSQL.
+my @common = (
+    ['', 'CREATE TABLE shop.k (id INT PRIMARY KEY, v INT)'],
+    ['INSERT INTO shop.k VALUES (1, 1)', 'ALTER TABLE shop.k ADD COLUMN w INT'],
+    ['INSERT INTO shop.k VALUES (2, 2, 2)', 'ALTER TABLE shop.k RENAME COLUMN w TO x'],
+    ['INSERT INTO shop.k (id, x) VALUES (3, 3)', 'ALTER TABLE shop.k DROP COLUMN v'],
+    ['', 'ALTER TABLE shop.k RENAME TO %s'],
+    ['INSERT INTO shop.n (id, x) VALUES (4, 4)', 'TRUNCATE TABLE shop.n'],
+    ['INSERT INTO shop.n (id, x) VALUES (5, 5)', 'DROP TABLE shop.n'],
+    ['', 'CREATE TABLE shop.n (id INT PRIMARY KEY, other INT)'],
+    ['INSERT INTO shop.n VALUES (5, 5)', 'ALTER TABLE shop.a ADD COLUMN s INT'],
+);
+
+sub columns {
+    my ($db) = @_;
+    return join "\n", map { join ' ', @$_ } @{$db->rows(q{SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'shop' ORDER BY 1, 2})};
+}
+
 sub definitions {
     my ($db) = @_;
     my @all;
@@ -60,27 +76,30 @@ sub definitions {
         @{$db->rows("SELECT schema_name, default_collation_name FROM information_schema.schemata WHERE schema_name IN ('shop', 'extra') ORDER BY 1")};
 }
 
-for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
-    my ($name) = $class =~ /::(\w+)/;
-    my ($source, $target) = map { $class->new(options => $class =~ /MySQL/ ? ['--log-bin-trust-function-creators=1'] : []) } 1 .. 2;
+for my $name (Syncline::Channel::pairs('mariadb -> mariadb', 'mysql -> mysql')) {
+    my $pg = $name =~ /pgsql/;
+    my ($source, $target) = Syncline::Channel::servers($name, options => $name eq 'mysql -> mysql' ? ['--log-bin-trust-function-creators=1'] : []);
     my $file = $source->dir . '/failpoints';
     my $f = Syncline::Failpoint->new($file);
     my $c = Syncline::Channel->new(
         source => $source, target => $target, build => Syncline::Failpoint::build(), env => {SYNCLINE_FAILPOINTS => $file},
-        objects => '{ database = "shop"; }, { database = "extra"; }',
+        objects => '{ database = "shop"; }' . ($pg ? '' : ', { database = "extra"; }'),
     );
     $source->sql(
-        'CREATE DATABASE shop', 'CREATE TABLE shop.marker (id INT PRIMARY KEY, n INT NOT NULL)', 'INSERT INTO shop.marker VALUES (1, 0)',
-        (map {"CREATE TABLE shop.$_ (id INT PRIMARY KEY, v INT)"} qw(a b q)), "CREATE TABLE shop.p (id INT PRIMARY KEY, v INT) $partitions",
-        'INSERT INTO shop.a VALUES (1, 1)', 'INSERT INTO shop.b VALUES (2, 2), (3, 3)', 'INSERT INTO shop.p VALUES (1, 1), (11, 2)',
-        'INSERT INTO shop.q VALUES (2, 9), (3, 9)',
+        $source->kind eq 'mysql' ? 'CREATE DATABASE shop' : 'CREATE SCHEMA shop', 'CREATE TABLE shop.marker (id INT PRIMARY KEY, n INT NOT NULL)', 'INSERT INTO shop.marker VALUES (1, 0)',
+        (map {"CREATE TABLE shop.$_ (id INT PRIMARY KEY, v INT)"} qw(a b q)), 'INSERT INTO shop.a VALUES (1, 1)',
+        'INSERT INTO shop.b VALUES (2, 2), (3, 3)', 'INSERT INTO shop.q VALUES (2, 9), (3, 9)',
     );
+    $source->sql("CREATE TABLE shop.p (id INT PRIMARY KEY, v INT) $partitions", 'INSERT INTO shop.p VALUES (1, 1), (11, 2)') if !$pg;
+    my %has = map { $_->{name} => 1 } $f->points($source, $target);
+    my ($renamed, $show) = ($source->kind eq 'mysql' ? 'shop.n' : 'n', $pg ? \&columns : \&definitions);
     $c->begin;
     is($c->wait_loaded(30), '', "$name: loaded");
     my ($kills, $wanted) = (0, 0);
-    for my $k (@kinds) {
+    for my $k ($pg ? @common : @kinds) {
         my ($before, $statement, $one) = @$k;
-        my @in = $one ? "writer.ddl.$one" : @gaps;
+        my @in = grep { $has{$_} } $one ? "writer.ddl.$one" : @gaps;
+        $statement = sprintf $statement, $renamed if $statement =~ /%s/;
         my %was = map { $_ => $f->fired($_) } @in;
         $source->sql($before) if $before;
         is($c->settle(10), '', "$name: before") or last;
@@ -89,9 +108,10 @@ for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
         my $wrong = $c->settle(20);
         $f->disarm;
         is($wrong, '', "$name: rows after $statement") or diag($c->explain), last;
-        is(definitions($target), definitions($source), "$name: definitions after it");
+        is($show->($target), $show->($source), "$name: definitions after it");
         is_deeply([grep { $f->fired($_) == $was{$_} } @in], [], "$name: with the writer killed at " . join(' ', @in));
     }
+    if ($pg) { $c->stop; $_->stop for $source, $target; next }
 
     # Without the right to see the engine's numbers, tables that look alike are a person's to judge.
     $source->sql('CREATE TABLE shop.e (id INT PRIMARY KEY)', 'CREATE TABLE shop.g (id INT PRIMARY KEY)', 'INSERT INTO shop.e VALUES (1)');

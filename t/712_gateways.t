@@ -1,16 +1,13 @@
 # Two gateways on one channel: one is fenced, says so and stays down, nothing is
 # written twice - also when the first one was only frozen, with a transaction
 # open at the target. A gateway whose state is lost goes on from the target; one
-# whose disk is full goes on as well (reliability K9, N4, R1).
+# whose disk is full goes on as well (reliability K9, N4, R1). PAIR='pgsql -> mysql' picks.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use File::Path qw(remove_tree);
 use Syncline::Channel;
-use Syncline::Load;
-use Syncline::MariaDB;
-use Syncline::MySQL;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
@@ -24,9 +21,8 @@ sub fenced {
 
 sub flows { my ($c) = @_; my $s = $c->daemon->status('shop'); return $s && $s->{flowing} }
 
-for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
-    my ($name) = $class =~ /::(\w+)/;
-    my ($source, $target) = map { $class->new } 1 .. 2;
+for my $name (Syncline::Channel::pairs('mariadb -> mariadb', 'mysql -> mysql')) {
+    my ($source, $target) = Syncline::Channel::servers($name);
     my @c = map { Syncline::Channel->new(source => $source, target => $target, more => $more) } 1 .. 2;
     my ($first, $second) = @c;
     $first->populate(300)->begin;
@@ -36,7 +32,7 @@ for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
 
     # Under load, so that the first one finds its sessions gone in the midst of work.
     for my $round (1 .. 3) {
-        my $load = Syncline::Load->start($source, writers => 4, seed => $round, pause => 0.001);
+        my $load = $first->write(writers => 4, seed => $round, pause => 0.001);
         sleep 0.3;
         $round == 1 ? $second->begin : $second->tool('start', 'shop');
         ok($second->daemon->until(sub { fenced($first) || fenced($second) }, 20), "$name, round $round: one of two is fenced")
@@ -56,7 +52,7 @@ for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
     }
 
     # The first one is frozen as a whole, in the midst of work; it holds locks at the target.
-    my $load = Syncline::Load->start($source, writers => 4, seed => 9, pause => 0.001);
+    my $load = $first->write(writers => 4, seed => 9, pause => 0.001);
     sleep 0.3;
     my @frozen = ($first->daemon->{pid}, $first->workers);
     kill 'STOP', @frozen;
@@ -77,7 +73,7 @@ for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
     # The state directory is lost, with the daemon: the target knows all.
     $second->kill_all;
     remove_tree($second->daemon->{dir} . '/state');
-    $source->sql('INSERT INTO shop.word VALUES ("lost", "st", 1)');
+    $source->sql("INSERT INTO shop.word VALUES ('lost', 'st', 1)");
     $second->begin;
     is($second->settle(20), '', "$name: without its state directory it goes on") or diag $second->explain;
     is($second->audited, '', "$name: nothing was written twice");
@@ -86,7 +82,7 @@ for my $class (qw(Syncline::MariaDB Syncline::MySQL)) {
 }
 
 SKIP: {
-    my ($source, $target) = map { Syncline::MariaDB->new } 1 .. 2;
+    my ($source, $target) = Syncline::Channel::servers('mariadb -> mariadb');
     my $mount = $source->dir . '/small';
     mkdir $mount or die $!;
     skip 'no tmpfs can be mounted here', 1 if system("mount -t tmpfs -o size=512k tmpfs $mount 2>/dev/null") != 0;
@@ -97,7 +93,7 @@ SKIP: {
     $c->audit;
     open my $f, '>', "$mount/fill" or die $!;
     1 while syswrite $f, 'x' x 4096;
-    my $load = Syncline::Load->start($source, writers => 3, seed => 3, pause => 0.002);
+    my $load = $c->write(writers => 3, seed => 3, pause => 0.002);
     ok($c->daemon->until(sub { $c->daemon->log =~ /cannot write to .*full/ }, 10), 'full disk: it is said') or diag $c->explain;
     defined $c->arrive(5) or fail('full disk: the stream goes on');
     my ($exit, $out, $err) = $c->tool('pause', 'shop');

@@ -23,6 +23,7 @@ sub pair {
     my ($source, $target) = map { Syncline::MariaDB->new(options => ['--innodb-buffer-pool-size=256M', '--table-open-cache=4000', '--open-files-limit=30000']) } 1 .. 2;
     $source->sql('CREATE DATABASE shop', 'CREATE TABLE shop.marker (id INT PRIMARY KEY, n INT NOT NULL)', 'INSERT INTO shop.marker VALUES (1, 0)');
     my $c = Syncline::Channel->new(source => $source, target => $target, more => "lanes = 4;\n" . ($o{more} // ''),
+        read_timeout => '60s',    # as preset: a catalog of 10,000 tables takes its time
         settings => {start_timeout => '"300s"'});
     $memory = Syncline::Memory->new(pids => sub { ($c->daemon->{pid}, $c->workers) });
     return ($source, $target, $c);
@@ -94,7 +95,7 @@ is($c->wait_loaded(60), '', 'it streams');
 
 # A killed writer in the midst of one: nothing of it stays, all of it comes.
 {
-    $source->sql("INSERT INTO shop.r SELECT seq + 10000000, 1, 'again' FROM mysql.seq_1_to_" . $rows / 3);
+    $source->sql("INSERT INTO shop.r SELECT seq + 10000000, 1, 'again' FROM mysql.seq_1_to_" . int $rows / 3);
     sleep 0.4;
     $c->kill_worker('writer');
     ok(defined arrive($c, $patience), 'a writer killed in the midst of a large transaction') or diag $c->explain;

@@ -10,10 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Syncline::Channel;
 use Syncline::Failpoint;
-use Syncline::MariaDB;
 use Syncline::Matrix;
-use Syncline::MySQL;
-use Syncline::PostgreSQL;
 use Syncline::Proxy;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -21,14 +18,13 @@ use Time::HiRes qw(sleep time);
 my $seed = $ENV{SEED} || time % 100000;
 my $seconds = ($ENV{MINUTES} || 0.5) * 60;
 srand $seed;
-my %class = (mariadb => 'Syncline::MariaDB', mysql => 'Syncline::MySQL', pgsql => 'Syncline::PostgreSQL');
 my @pairs = ('mariadb -> mariadb', 'mysql -> mysql', 'mariadb -> pgsql', 'pgsql -> pgsql', 'pgsql -> mariadb');
 my $pair = $ENV{PAIR} || $pairs[rand @pairs];
 diag "SEED=$seed MINUTES=" . $seconds / 60 . " PAIR='$pair'";
 
 my %server;
-@server{qw(source target)} = map { ($class{$_} // die "no engine $_ in PAIR\n")->new } split / -> /, $pair;
-my ($from_pg, $to_pg) = map { $server{$_}->kind eq 'postgresql' } qw(source target);
+@server{qw(source target)} = Syncline::Channel::servers($pair);
+my $from_pg = $server{source}->kind eq 'postgresql';
 my %proxy = map { $_ => Syncline::Proxy->new(port => $server{$_}->port) } keys %server;
 my $file = $server{source}->dir . '/failpoints';
 my $f = Syncline::Failpoint->new($file);
@@ -52,9 +48,13 @@ my %fault = (
     'failpoint: lose the server' => [4, sub { $f->arm(pick(@live)->{name}, n => 1 + int rand 12, action => 'lose') }],
     'failpoint: delay' => [3, sub { $f->arm(pick(@live)->{name}, n => 1 + int rand 12, action => 'delay', ms => 1 + int rand 300) }],
     'freeze a worker' => [1, sub { my @w = $c->workers(pick(qw(reader writer))); kill 'STOP', @w; sleep rand 1.5; kill 'CONT', @w }],
-    'cut a connection' => [5, sub { pick(values %proxy)->set(pick(qw(cut half)) => int(exp rand log 60_000), way => pick(qw(up down))) }],
-    # The proxy knows one protocol's COMMIT.
-    'swallow a COMMIT reply' => [$to_pg ? 0 : 4, sub { $proxy{target}->set(swallow => 1 + int rand 20) }],
+    # A half of PostgreSQL's handshake is answered as a wrong password, which is a person's to look at.
+    'cut a connection' => [5, sub {
+        my ($end, $how) = (pick(keys %proxy), pick(qw(cut half)));
+        my $way = $how eq 'half' && $server{$end}->kind eq 'postgresql' ? 'down' : pick(qw(up down));
+        $proxy{$end}->set($how => int(exp rand log 60_000), way => $way);
+    }],
+    'swallow a COMMIT reply' => [4, sub { $proxy{target}->set(swallow => 1 + int rand 20) }],
     'silence' => [2, sub { my $p = pick(values %proxy); $p->set(freeze => pick('1', 'up', 'down')); sleep rand 1; $p->clear }],
     'refuse connections' => [1, sub { my $p = pick(values %proxy); $p->set(refuse => 1); sleep rand 1; $p->clear }],
     'delay packets' => [1, sub { pick(values %proxy)->set(delay => 5, jitter => 20) }],

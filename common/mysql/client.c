@@ -25,9 +25,10 @@
 static const unsigned lost[] = {2002, 2003, 2005, 2006, 2013, 2026, 2027, 2055, 1053, 1077, 1079,
 	1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031};
 static const unsigned busy[] = {1040, 1129, 1203, 1226, 3032, 1836, 1290, 1792};
-/* No room: of disk, of a tablespace, of memory; what an engine says in its own numbers is mostly
- * that. Never a fact about a row. */
-static const unsigned full[] = {1021, 1026, 1030, 1037, 1038, 1041, 1114, 1135, 1180, 1206};
+/* No room: of disk, of a tablespace, of memory, of descriptors, here or there; what an engine says
+ * in its own numbers is mostly that. Never a fact about a row. */
+static const unsigned full[] = {
+	1021, 1026, 1030, 1037, 1038, 1041, 1114, 1135, 1180, 1206, 2001, 2004, 2008};
 static const unsigned config[] = {1044, 1045, 1049, 1130, 1142, 1143, 1146, 1227, 1236, 1251, 1370,
 	1372, 1524, 1698, 1820, 2059, 2061, 1410, 1133};
 

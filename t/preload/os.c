@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -99,31 +100,62 @@ fails(enum kind k)
 	return true;
 }
 
+/* Disks fail and fill up: bells and pipes do not. */
+static bool
+fails_on_disk(enum kind k, int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && fails(k);
+}
+
+/* A connection that is broken for one is so for all. */
+static bool
+breaks(enum kind k, int fd)
+{
+	int error;
+
+	if (!fails(k))
+		return false;
+	error = errno;
+	if (error == EPIPE || error == ECONNRESET)
+		(void)shutdown(fd, SHUT_RDWR);
+	errno = error;
+	return true;
+}
+
 /* The function that is meant. */
 #define REAL(name) ((__typeof__(&name))(uintptr_t)dlsym(RTLD_NEXT, #name))
-#define WRAP(kind, type, name, parameters, arguments)            \
-	type name parameters                                     \
-	{                                                        \
-		static __typeof__(&name) real;                   \
-                                                                 \
-		if (real == NULL)                                \
-			real = REAL(name);                       \
-		return fails(KIND_##kind) ? -1 : real arguments; \
+#define WRAP_IF(failed, type, name, parameters, arguments) \
+	type name parameters                               \
+	{                                                  \
+		static __typeof__(&name) real;             \
+                                                           \
+		if (real == NULL)                          \
+			real = REAL(name);                 \
+		return (failed) ? -1 : real arguments;     \
 	}
 
-WRAP(read, ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
-WRAP(read, ssize_t, pread64, (int fd, void *p, size_t n, off64_t at), (fd, p, n, at))
-WRAP(write, ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
-WRAP(write, ssize_t, pwrite64, (int fd, const void *p, size_t n, off64_t at), (fd, p, n, at))
-WRAP(write, int, ftruncate64, (int fd, off64_t n), (fd, n))
-WRAP(send, ssize_t, send, (int fd, const void *p, size_t n, int how), (fd, p, n, how))
-WRAP(send, ssize_t, sendmsg, (int fd, const struct msghdr *m, int how), (fd, m, how))
-WRAP(send, ssize_t, writev, (int fd, const struct iovec *v, int n), (fd, v, n))
-WRAP(receive, ssize_t, recv, (int fd, void *p, size_t n, int how), (fd, p, n, how))
-WRAP(receive, ssize_t, recvmsg, (int fd, struct msghdr *m, int how), (fd, m, how))
-WRAP(receive, ssize_t, readv, (int fd, const struct iovec *v, int n), (fd, v, n))
-WRAP(sync, int, fsync, (int fd), (fd))
-WRAP(sync, int, fdatasync, (int fd), (fd))
+#define WRAP(kind, type, name, parameters, arguments) \
+	WRAP_IF(fails(KIND_##kind), type, name, parameters, arguments)
+#define WRAP_FILE(kind, type, name, parameters, arguments) \
+	WRAP_IF(fails_on_disk(KIND_##kind, fd), type, name, parameters, arguments)
+#define WRAP_SOCKET(kind, type, name, parameters, arguments) \
+	WRAP_IF(breaks(KIND_##kind, fd), type, name, parameters, arguments)
+
+WRAP_FILE(read, ssize_t, read, (int fd, void *p, size_t n), (fd, p, n))
+WRAP_FILE(read, ssize_t, pread64, (int fd, void *p, size_t n, off64_t at), (fd, p, n, at))
+WRAP_FILE(write, ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n))
+WRAP_FILE(write, ssize_t, pwrite64, (int fd, const void *p, size_t n, off64_t at), (fd, p, n, at))
+WRAP_FILE(write, int, ftruncate64, (int fd, off64_t n), (fd, n))
+WRAP_SOCKET(send, ssize_t, send, (int fd, const void *p, size_t n, int how), (fd, p, n, how))
+WRAP_SOCKET(send, ssize_t, sendmsg, (int fd, const struct msghdr *m, int how), (fd, m, how))
+WRAP_SOCKET(send, ssize_t, writev, (int fd, const struct iovec *v, int n), (fd, v, n))
+WRAP_SOCKET(receive, ssize_t, recv, (int fd, void *p, size_t n, int how), (fd, p, n, how))
+WRAP_SOCKET(receive, ssize_t, recvmsg, (int fd, struct msghdr *m, int how), (fd, m, how))
+WRAP_SOCKET(receive, ssize_t, readv, (int fd, const struct iovec *v, int n), (fd, v, n))
+WRAP_FILE(sync, int, fsync, (int fd), (fd))
+WRAP_FILE(sync, int, fdatasync, (int fd), (fd))
 WRAP(descriptor, int, socket, (int domain, int type, int protocol), (domain, type, protocol))
 WRAP(descriptor, int, socketpair, (int domain, int type, int protocol, int pair[2]),
 	(domain, type, protocol, pair))

@@ -364,6 +364,9 @@ run_table(struct apply_lane *l, const struct work *w, struct err *e)
 		rc = expect_empty(l, &w->slot->target, e);
 	else if (t->state == TABLE_SCHEMA && l->apply->existing == EXISTING_CLEAR)
 		rc = ops_of(l)->empty(l->sink, &w->slot->target, e);
+	else if (t->state == TABLE_STREAMING)
+		rc = ops_of(l)->loaded(l->sink, &w->slot->target, e);
+	lane_heard(l);
 	if (rc != RC_OK)
 		return rc;
 	rc = ops_of(l)->table_state(l->sink, w->slot->target.source_db, w->slot->target.source_name,

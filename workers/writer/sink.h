@@ -179,6 +179,11 @@ struct sink_ops {
 		uint32_t count, bool keep, uint64_t *kept, struct err *e);
 	enum rc (*chunk_done)(struct sink_lane *l, const struct target *t,
 		const struct event_chunk *c, struct err *e);
+	/*
+	 * All chunks of the table are in: what has waited for that, indexes, is made.
+	 * Nothing has been written in the open transaction; there is one afterwards.
+	 */
+	enum rc (*loaded)(struct sink_lane *l, const struct target *t, struct err *e);
 	/* The table's row of ours: state, inserted, and (not NULL) its schema as of now; see
 	 * table_state_has_chunks. */
 	enum rc (*table_state)(struct sink_lane *l, const char *source_db, const char *source_name,

@@ -14,8 +14,11 @@ package Syncline::Channel;
 #   $c->audit; $c->audited        '' or what the triggers have counted differently
 #   $c->forget                    ends it and clears target and state directory
 #   $c->daemon                    Syncline::Daemon
+#   my ($source, $target) = Syncline::Channel::servers('mysql -> pgsql', %options)   a pair by its name
+#   for my $pair (Syncline::Channel::pairs('mysql -> mysql')) {...}   those that are always run and, as a
+#                                 sample, one with PostgreSQL; FULL=1 all of these; or PAIR=
 #
-# source_port, target_port: of a proxy in between.
+# source_port, target_port: of a proxy in between. read_timeout: another than is good for faults.
 
 use strict;
 use warnings;
@@ -23,12 +26,29 @@ use File::Path qw(remove_tree);
 use Syncline::Compare;
 use Syncline::Daemon;
 use Syncline::Load ();
+use Syncline::MariaDB ();
+use Syncline::MySQL ();
 use Syncline::PgLoad ();
+use Syncline::PostgreSQL ();
 use Time::HiRes qw(sleep time);
 
+my %class = (mariadb => 'Syncline::MariaDB', mysql => 'Syncline::MySQL', pgsql => 'Syncline::PostgreSQL');
+my @beside = ('pgsql -> pgsql', 'mariadb -> pgsql', 'pgsql -> mariadb');
+
+sub servers {
+    my ($pair, %options) = @_;
+    return map { ($class{$_} // die "no engine \"$_\" in PAIR\n")->new(%options) } split / -> /, $pair;
+}
+
+sub pairs {
+    my (@always) = @_;
+    return $ENV{PAIR} if $ENV{PAIR};
+    return (@always, $ENV{FULL} ? @beside : $beside[rand @beside]);
+}
+
 sub endpoint {
-    my ($db, $port) = @_;
-    return $db->endpoint($port) . ' read_timeout = "5s"; connect_timeout = "2s";';
+    my ($db, $port, $timeout) = @_;
+    return sprintf '%s read_timeout = "%s"; connect_timeout = "2s";', $db->endpoint($port), $timeout // '5s';
 }
 
 sub is_pg { $_[0]->kind eq 'postgresql' }
@@ -39,8 +59,8 @@ sub new {
     # Kills follow each other in seconds: no growing delays, they are not what is tested.
     $self->{daemon} = Syncline::Daemon->new(real_workers => 1, settings => {restart_delay_max => '"100ms"', %{$o{settings} // {}}}, env => $o{env} // {},
         build => $o{build}, preload => $o{preload});
-    my $file = sprintf "source = { %s };\ntarget = { %s };\nobjects = ( %s );\n%s", endpoint($o{source}, $o{source_port}),
-        endpoint($o{target}, $o{target_port}), $self->{objects}, $o{more} // '';
+    my $file = sprintf "source = { %s };\ntarget = { %s };\nobjects = ( %s );\n%s", endpoint($o{source}, $o{source_port}, $o{read_timeout}),
+        endpoint($o{target}, $o{target_port}, $o{read_timeout}), $self->{objects}, $o{more} // '';
     $self->{daemon}->write_file('conf.d/shop.conf', $file);
     chmod 0600, "$self->{daemon}{dir}/conf.d/shop.conf";
     return $self;

@@ -470,6 +470,15 @@ fake_chunk_done(
 }
 
 static enum rc
+fake_loaded(struct sink_lane *base, const struct target *t, struct err *e)
+{
+	(void)base;
+	(void)t;
+	(void)e;
+	return RC_OK;
+}
+
+static enum rc
 fake_table_state(struct sink_lane *base, const char *db, const char *name, enum table_state state,
 	bool inserted, const struct buf *schema, struct err *e)
 {
@@ -575,6 +584,7 @@ const struct sink_ops fake_sink_ops = {
 	.chunk_done = fake_chunk_done,
 	.has_rows = fake_has_rows,
 	.empty = fake_empty,
+	.loaded = fake_loaded,
 	.table_state = fake_table_state,
 	.commit = fake_commit,
 	.rollback = fake_rollback,

@@ -424,6 +424,20 @@ run_noted(struct mysql_lane *l, const struct step *s, char **skipped, struct err
 	return finish(l, s, e);
 }
 
+/* A statement finds its tables whole: it may be about an index that waits. */
+static enum rc
+make_later(struct mysql_lane *l, const struct ddl *d, struct err *e)
+{
+	enum rc rc = RC_OK;
+	bool made;
+
+	for (uint32_t i = 0; i < d->nnames && rc == RC_OK; i++)
+		if (d->names[i].kind == DDL_TABLE && d->names[i].db != NULL &&
+			d->names[i].name != NULL)
+			rc = later_make(l, d->names[i].db, d->names[i].name, &made, e);
+	return rc;
+}
+
 static enum rc
 run_native(struct mysql_lane *l, const struct event_ddl *ev, const struct table_record *records,
 	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
@@ -439,6 +453,10 @@ run_native(struct mysql_lane *l, const struct event_ddl *ev, const struct table_
 		*skipped = xasprintf("%s is not carried", ddl_class_name(d.class));
 		ddl_release(&d);
 		return finish(l, &step, e);
+	}
+	if ((rc = make_later(l, &d, e)) != RC_OK) {
+		ddl_release(&d);
+		return rc;
 	}
 	buf_init(&sql);
 	switch (run_rewrite(l, &d, false, &sql)) {

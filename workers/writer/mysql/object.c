@@ -226,7 +226,11 @@ sink_object(struct sink_lane *base, const struct event_object *o, const struct t
 		rc = make_table(
 			l, o, db, routes_target_table(routes, o->db, o->name), existing, &make, e);
 	if (rc == RC_OK && make)
+		rc = later_make_parents(l, table, e);
+	if (rc == RC_OK && make)
 		rc = create_object(l, o, table, e);
+	if (rc == RC_OK && make)
+		rc = later_put_off(l, o, table, e);
 	return rc == RC_OK ? FAILPOINT_LOST(WRITER_OBJECT_MADE, e) : rc;
 }
 

@@ -45,6 +45,9 @@ static const struct {
 		"number INT UNSIGNED NOT NULL, lo LONGBLOB, hi LONGBLOB, is_last TINYINT NOT NULL, "
 		"rows_loaded BIGINT UNSIGNED NOT NULL, "
 		"PRIMARY KEY (channel, db, name, number)"},
+	{"later_index", "channel VARBINARY(190) NOT NULL, db VARBINARY(190) NOT NULL, name "
+			"VARBINARY(190) NOT NULL, definitions LONGBLOB NOT NULL, PRIMARY KEY "
+			"(channel, db, name)"},
 	{"ddl_note",
 		"channel VARBINARY(190) NOT NULL PRIMARY KEY, applied LONGBLOB NOT NULL, statement "
 		"LONGBLOB NOT NULL, "
@@ -533,6 +536,8 @@ mysql_table_state(struct sink_lane *base, const char *db, const char *name, enum
 			buf_puts(&b, ", definition = VALUES(definition)");
 	}
 	rc = lane_exec(l, &b, e);
+	if (rc == RC_OK && state == TABLE_REMOVED)
+		rc = later_forget(l, db, name, e);
 	if (rc == RC_OK && !table_state_has_chunks(state)) {
 		buf_clear(&b);
 		buf_printf(
@@ -568,6 +573,7 @@ const struct sink_ops mysql_sink_ops = {
 	.chunk_done = mysql_chunk_done,
 	.has_rows = mysql_has_rows,
 	.empty = mysql_empty,
+	.loaded = sink_loaded,
 	.table_state = mysql_table_state,
 	.commit = sink_commit,
 	.rollback = sink_rollback,

@@ -7,6 +7,7 @@
  * rows.c       batches, single rows, loads
  * run.c        a statement of the source's in the target's names and this server's words
  * ddl.c        DDL with its note
+ * later.c      indexes that wait until a table is loaded
  * object.c     initial objects, whether this server can have them
  * session.c    a statement's session: the source's settings and collations in this server's words
  * engine.c     tables of engines without transactions become InnoDB
@@ -153,6 +154,20 @@ enum rc sink_ddl(struct sink_lane *l, const struct event_ddl *d, const struct ta
 	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e) MUSTCHECK;
 enum rc sink_object(struct sink_lane *l, const struct event_object *o, const struct table *table,
 	enum existing existing, struct err *e) MUSTCHECK;
+
+/* The table, just made and empty: which of its indexes are to wait. */
+enum rc later_put_off(struct mysql_lane *l, const struct event_object *o, const struct table *t,
+	struct err *e) MUSTCHECK;
+/* What waits of a table (by its names at the source) is made, in no transaction of the caller's:
+ * there is none afterwards if *made. */
+enum rc later_make(struct mysql_lane *l, const char *db, const char *name, bool *made,
+	struct err *e) MUSTCHECK;
+/* The same for parents that the table's foreign keys cannot refer to without. */
+enum rc later_make_parents(struct mysql_lane *l, const struct table *t, struct err *e) MUSTCHECK;
+/* The table is gone, or begins anew. */
+enum rc later_forget(
+	struct mysql_lane *l, const char *db, const char *name, struct err *e) MUSTCHECK;
+enum rc sink_loaded(struct sink_lane *l, const struct target *t, struct err *e) MUSTCHECK;
 
 /* Whether this server can have the table: made among our own, and dropped. *sql: what was said. */
 enum rc sink_try_table(struct mysql_lane *l, const struct found_table *t, struct buf *sql,

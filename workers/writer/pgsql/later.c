@@ -112,14 +112,15 @@ make_one(struct pgsql_lane *l, const char *sql, struct err *e)
 }
 
 enum rc
-pgsink_make_later(struct pgsql_lane *l, const char *db, const char *name, struct err *e)
+pgsink_loaded(struct sink_lane *base, const struct target *t, struct err *e)
 {
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
 	PGresult *res = NULL;
 	struct buf key;
 	enum rc rc;
 
 	buf_init(&key);
-	pgsink_add_key(l, &key, db, name);
+	pgsink_add_key(l, &key, t->source_db, t->source_name);
 	rc = pgsql_query(&l->c, &res, e,
 		"SELECT unnest(later) FROM %s.table_state WHERE (channel, db, name) = (%s)",
 		l->sink->state, buf_text(&key));

@@ -515,7 +515,7 @@ pgsink_table_state(struct sink_lane *base, const char *db, const char *name, enu
 	}
 	rc = pgsink_exec(l, buf_text(&b), e);
 	buf_release(&b);
-	return rc == RC_OK && state == TABLE_STREAMING ? pgsink_make_later(l, db, name, e) : rc;
+	return rc;
 }
 
 const struct sink_ops pgsql_sink_ops = {
@@ -541,6 +541,7 @@ const struct sink_ops pgsql_sink_ops = {
 	.chunk_done = pgsink_chunk_done,
 	.has_rows = pgsink_has_rows,
 	.empty = pgsink_empty_target,
+	.loaded = pgsink_loaded,
 	.table_state = pgsink_table_state,
 	.commit = pgsink_commit,
 	.rollback = pgsink_rollback,

@@ -145,9 +145,7 @@ void pgsink_add_key(const struct pgsql_lane *l, struct buf *b, const char *db, c
 /* Takes the indexes off the new table that only reading needs, into the table's row of ours. */
 enum rc pgsink_put_off(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
 	const char *schema, const char *name, struct err *e) MUSTCHECK;
-/* The table is loaded: makes what has been put off. */
-enum rc pgsink_make_later(
-	struct pgsql_lane *l, const char *db, const char *name, struct err *e) MUSTCHECK;
+enum rc pgsink_loaded(struct sink_lane *l, const struct target *t, struct err *e) MUSTCHECK;
 /* Moves the sequences of our tables' columns up to what their rows have. */
 void pgsink_move_sequences(struct pgsql_sink *s);
 /* A long statement runs, or has ended: for whoever watches. */
