@@ -20,11 +20,19 @@ struct rule {
 	char **drops;
 	uint32_t ndrops;
 	char *where; /* NULL: every row */
+	char **lists[ROUTE_LISTS];
+	uint32_t nlists[ROUTE_LISTS];
 };
 
 struct routes {
 	struct rule *rules;
 	uint32_t count;
+	bool greenplum; /* the target */
+};
+
+static const char *const list_names[] = {
+	[ROUTE_PRIMARY_KEY] = "primary_key",
+	[ROUTE_DISTRIBUTED_BY] = "distributed_by",
 };
 
 /* Behind the character at s, of one or more bytes of UTF-8. */
@@ -202,6 +210,19 @@ check_rules(const struct routes *r, struct err *e)
 	return rc;
 }
 
+static void
+read_list(const struct conf *c, size_t i, const char *name, char ***out, uint32_t *nout)
+{
+	char path[64];
+	size_t n;
+
+	snprintf(path, sizeof path, "objects[%zu].%s", i, name);
+	n = conf_count(c, path);
+	*out = xcalloc(n, sizeof **out);
+	for (size_t k = 0; k < n; k++)
+		(*out)[(*nout)++] = xstrdup(conf_list(c, path, k));
+}
+
 static enum rc
 read_rule(const struct conf *c, size_t i, struct rule *r, struct err *e)
 {
@@ -225,11 +246,9 @@ read_rule(const struct conf *c, size_t i, struct rule *r, struct err *e)
 		r->columns[r->ncolumns * 2] = xstrdup(a);
 		r->columns[r->ncolumns++ * 2 + 1] = xstrdup(b);
 	}
-	snprintf(path, sizeof path, "objects[%zu].drop_columns", i);
-	n = conf_count(c, path);
-	r->drops = xcalloc(n, sizeof *r->drops);
-	for (size_t k = 0; k < n; k++)
-		r->drops[r->ndrops++] = xstrdup(conf_list(c, path, k));
+	read_list(c, i, "drop_columns", &r->drops, &r->ndrops);
+	for (size_t k = 0; k < ROUTE_LISTS; k++)
+		read_list(c, i, list_names[k], &r->lists[k], &r->nlists[k]);
 	return check_rule(r, i, e);
 }
 
@@ -241,6 +260,8 @@ routes_new(const struct conf *c, struct routes **out, struct err *e)
 	enum rc rc = RC_OK;
 
 	*out = NULL;
+	r->greenplum = conf_is(c, "target.kind", "postgresql") &&
+		       conf_is(c, "target.dialect", "greenplum");
 	if (n == 0)
 		rc = err_set(e, RC_CONFIG, "objects is empty: there is nothing to synchronize");
 	r->rules = xcalloc(n, sizeof *r->rules);
@@ -274,6 +295,8 @@ rule_release(struct rule *u)
 	free(u->where);
 	free_texts(u->columns, u->ncolumns * 2);
 	free_texts(u->drops, u->ndrops);
+	for (size_t k = 0; k < ROUTE_LISTS; k++)
+		free_texts(u->lists[k], u->nlists[k]);
 }
 
 void
@@ -410,6 +433,52 @@ routes_column(const struct routes *r, const char *db, const char *table, const c
 		if (strcmp(u->columns[i * 2], column) == 0)
 			return u->columns[i * 2 + 1];
 	return column;
+}
+
+/* Spec S4.3, by the beginnings of native types; arrays by their end. */
+bool
+routes_lacks_type(const struct routes *r, const struct column *c)
+{
+	static const char *const types[] = {
+		"uuid", "tsquery", "tsvector", "txid_snapshot", "bit", "geometry"};
+	const char *name = c->native != NULL ? c->native : "";
+	size_t schema = strcspn(name, ".("), n;
+
+	if (!r->greenplum)
+		return false;
+	if (name[schema] == '.')
+		name += schema + 1;
+	n = strlen(name);
+	for (size_t i = 0; i < COUNT_OF(types); i++)
+		if (strncmp(name, types[i], strlen(types[i])) == 0)
+			return true;
+	return c->type == TYPE_BIT || c->type == TYPE_GEOMETRY ||
+	       (n > 2 && strcmp(name + n - 2, "[]") == 0);
+}
+
+struct table *
+routes_pick(const struct routes *r, const struct table *t, uint32_t *pick)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->ncolumns; i++) {
+		const struct column *c = &t->columns[i];
+
+		if (!c->generated && !routes_lacks_type(r, c) &&
+			routes_column(r, t->db, t->name, c->name) != NULL)
+			pick[n++] = i;
+	}
+	return table_pick(t, pick, n);
+}
+
+uint32_t
+routes_list(const struct routes *r, const char *db, const char *table, enum route_list which,
+	const char *const **names)
+{
+	const struct rule *u = rule_of(r, db, table);
+
+	*names = u != NULL ? (const char *const *)u->lists[which] : NULL;
+	return u != NULL ? u->nlists[which] : 0;
 }
 
 const char *

@@ -46,6 +46,15 @@ const char *routes_target_table(const struct routes *r, const char *db, const ch
 /* NULL: the column is dropped. */
 const char *routes_column(
 	const struct routes *r, const char *db, const char *table, const char *column);
+/* Whether the target's dialect takes no columns of its type (Greenplum: those of spec S4.3). */
+bool routes_lacks_type(const struct routes *r, const struct column *c);
+/* The table of the columns that are carried - neither dropped nor computed by the server nor of
+ * such a type - and which of the whole table's (room for all of them) these are. */
+struct table *routes_pick(const struct routes *r, const struct table *t, uint32_t *pick);
+/* Columns that the entry lists for the target's table, by their names at the source. */
+enum route_list { ROUTE_PRIMARY_KEY, ROUTE_DISTRIBUTED_BY, ROUTE_LISTS };
+uint32_t routes_list(const struct routes *r, const char *db, const char *table,
+	enum route_list which, const char *const **names);
 /* The condition that its rows must meet, NULL: none. */
 const char *routes_where(const struct routes *r, const char *db, const char *table);
 /* Whether any entry has one. */

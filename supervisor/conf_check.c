@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/log.h"
 #include "common/mem.h"
 #include "supervisor/conf_check.h"
 #include "supervisor/conf_scan.h"
@@ -36,12 +37,24 @@ conf_line(const struct conf *c, const char *file, const char *path)
 	return line != 0 ? line : 1;
 }
 
+static unsigned
+object_line(const struct conf *c, const char *file, size_t i)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "objects[%zu].database", i);
+	return conf_line(c, file, path);
+}
+
 /* ---- one channel ---- */
 
-/* "mysql" for "source.host" where source.kind says so; NULL: the path is of no end. */
+/* "mysql" for "source.host" where source.kind says so; what objects say is for the target; NULL:
+ * the path is of no end. */
 static const char *
 kind_of(const struct conf *c, const char *path)
 {
+	if (strncmp(path, "objects[", 8) == 0)
+		return conf_str(c, "target.kind");
 	for (size_t i = 0; i < COUNT_OF(ends); i++) {
 		size_t n = strlen(ends[i]);
 
@@ -95,6 +108,103 @@ check_snapshot(const struct conf *c, const char *file, struct conf_notes *notes)
 			"snapshot = \"held\" is for source.kind = \"postgresql\"");
 }
 
+/* ---- Greenplum (spec S6.2, S6.4, S6.10) ---- */
+
+/* What PostgreSQL cannot carry there, and is not asked to by default. */
+static const struct {
+	const char *path, *word, *instead;
+} beyond_greenplum[] = {
+	{"initial", "schema", "initial = [\"data\"], and make the tables there by hand"},
+	{"ddl", "carry",
+		"ddl = \"exclude\", and run each statement there, too, before the source runs it"},
+};
+
+static bool
+is_greenplum(const struct conf *c)
+{
+	return conf_is(c, "target.kind", "postgresql") && conf_is(c, "target.dialect", "greenplum");
+}
+
+static bool
+is_from_postgresql(const struct conf *c)
+{
+	return conf_is(c, "source.kind", "postgresql");
+}
+
+/* New tables want a key and a distribution: each is named. */
+static void
+check_greenplum_objects(const struct conf *c, const char *file, struct conf_notes *notes)
+{
+	for (size_t i = 0; i < conf_count(c, "objects"); i++) {
+		const char *table = conf_strf(c, "objects[%zu].table", i),
+			   *exclude = conf_strf(c, "objects[%zu].exclude", i);
+
+		if ((table == NULL || strpbrk(table, "*?") != NULL) &&
+			(exclude == NULL || strcmp(exclude, "true") != 0))
+			conf_note_add(notes, file, object_line(c, file, i), false,
+				"objects[%zu]: a Greenplum target takes tables, each by its name: "
+				"set table",
+				i);
+	}
+}
+
+static void
+refuse_lists(const struct conf *c, const char *file, struct conf_notes *notes)
+{
+	static const char *const lists[] = {"primary_key", "distributed_by"};
+
+	for (size_t i = 0; i < conf_count(c, "objects"); i++)
+		for (size_t k = 0; k < COUNT_OF(lists); k++) {
+			char path[64];
+
+			snprintf(path, sizeof path, "objects[%zu].%s", i, lists[k]);
+			if (conf_has(c, path) && conf_is(c, "target.kind", "postgresql"))
+				conf_note_add(notes, file, conf_line(c, file, path), false,
+					"%s is for target.dialect = \"greenplum\"", path);
+		}
+}
+
+static bool
+asks_for(const struct conf *c, const char *path, const char *word)
+{
+	return option_find(channel_options(), path)->type == OPTION_LIST
+		       ? conf_has_word(c, path, word)
+		       : conf_is(c, path, word);
+}
+
+static void
+check_greenplum(const struct conf *c, const char *file, struct conf_notes *notes)
+{
+	if (!is_greenplum(c)) {
+		refuse_lists(c, file, notes);
+		return;
+	}
+	check_greenplum_objects(c, file, notes);
+	for (size_t i = 0; i < COUNT_OF(beyond_greenplum) && is_from_postgresql(c); i++) {
+		const char *path = beyond_greenplum[i].path;
+
+		if (conf_has(c, path) && asks_for(c, path, beyond_greenplum[i].word))
+			conf_note_add(notes, file, conf_line(c, file, path), false,
+				"%s = \"%s\" is not for PostgreSQL to Greenplum: set %s", path,
+				beyond_greenplum[i].word, beyond_greenplum[i].instead);
+	}
+}
+
+/* Of what the file does not say. */
+void
+conf_settle(struct conf *c)
+{
+	struct err ignored;
+
+	if (!is_greenplum(c) || !is_from_postgresql(c))
+		return;
+	if ((!conf_has(c, "initial") && conf_append(c, "initial", "data", NULL,
+						"the pair's default", &ignored) != RC_OK) ||
+		(!conf_has(c, "ddl") &&
+			conf_set(c, "ddl", "exclude", "the pair's default", &ignored) != RC_OK))
+		bug("a pair's default is no value of its setting");
+}
+
 static void
 check_rings(const struct conf *c, const char *file, struct conf_notes *notes)
 {
@@ -131,6 +241,7 @@ conf_check_channel(const struct conf *c, const char *file, struct conf_notes *no
 	conf_each(c, check_setting_cb, &l);
 	check_triggers(c, file, notes);
 	check_snapshot(c, file, notes);
+	check_greenplum(c, file, notes);
 	check_rings(c, file, notes);
 	for (size_t i = 0; i < COUNT_OF(ends); i++)
 		check_tls(c, ends[i], file, notes);
@@ -314,15 +425,6 @@ same_server(const struct conf *a, const char *end_a, const struct conf *b, const
 		return same(x, y);
 	return strcasecmp(conf_strf(a, "%s.host", end_a), conf_strf(b, "%s.host", end_b)) == 0 &&
 	       same(conf_strf(a, "%s.port", end_a), conf_strf(b, "%s.port", end_b));
-}
-
-static unsigned
-object_line(const struct conf *c, const char *file, size_t i)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "objects[%zu].database", i);
-	return conf_line(c, file, path);
 }
 
 static void

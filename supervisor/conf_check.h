@@ -3,7 +3,7 @@
  *
  * A row of options.c can say what one setting may be; what settings mean
  * together is looked at here. All functions add notes and change nothing else
- * (conf_check_secrets sets the passwords it reads).
+ * (conf_check_secrets sets the passwords it reads, conf_settle defaults).
  */
 #ifndef SUPERVISOR_CONF_CHECK_H
 #define SUPERVISOR_CONF_CHECK_H
@@ -26,6 +26,9 @@ unsigned conf_line(const struct conf *c, const char *file, const char *path);
 
 /* Settings of a channel against each other, its own ends and this version. */
 void conf_check_channel(const struct conf *c, const char *file, struct conf_notes *notes);
+/* Sets what this pair of ends does not have and the file does not ask for to what it has; once the
+ * file is checked. */
+void conf_settle(struct conf *c);
 /* Reads password_file or credential of both ends into password; warns of readable secrets. */
 void conf_check_secrets(struct conf *c, const char *file, struct conf_notes *notes);
 /* The id's letters: it becomes a lock's name, a label, a part of a path. */

@@ -399,6 +399,7 @@ conf_file_channel(const char *file, struct conf **out, char **id, struct conf_no
 	if (read_file(&r)) {
 		check_required(&r);
 		conf_check_channel(r.conf, file, notes);
+		conf_settle(r.conf);
 		conf_check_secrets(r.conf, file, notes);
 		if (objects_good(&r))
 			conf_check_objects(r.conf, file, notes);

@@ -116,6 +116,7 @@ sub channel_rows {
     return grep {
         my $row = $_;
         my ($end) = $row->{path} =~ /^(source|target)\./;
+        $end = 'target' if $row->{path} =~ /^objects\./;
         $row->{set} eq 'channel' && ($row->{kinds} eq '-' || grep { $row->{kinds} =~ /\b$_\b/ } $end ? $kind{$end} : values %kind);
     } @rows;
 }
@@ -123,7 +124,7 @@ sub channel_rows {
 for my $sample (glob "$top/etc/examples/*.conf") {
     my ($name, $from, $to) = $sample =~ m{((\w+)-to-(\w+)\.conf)$} or next;
     check_sample("etc/examples/$name", channel_rows(source => $from, target => $to));
-    check_reads("etc/examples/$name", 'password|password_file|credential');
+    check_reads("etc/examples/$name", 'password|password_file|credential|primary_key|distributed_by');
 }
 
 # ---- each has a test ----

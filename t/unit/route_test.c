@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "common/conf.h"
+#include "common/mem.h"
 #include "common/route.h"
 
 /* One entry of objects; columns and drops as "a b c". */
@@ -260,6 +261,57 @@ test_no_rename(void **unused)
 	routes_free(NULL);
 }
 
+/* Spec S4.3: by native type, with and without a schema; only at a Greenplum target. */
+static void
+test_types(void **unused)
+{
+	static const struct {
+		const char *native;
+		enum type type;
+		bool lacks;
+	} cases[] = {
+		{"bit(1)", TYPE_BIT, true},
+		{"bit varying(5)", TYPE_TEXT, true},
+		{"point", TYPE_GEOMETRY, true},
+		{"public.geometry(Point,4326)", TYPE_TEXT, true},
+		{"integer[]", TYPE_TEXT, true},
+		{"uuid", TYPE_TEXT, true},
+		{"tsquery", TYPE_TEXT, true},
+		{"tsvector", TYPE_TEXT, true},
+		{"txid_snapshot", TYPE_TEXT, true},
+		{"numeric(10,2)", TYPE_DECIMAL, false},
+		{"shop.mood", TYPE_TEXT, false},
+		{"jsonb", TYPE_JSON, false},
+		{NULL, TYPE_TEXT, false},
+	};
+	struct conf *c = conf_new(channel_options());
+	struct routes *plain, *greenplum;
+
+	(void)unused;
+	set(c, 0, "database", "shop");
+	assert_int_equal(conf_set(c, "target.kind", "postgresql", "test", NULL), RC_OK);
+	assert_int_equal(routes_new(c, &plain, NULL), RC_OK);
+	assert_int_equal(conf_set(c, "target.dialect", "greenplum", "test", NULL), RC_OK);
+	assert_int_equal(routes_new(c, &greenplum, NULL), RC_OK);
+	for (size_t i = 0; i < COUNT_OF(cases); i++) {
+		struct table *t = table_new("shop", "a");
+		struct column *col = table_add_column(t, "c", cases[i].type);
+
+		col->native = cases[i].native != NULL ? xstrdup(cases[i].native) : NULL;
+		for (int k = 0; k < 2; k++) {
+			uint32_t pick;
+			struct table *carried = routes_pick(k == 0 ? plain : greenplum, t, &pick);
+
+			assert_int_equal(carried->ncolumns, k == 0 || !cases[i].lacks);
+			table_free(carried);
+		}
+		table_free(t);
+	}
+	routes_free(plain);
+	routes_free(greenplum);
+	conf_free(c);
+}
+
 /* Among equals the first in the file; an exact database before a pattern. */
 static void
 test_ranks(void **unused)
@@ -332,6 +384,7 @@ main(void)
 		cmocka_unit_test(test_selection),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_no_rename),
 		cmocka_unit_test(test_ranks),
 		cmocka_unit_test(test_refused),

@@ -77,24 +77,6 @@ feed_draining(struct feed *f)
 
 /* ---- tables ---- */
 
-static bool
-is_carried(const struct feed *f, const struct table *t, uint32_t column)
-{
-	return !t->columns[column].generated &&
-	       routes_column(f->routes, t->db, t->name, t->columns[column].name) != NULL;
-}
-
-struct table *
-feed_pick(const struct feed *f, const struct table *full, uint32_t *pick)
-{
-	uint32_t n = 0;
-
-	for (uint32_t i = 0; i < full->ncolumns; i++)
-		if (is_carried(f, full, i))
-			pick[n++] = i;
-	return table_pick(full, pick, n);
-}
-
 /* Fills what follows from the full schema: the carried one, its key, its filter, how to pick. */
 void
 feed_set_schema(struct feed *f, struct feed_table *t, const struct table *full)
@@ -108,7 +90,7 @@ feed_set_schema(struct feed *f, struct feed_table *t, const struct table *full)
 	free(t->pick);
 	t->full = table_copy(full);
 	t->pick = xcalloc(full->ncolumns, sizeof *t->pick);
-	t->carried = feed_pick(f, full, t->pick);
+	t->carried = routes_pick(f->routes, full, t->pick);
 	t->whole = t->carried->ncolumns == full->ncolumns;
 	t->key = table_key(t->carried);
 	t->number = 0;

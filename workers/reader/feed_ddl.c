@@ -174,7 +174,7 @@ static void
 encode_carried(struct feed *f, const struct table *t, struct buf *b)
 {
 	uint32_t *pick = xcalloc(t->ncolumns, sizeof *pick);
-	struct table *carried = feed_pick(f, t, pick);
+	struct table *carried = routes_pick(f->routes, t, pick);
 
 	table_encode(carried, b);
 	table_free(carried);

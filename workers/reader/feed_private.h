@@ -94,8 +94,6 @@ struct feed {
 	bool streaming; /* filters have been checked */
 };
 
-/* What is carried of a table; pick[i] is the column of `full` that its column i is. */
-struct table *feed_pick(const struct feed *f, const struct table *full, uint32_t *pick);
 /* The initial schema is still to come, with all that there is. */
 bool feed_is_initial(const struct feed *f);
 /* Puts an event into the stream ring; waits for room. AGAIN: asked to stop. Lock held. */

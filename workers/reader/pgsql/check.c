@@ -91,6 +91,7 @@ check_role(struct pgsql *c, struct checks *out)
 struct table_rights {
 	bool logged;
 	bool identity; /* there is one, and changes of the key are seen by it */
+	bool full;     /* it is the whole row */
 	bool select;
 	bool owner;
 };
@@ -109,7 +110,7 @@ ask_table(struct pgsql *c, const struct table *t, struct table_rights *out)
 		       "SELECT relreplident = 'f' OR (relreplident = 'd' AND EXISTS (SELECT FROM "
 		       "pg_index WHERE indrelid = c.oid AND indisprimary)), "
 		       "has_table_privilege(oid, 'SELECT'), pg_has_role(relowner, 'USAGE'), "
-		       "relpersistence = 'p' FROM "
+		       "relpersistence = 'p', relreplident = 'f' FROM "
 		       "pg_class c WHERE oid = '%s'::regclass",
 		       buf_text(&b)) == RC_OK;
 	buf_release(&b);
@@ -118,7 +119,8 @@ ask_table(struct pgsql *c, const struct table *t, struct table_rights *out)
 	*out = (struct table_rights){.identity = *PQgetvalue(res, 0, 0) == 't',
 		.select = *PQgetvalue(res, 0, 1) == 't',
 		.owner = *PQgetvalue(res, 0, 2) == 't',
-		.logged = *PQgetvalue(res, 0, 3) == 't'};
+		.logged = *PQgetvalue(res, 0, 3) == 't',
+		.full = *PQgetvalue(res, 0, 4) == 't'};
 	PQclear(res);
 	return true;
 }
@@ -138,6 +140,13 @@ check_table(struct pgsql_source *s, const struct table *t, bool *identities, str
 			"it is published its rows could not be updated or deleted",
 			t->db, t->name);
 	}
+	if (r.identity && !r.full && conf_is(s->env.conf, "target.kind", "postgresql") &&
+		conf_is(s->env.conf, "target.dialect", "greenplum"))
+		checks_add(out, CHECK_WARN, "Replica identity",
+			"run ALTER TABLE .. REPLICA IDENTITY FULL at the source",
+			"%s.%s is not REPLICA IDENTITY FULL: where the target's key has other "
+			"columns, its rows are not found",
+			t->db, t->name);
 	if (!r.logged)
 		checks_add(out, CHECK_FAIL, "Logged tables",
 			"run ALTER TABLE .. SET LOGGED at the source, or leave it out: exclude = "

@@ -9,6 +9,9 @@
 
 #define PERMISSIONS "Destination database permissions"
 #define CONNECTIVITY "Destination database connectivity"
+#define CONFLICT "Schema name conflict"
+#define TYPES "Column types"
+#define KEYS "Keys of the destination tables"
 
 /* The target's schema of an entry of `objects`; NULL: a pattern. */
 static const char *
@@ -155,44 +158,208 @@ is_begun(struct pgsql_sink *s)
 	return begun;
 }
 
-/* Names under intercept: only those that can be known without the source. */
-static void
-check_names(struct pgsql_sink *s, struct checks *out)
+static bool
+is_there(struct pgsql_sink *s, const struct buf *literal)
 {
-	static const char item[] = "Schema name conflict";
-	bool failed = false;
+	struct err ignored;
+	char *found = NULL;
+	bool there = pgsql_value(&s->main, &found, &ignored, "SELECT to_regclass(%s)",
+			     buf_text(literal)) == RC_OK &&
+		     found != NULL;
 
-	if (!conf_is(s->env.conf, "existing", "intercept") ||
-		conf_count(s->env.conf, "initial") == 0)
-		return;
-	for (size_t i = 0; i < conf_count(s->env.conf, "objects") && !is_begun(s); i++) {
-		const char *db = conf_strf(s->env.conf, "objects[%zu].database", i),
-			   *table = conf_strf(s->env.conf, "objects[%zu].table", i);
-		char *found = NULL;
-		struct err ignored;
-		struct buf b;
+	free(found);
+	return there;
+}
 
-		if (db == NULL || table == NULL || strpbrk(db, "*?") != NULL ||
-			strpbrk(table, "*?") != NULL)
-			continue;
-		buf_init(&b);
-		pgsql_quote_text(&b, routes_table_db(s->env.routes, db, table));
-		buf_puts(&b, " AND tablename = ");
-		pgsql_quote_text(&b, routes_target_table(s->env.routes, db, table));
-		if (pgsql_value(&s->main, &found, &ignored,
-			    "SELECT tablename FROM pg_tables WHERE schemaname = %s",
-			    buf_text(&b)) == RC_OK &&
-			found != NULL) {
-			failed = true;
-			checks_add(out, CHECK_FAIL, item, SINK_INTERCEPT_REMEDY,
-				"target table %s.%s exists",
-				routes_table_db(s->env.routes, db, table), found);
-		}
-		free(found);
-		buf_release(&b);
+static bool
+has_rows(struct pgsql_sink *s, const struct buf *table)
+{
+	struct err ignored;
+	char *one = NULL;
+	bool has = pgsql_value(&s->main, &one, &ignored, "SELECT 1 FROM %s LIMIT 1",
+			   buf_text(table)) == RC_OK &&
+		   one != NULL;
+
+	free(one);
+	return has;
+}
+
+/* Under which a table may exist, or must. */
+static bool
+check_existing(struct pgsql_sink *s, const struct found_table *t, const struct buf *table,
+	bool there, struct checks *out)
+{
+	bool makes = conf_has_word(s->env.conf, "initial", "schema"),
+	     intercepts = sink_existing(s->env.conf) == EXISTING_INTERCEPT;
+
+	if (makes && intercepts && there)
+		checks_add(out, CHECK_FAIL, CONFLICT, SINK_INTERCEPT_REMEDY,
+			"target table %s exists already (source table %s.%s)", buf_text(table),
+			t->db, t->name);
+	else if (!makes && !there)
+		checks_add(out, CHECK_FAIL, CONFLICT, sink_create_remedy(s->env.conf),
+			"target table %s does not exist (source table %s.%s)", buf_text(table),
+			t->db, t->name);
+	else if (!makes && intercepts && conf_has_word(s->env.conf, "initial", "data") &&
+		 has_rows(s, table))
+		checks_add(out, CHECK_FAIL, CONFLICT,
+			"empty it, or set existing = \"ignore\", which keeps them, or \"clear\", "
+			"which does not",
+			"target table %s has rows (source table %s.%s)", buf_text(table), t->db,
+			t->name);
+	else
+		return true;
+	return false;
+}
+
+/* What is done to a table that is there already (spec S2.3, A-PG7). */
+static bool
+check_table_rights(struct pgsql_sink *s, const struct buf *table, const struct buf *literal,
+	struct checks *out)
+{
+	char *lacks = NULL;
+	struct err ignored;
+
+	if (pgsql_value(&s->main, &lacks, &ignored,
+		    "SELECT nullif(concat_ws(', ', CASE WHEN NOT has_table_privilege(c.oid, "
+		    "'SELECT') THEN 'SELECT' END, CASE WHEN NOT has_table_privilege(c.oid, "
+		    "'INSERT') THEN 'INSERT' END, CASE WHEN NOT has_table_privilege(c.oid, "
+		    "'UPDATE') THEN 'UPDATE' END, CASE WHEN NOT has_table_privilege(c.oid, "
+		    "'DELETE') THEN 'DELETE' END, CASE WHEN NOT has_table_privilege(c.oid, "
+		    "'TRUNCATE') THEN 'TRUNCATE' END, CASE WHEN NOT pg_has_role(c.relowner, "
+		    "'USAGE') AND %s THEN 'ALTER TABLE (it is not its owner)' END), '') FROM "
+		    "pg_class c WHERE c.oid = %s::regclass",
+		    conf_is(s->env.conf, "ddl", "carry") ? "true" : "false",
+		    buf_text(literal)) != RC_OK ||
+		lacks == NULL)
+		return true;
+	checks_add(out, CHECK_FAIL, PERMISSIONS,
+		"let the table's owner GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON it TO the "
+		"account, and make the account a member of its role",
+		"the account lacks %s on target table %s", lacks, buf_text(table));
+	free(lacks);
+	return false;
+}
+
+/* Columns that stay behind, and keys that the target wants. */
+static bool
+check_shape(struct pgsql_sink *s, const struct found_table *t, bool there, struct checks *out)
+{
+	uint32_t *pick = xcalloc(t->table->ncolumns, sizeof *pick);
+	struct table *carried = routes_pick(s->env.routes, t->table, pick);
+	struct pgsql_shape shape = {0};
+	bool good = true;
+	struct err e;
+
+	for (uint32_t i = 0; i < t->table->ncolumns; i++)
+		if (routes_lacks_type(s->env.routes, &t->table->columns[i]) &&
+			routes_column(s->env.routes, t->db, t->name, t->table->columns[i].name) !=
+				NULL)
+			checks_add(out, CHECK_WARN, TYPES,
+				"change its type at the source, if its values are wanted there",
+				"column \"%s\" of %s.%s is of the type %s and is left out",
+				t->table->columns[i].name, t->db, t->name,
+				t->table->columns[i].native);
+	if ((there ? pgsink_check_cascades(s, carried, &e)
+		   : pgsink_shape(s, carried, &shape, &e)) != RC_OK) {
+		checks_add(out, CHECK_FAIL, KEYS, e.remedy, "%s", e.text);
+		good = false;
 	}
-	if (!failed)
+	pgsink_shape_release(&shape);
+	table_free(carried);
+	free(pick);
+	return good;
+}
+
+/* One that was made by hand must have a key, too. */
+static bool
+check_key(struct pgsql_sink *s, const struct buf *table, const struct buf *literal,
+	struct checks *out)
+{
+	struct buf b;
+	bool has;
+
+	buf_init(&b);
+	buf_printf(&b,
+		"SELECT EXISTS (SELECT 1 FROM pg_index WHERE indrelid = %s::regclass AND "
+		"indisprimary)",
+		buf_text(literal));
+	has = holds(s, buf_text(&b));
+	buf_release(&b);
+	if (!has)
+		checks_add(out, CHECK_FAIL, KEYS, "add one: ALTER TABLE .. ADD PRIMARY KEY",
+			"target table %s has no primary key", buf_text(table));
+	return has;
+}
+
+static void
+check_table(struct pgsql_sink *s, const struct found_table *t, bool begun, struct checks *out)
+{
+	struct buf table, literal;
+	bool there, good = true;
+
+	buf_init(&table);
+	buf_init(&literal);
+	pgsql_quote_table(&table, routes_table_db(s->env.routes, t->db, t->name),
+		routes_target_table(s->env.routes, t->db, t->name));
+	pgsql_quote_text(&literal, buf_text(&table));
+	there = is_there(s, &literal);
+	if (s->dialect->distributed) {
+		good = check_shape(s, t, there, out);
+		if (there)
+			good = check_key(s, &table, &literal, out) && good;
+		if (good)
+			checks_pass_rest(out, KEYS);
+	}
+	if (!begun)
+		check_existing(s, t, &table, there, out);
+	if (there)
+		check_table_rights(s, &table, &literal, out);
+	buf_release(&table);
+	buf_release(&literal);
+}
+
+static void
+check_tables(struct pgsql_sink *s, struct checks *out)
+{
+	bool begun = is_begun(s);
+
+	for (uint32_t i = 0; i < s->env.found->count; i++)
+		check_table(s, &s->env.found->tables[i], begun, out);
+	if (s->env.found->count != 0)
+		checks_pass_rest(out, CONFLICT);
+}
+
+/* Where UPDATE and DELETE lock whole tables, lanes wait for each other. */
+static void
+check_lanes(struct pgsql_sink *s, struct checks *out)
+{
+	struct err ignored;
+	char *detects = NULL;
+
+	if (s->dialect->distributed && conf_int(s->env.conf, "lanes") > 1 &&
+		pgsql_value(&s->main, &detects, &ignored,
+			"SELECT current_setting('gp_enable_global_deadlock_detector')") == RC_OK &&
+		detects != NULL && strcmp(detects, "off") == 0)
+		checks_add(out, CHECK_WARN, "Locks of the destination database",
+			"set gp_enable_global_deadlock_detector = on there and restart it, or "
+			"lanes = 1 here",
+			"UPDATE and DELETE lock whole tables: lanes wait for each other");
+	free(detects);
+}
+
+static bool
+check_dialect(struct pgsql_sink *s, struct checks *out)
+{
+	static const char item[] = "Version of the destination database";
+	struct err e;
+
+	if (pgsink_check_dialect(s, &e) == RC_OK) {
 		checks_pass(out, item);
+		return true;
+	}
+	checks_add(out, CHECK_FAIL, item, e.remedy, "%s", e.text);
+	return false;
 }
 
 enum rc
@@ -212,7 +379,10 @@ pgsink_check(struct sink *base, bool want_sql, struct checks *out, struct err *e
 		return RC_OK;
 	}
 	checks_pass(out, CONNECTIVITY);
+	if (!check_dialect(s, out))
+		return RC_OK;
 	check_rights(s, out);
-	check_names(s, out);
+	check_lanes(s, out);
+	check_tables(s, out);
 	return RC_OK;
 }

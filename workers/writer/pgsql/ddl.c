@@ -134,6 +134,30 @@ unknown_rows(const struct table *t, const char *column, struct err *e)
 	return err_remedy(e, "run `syncline reset` for this channel, which loads everything again");
 }
 
+/* Made by hand, where existing tables are kept. */
+static enum rc
+has_column(
+	struct pgsql_lane *l, const struct table *t, const char *column, bool *has, struct err *e)
+{
+	char *found = NULL;
+	struct buf table, b;
+	enum rc rc;
+
+	buf_init(&table);
+	buf_init(&b);
+	add_target(l, &table, t->db, t->name);
+	pgsql_quote_text(&b, buf_text(&table));
+	buf_puts(&b, "::regclass AND NOT attisdropped AND attname = ");
+	pgsql_quote_text(&b, column);
+	rc = pgsql_value(
+		&l->c, &found, e, "SELECT 1 FROM pg_attribute WHERE attrelid = %s", buf_text(&b));
+	*has = found != NULL;
+	free(found);
+	buf_release(&table);
+	buf_release(&b);
+	return rc;
+}
+
 /* The rows that are there get what they got at the source, later ones come with their values. */
 static enum rc
 new_column(struct pgsql_lane *l, const struct table_change *ch, const struct table *after,
@@ -142,12 +166,16 @@ new_column(struct pgsql_lane *l, const struct table_change *ch, const struct tab
 	const struct column_change *c = change_to(ch, after->columns[i].name);
 	const char *name = pgsink_column(l, after, i), *fill = c != NULL ? c->fill : NULL;
 	struct buf b;
+	bool there;
 	enum rc rc;
 
 	if (c != NULL && c->computed)
 		return unknown_rows(after, after->columns[i].name, e);
+	rc = has_column(l, after, name, &there, e);
+	if (rc != RC_OK || there)
+		return rc;
 	buf_init(&b);
-	buf_puts(&b, "ADD COLUMN IF NOT EXISTS ");
+	buf_puts(&b, "ADD COLUMN ");
 	pgsink_define_column(l->sink, &b, &after->columns[i], name);
 	if (fill != NULL) {
 		buf_puts(&b, " DEFAULT ");
@@ -381,7 +409,7 @@ change_fks(
 }
 
 static enum rc
-change_table(struct pgsql_lane *l, const struct table_change *ch, const struct table *before,
+change_parts(struct pgsql_lane *l, const struct table_change *ch, const struct table *before,
 	const struct table *after, struct err *e)
 {
 	enum rc rc = drop_indexes(l, ch, before, after, e);
@@ -391,6 +419,22 @@ change_table(struct pgsql_lane *l, const struct table_change *ch, const struct t
 	if (rc == RC_OK)
 		rc = new_indexes(l, ch, before, after, e);
 	return rc == RC_OK ? change_fks(l, before, after, e) : rc;
+}
+
+static enum rc
+change_table(struct pgsql_lane *l, const struct table_change *ch, const struct table *before,
+	const struct table *after, struct err *e)
+{
+	struct pgsql_shape from = {0}, to = {0};
+	enum rc rc = pgsink_shape(l->sink, before, &from, e);
+
+	if (rc == RC_OK)
+		rc = pgsink_shape(l->sink, after, &to, e);
+	if (rc == RC_OK)
+		rc = change_parts(l, ch, from.table, to.table, e);
+	pgsink_shape_release(&from);
+	pgsink_shape_release(&to);
+	return rc;
 }
 
 static enum rc

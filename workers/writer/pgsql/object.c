@@ -116,6 +116,11 @@ pgsink_make_fk(
 
 	if (!pgsink_carries_fk(l, t, fk))
 		return RC_OK;
+	if (!l->sink->dialect->foreign_keys) {
+		log_info("foreign key %s of %s.%s is left out: no %s keeps it", fk->name, t->db,
+			t->name, l->sink->dialect->product);
+		return RC_OK;
+	}
 	rc = has_fk(l, t, fk, &has, e);
 	if (rc != RC_OK || has)
 		return rc;
@@ -225,14 +230,20 @@ enum rc
 pgsink_create_from_columns(struct pgsql_lane *l, const struct table *t, const char *schema,
 	const char *name, struct err *e)
 {
+	struct pgsql_shape s;
 	struct buf b;
-	enum rc rc;
+	enum rc rc = pgsink_shape(l->sink, t, &s, e);
 
 	buf_init(&b);
-	pgsink_create_table(l, &b, t, schema, name);
-	rc = pgsink_exec(l, buf_text(&b), e);
+	if (rc == RC_OK) {
+		pgsink_create_table(l, &b, &s, schema, name);
+		rc = pgsink_exec(l, buf_text(&b), e);
+	}
+	if (rc == RC_OK)
+		rc = create_indexes(l, s.table, schema, name, e);
+	pgsink_shape_release(&s);
 	buf_release(&b);
-	return rc == RC_OK ? create_indexes(l, t, schema, name, e) : rc;
+	return rc;
 }
 
 /* A server older than the source may not have what the statement says. */
@@ -379,7 +390,8 @@ pgsink_empty(struct pgsql_lane *l, const char *schema, const char *name, struct 
 	enum rc rc;
 
 	buf_init(&b);
-	buf_puts(&b, "DELETE FROM ");
+	/* What nothing can refer to goes at once. */
+	buf_puts(&b, l->sink->dialect->foreign_keys ? "DELETE FROM " : "TRUNCATE TABLE ");
 	pgsql_quote_table(&b, schema, name);
 	rc = pgsink_exec(l, buf_text(&b), e);
 	buf_release(&b);

@@ -51,20 +51,18 @@ put_escaped(struct buf *b, const unsigned char *p, size_t n)
 }
 
 static enum rc
-copy_row(struct pgsql_lane *l, const struct change *first, const struct change *c, struct err *e)
+copy_row(struct pgsql_lane *l, const struct copied *columns, uint32_t n, const struct change *c,
+	struct err *e)
 {
 	const struct target *t = c->target;
-	bool begun = false;
 
-	for (uint32_t i = 0; i < t->source->ncolumns; i++) {
-		const struct value *v = &c->after.col[i];
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t i = columns[k].column;
+		const struct value *v = columns[k].before ? &c->before.col[i] : &c->after.col[i];
 		enum rc rc;
 
-		if (!pgsink_is_carried(t, &first->after, i))
-			continue;
-		if (begun)
+		if (k != 0)
 			buf_putc(&l->text, '\t');
-		begun = true;
 		if (v->kind != VALUE_BYTES) {
 			buf_puts(&l->text, "\\N");
 			continue;
@@ -90,48 +88,32 @@ flush(struct pgsql_lane *l, struct err *e)
 }
 
 static enum rc
-begin_copy(struct pgsql_lane *l, const struct change *c, struct err *e)
+begin_copy(struct pgsql_lane *l, const char *into, struct err *e)
 {
-	const struct target *t = c->target;
+	char *sql = xasprintf("COPY %s FROM STDIN", into);
+	PGresult *res = PQexec(l->c.conn, sql);
 	enum rc rc = RC_OK;
-	const char *comma = "";
-	PGresult *res;
-	struct buf b;
 
-	buf_init(&b);
-	buf_puts(&b, "COPY ");
-	pgsql_quote_table(&b, t->db, t->name);
-	buf_puts(&b, " (");
-	for (uint32_t i = 0; i < t->source->ncolumns; i++) {
-		if (!pgsink_is_carried(t, &c->after, i))
-			continue;
-		buf_puts(&b, comma);
-		pgsql_quote_name(&b, t->table->columns[t->map[i]].name);
-		comma = ", ";
-	}
-	buf_puts(&b, ") FROM STDIN");
-	res = PQexec(l->c.conn, buf_text(&b));
 	if (PQresultStatus(res) != PGRES_COPY_IN)
 		rc = pgsink_error(l, res, e, "cannot copy rows");
 	PQclear(res);
-	buf_release(&b);
+	free(sql);
 	return rc;
 }
 
-/* Rows of one shape; all of them are written, or it is an error. */
-static enum rc
-copy(struct pgsql_lane *l, const struct change *const *rows, uint32_t n, uint64_t *found,
-	struct err *e)
+enum rc
+pgsink_copy(struct pgsql_lane *l, const char *into, const struct copied *columns, uint32_t ncolumns,
+	const struct change *const *rows, uint32_t n, uint64_t *found, struct err *e)
 {
 	struct err failure = {0};
-	enum rc rc = begin_copy(l, rows[0], e), end = RC_OK;
+	enum rc rc = begin_copy(l, into, e), end = RC_OK;
 	PGresult *res;
 
 	if (rc != RC_OK)
 		return rc;
 	buf_clear(&l->text);
 	for (uint32_t i = 0; i < n && rc == RC_OK; i++) {
-		rc = copy_row(l, rows[0], rows[i], e);
+		rc = copy_row(l, columns, ncolumns, rows[i], e);
 		if (rc == RC_OK && l->text.len > COPY_BYTES)
 			rc = flush(l, e);
 	}
@@ -154,6 +136,33 @@ copy(struct pgsql_lane *l, const struct change *const *rows, uint32_t n, uint64_
 	return rc;
 }
 
+/* Rows of one shape, straight into their table. */
+static enum rc
+copy(struct pgsql_lane *l, const struct change *const *rows, uint32_t n, uint64_t *found,
+	struct err *e)
+{
+	const struct target *t = rows[0]->target;
+	struct copied *columns = xcalloc(t->source->ncolumns, sizeof *columns);
+	uint32_t ncolumns = 0;
+	struct buf into;
+	enum rc rc;
+
+	buf_init(&into);
+	pgsql_quote_table(&into, t->db, t->name);
+	for (uint32_t i = 0; i < t->source->ncolumns; i++) {
+		if (!pgsink_is_carried(t, &rows[0]->after, i))
+			continue;
+		buf_puts(&into, ncolumns == 0 ? " (" : ", ");
+		pgsql_quote_name(&into, t->table->columns[t->map[i]].name);
+		columns[ncolumns++].column = i;
+	}
+	buf_putc(&into, ')');
+	rc = pgsink_copy(l, buf_text(&into), columns, ncolumns, rows, n, found, e);
+	buf_release(&into);
+	free(columns);
+	return rc;
+}
+
 /* A table all of whose columns the server computes takes no list of columns. */
 static bool
 copies(const struct change *c)
@@ -172,6 +181,14 @@ form_of(enum event_kind op)
 	return op == EVENT_INSERT ? FORM_INSERT : op == EVENT_UPDATE ? FORM_UPDATE : FORM_DELETE;
 }
 
+/* A row without a key is one of those that look the same. */
+static bool
+merges(const struct pgsql_lane *l, const struct batch *b)
+{
+	return l->sink->dialect->staged && b->count >= COPY_ROWS &&
+	       b->changes[0]->target->key != NULL;
+}
+
 enum rc
 pgsink_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, struct err *e)
 {
@@ -183,6 +200,10 @@ pgsink_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, s
 		return rc;
 	if (b->op == EVENT_INSERT && b->count >= COPY_ROWS && copies(b->changes[0]))
 		rc = copy(l, b->changes, b->count, matched, e);
+	else if (b->op != EVENT_INSERT && merges(l, b))
+		rc = pgsink_merge(l,
+			b->op == EVENT_UPDATE ? FORM_STAGED_UPDATE : FORM_STAGED_DELETE, b->changes,
+			b->count, matched, e);
 	else
 		rc = pgsink_pipeline(l, form_of(b->op), b->changes, b->count, matched, e);
 	return rc == RC_CONFIG && pgsql_is(&l->c, DUPLICATE) ? RC_CONFLICT : rc;
@@ -398,20 +419,30 @@ pgsink_row(struct sink_lane *base, const struct change *c, enum row_mode mode, b
 
 /* ---- loads ---- */
 
+/* A server before 9.5 is told by other words which rows to keep. */
+static enum rc
+load(struct pgsql_lane *l, const struct change *const *rows, uint32_t n, bool keep, uint64_t *found,
+	struct err *e)
+{
+	bool copied = copies(rows[0]), old = l->c.version < 90500;
+
+	if (copied && keep && old)
+		return pgsink_merge(l, FORM_STAGED_KEEP, rows, n, found, e);
+	if (copied && !keep)
+		return copy(l, rows, n, found, e);
+	return pgsink_pipeline(l, keep && !old ? FORM_INSERT_KEEP : FORM_INSERT, rows, n, found, e);
+}
+
 enum rc
 pgsink_load(struct sink_lane *base, struct target *t, struct change *const *rows, uint32_t count,
 	bool keep, uint64_t *kept, struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
-	const struct change *const *changes = (const struct change *const *)rows;
 	uint64_t found = 0;
 	enum rc rc = pgsink_fk(l, true, e);
 
 	if (rc == RC_OK)
-		rc = keep || !copies(rows[0])
-			     ? pgsink_pipeline(l, keep ? FORM_INSERT_KEEP : FORM_INSERT, changes,
-				       count, &found, e)
-			     : copy(l, changes, count, &found, e);
+		rc = load(l, (const struct change *const *)rows, count, keep, &found, e);
 	if (rc != RC_OK)
 		return err_context(e, "loading %s.%s", t->db, t->name), rc;
 	*kept = count - found;

@@ -11,6 +11,17 @@
 #include "common/log.h"
 #include "workers/writer/pgsql/sink.h"
 
+/* Before 10 a sequence tells its own bounds. */
+static const char counted_before_10[] =
+	"SELECT format('SELECT setval(%%L, m) FROM (SELECT max(%%I)::bigint AS m FROM %%s) x, %%s "
+	"q WHERE q.increment_by > 0 AND m BETWEEN q.last_value AND q.max_value', r.oid::regclass, "
+	"a.attname, c.oid::regclass, r.oid::regclass) FROM pg_class c JOIN pg_depend o ON "
+	"o.classid = 'pg_class'::regclass AND o.refclassid = 'pg_class'::regclass AND o.refobjid "
+	"= c.oid AND o.deptype = 'a' JOIN pg_class r ON r.oid = o.objid AND r.relkind = 'S' JOIN "
+	"pg_attribute a ON a.attrelid = c.oid AND a.attnum = o.refobjsubid WHERE c.oid IN (SELECT "
+	"to_regclass(t::cstring) FROM unnest(ARRAY[%s]) t) AND EXISTS (SELECT FROM pg_index i "
+	"WHERE i.indrelid = c.oid AND i.indkey[0] = a.attnum AND i.indpred IS NULL)";
+
 /* Rising sequences of the tables %s whose columns indexes begin with: how to move each. */
 static const char counted[] =
 	"SELECT format('SELECT setval(%%L, m) FROM (SELECT max(%%I)::bigint AS m FROM %%s) x WHERE "
@@ -60,7 +71,9 @@ pgsink_move_sequences(struct pgsql_sink *s)
 		return;
 	buf_init(&tables);
 	add_tables(s, &tables);
-	rc = pgsql_query(&s->main, &res, &e, counted, buf_text(&tables));
+	rc = s->main.version >= 100000
+		     ? pgsql_query(&s->main, &res, &e, counted, buf_text(&tables))
+		     : pgsql_query(&s->main, &res, &e, counted_before_10, buf_text(&tables));
 	for (int i = 0; rc == RC_OK && i < PQntuples(res); i++)
 		rc = pgsql_exec(&s->main, PQgetvalue(res, i, 0), &e);
 	if (rc != RC_OK)

@@ -44,8 +44,9 @@ pgsink_state_count(void)
 void
 pgsink_state_sql(const struct pgsql_sink *s, size_t i, struct buf *out)
 {
-	buf_printf(out, "CREATE TABLE IF NOT EXISTS %s.%s (%s)", s->state, state_tables[i].name,
-		state_tables[i].columns);
+	buf_printf(out, "CREATE TABLE IF NOT EXISTS %s.%s (%s)%s", s->state, state_tables[i].name,
+		state_tables[i].columns,
+		s->dialect->distributed ? " DISTRIBUTED BY (channel)" : "");
 }
 
 static enum rc
@@ -57,6 +58,7 @@ pgsink_create(const struct sink_env *env, struct sink **out, struct err *e)
 	(void)e;
 	s->base.ops = sink_find("postgresql");
 	s->env = *env;
+	s->dialect = pgsink_dialect(env->conf);
 	s->native = conf_is(env->conf, "source.kind", "postgresql");
 	buf_init(&b);
 	pgsql_quote_name(&b, conf_str(env->conf, "state_schema"));
@@ -142,10 +144,16 @@ raise_epoch(struct pgsql_sink *s, const char *channel, struct err *e)
 {
 	char *epoch = NULL;
 	enum rc rc = pgsql_value(&s->main, &epoch, e,
-		"INSERT INTO %s.checkpoint AS c (channel, epoch, turn) VALUES (%s, 1, 0) "
-		"ON CONFLICT (channel) DO UPDATE SET epoch = c.epoch + 1 RETURNING epoch",
+		"UPDATE %s.checkpoint SET epoch = epoch + 1 WHERE channel = %s RETURNING epoch",
 		s->state, channel);
 
+	if (rc == RC_OK && epoch == NULL)
+		rc = pgsql_value(&s->main, &epoch, e,
+			"INSERT INTO %s.checkpoint (channel, epoch, turn) VALUES (%s, 1, 0) "
+			"RETURNING epoch",
+			s->state, channel);
+	if (rc != RC_OK && pgsql_is(&s->main, "23505"))
+		rc = err_set(e, RC_RETRY, "another writer begins this channel at the moment");
 	if (rc == RC_OK && epoch != NULL)
 		s->epoch = strtoull(epoch, NULL, 10);
 	free(epoch);
@@ -301,6 +309,8 @@ pgsink_open(struct sink *base, struct resume *out, uint64_t *turn, struct err *e
 	char *channel = channel_literal(s);
 	enum rc rc = pgsql_open(&s->main, s->env.conf, "target", false, e);
 
+	if (rc == RC_OK)
+		rc = pgsink_check_dialect(s, e);
 	if (rc == RC_OK)
 		rc = make_tables(s, e);
 	if (rc == RC_OK)
@@ -467,24 +477,34 @@ pgsink_empty_target(struct sink_lane *base, const struct target *t, struct err *
 	return rc == RC_OK ? pgsink_empty(l, t->db, t->name, e) : rc;
 }
 
+/* Changed, or made: the channel's only writer is the one who looks. */
 static void
 upsert_state(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name,
 	enum table_state state, bool inserted, const struct buf *schema)
 {
+	const char *word = table_state_name(state), *yes = inserted ? "true" : "false",
+		   *ours = l->sink->state;
+	struct buf key, definition;
+
+	buf_init(&key);
+	buf_init(&definition);
+	pgsink_add_key(l, &key, db, name);
+	if (schema != NULL)
+		pgsql_quote_bytes(&definition, schema->data, schema->len);
+	else
+		buf_puts(&definition, "definition");
+	buf_printf(b,
+		"UPDATE %s.table_state SET state = '%s', inserted = %s, definition = %s WHERE "
+		"(channel, db, name) = (%s); ",
+		ours, word, yes, buf_text(&definition), buf_text(&key));
 	buf_printf(b,
 		"INSERT INTO %s.table_state (channel, db, name, state, inserted, definition) "
-		"VALUES (",
-		l->sink->state);
-	pgsink_add_key(l, b, db, name);
-	buf_printf(b, ", '%s', %s, ", table_state_name(state), inserted ? "true" : "false");
-	if (schema != NULL)
-		pgsql_quote_bytes(b, schema->data, schema->len);
-	else
-		buf_puts(b, "NULL");
-	buf_puts(b, ") ON CONFLICT (channel, db, name) DO UPDATE SET state = excluded.state, "
-		    "inserted = excluded.inserted");
-	if (schema != NULL)
-		buf_puts(b, ", definition = excluded.definition");
+		"SELECT %s, '%s', %s, %s WHERE NOT EXISTS (SELECT FROM %s.table_state WHERE "
+		"(channel, db, name) = (%s))",
+		ours, buf_text(&key), word, yes, schema != NULL ? buf_text(&definition) : "NULL",
+		ours, buf_text(&key));
+	buf_release(&key);
+	buf_release(&definition);
 }
 
 static void

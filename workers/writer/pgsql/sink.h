@@ -3,8 +3,10 @@
  *
  * sink.c       the engine's table, our own tables at the target, taking over
  * lane.c       a lane's session, transactions, the checkpoint
+ * dialect.c    relatives of PostgreSQL: Greenplum
  * type.c       canonical types: their columns and their values here
  * statement.c  prepared statements of row changes, their cache, pipelines
+ * merge.c      changes that come by a temporary table
  * rows.c       batches, single rows, loads
  * names.c      the source's own statements with the target's names
  * define.c     the statements that make tables, indexes, foreign keys
@@ -24,6 +26,22 @@
 #include "common/pgsql/client.h"
 #include "workers/writer/sink.h"
 
+/* A relative of PostgreSQL; target.dialect. */
+struct pgsql_dialect {
+	const char *name;
+	const char *product; /* what version() says; NULL: anything else */
+	bool distributed;  /* tables say by which columns of their key; unique indexes have these */
+	bool staged;	   /* a batch of changes is merged from a temporary table */
+	bool foreign_keys; /* are kept */
+};
+
+/* What a table of the source is made into. */
+struct pgsql_shape {
+	struct table *table;
+	uint32_t *by; /* columns by which it is distributed */
+	uint32_t nby;
+};
+
 struct pgsql_sink {
 	struct sink base; /* first */
 	struct sink_env env;
@@ -31,14 +49,24 @@ struct pgsql_sink {
 	uint64_t epoch;
 	char *state;   /* quoted name of the state schema */
 	uint32_t lock; /* first half of our advisory locks' keys; the second is the lane */
-	bool native;   /* the source is PostgreSQL, too: its definitions are taken as they are */
+	const struct pgsql_dialect *dialect;
+	bool native; /* the source is PostgreSQL, too: its definitions are taken as they are */
 	struct table **made; /* the tables that are here: parents of later ones, and children that
 				wait for theirs; also those of earlier writers */
 	size_t nmade, made_cap;
 };
 
 /* What a statement does; with the shape of its changes it is the key of the cache. */
-enum form { FORM_INSERT, FORM_INSERT_KEEP, FORM_UPDATE, FORM_DELETE };
+enum form {
+	FORM_INSERT,
+	FORM_INSERT_KEEP,
+	FORM_UPDATE,
+	FORM_DELETE,
+	/* the same by way of a temporary table, which has the statement's name */
+	FORM_STAGED_KEEP,
+	FORM_STAGED_UPDATE,
+	FORM_STAGED_DELETE
+};
 
 struct statement {
 	char name[16]; /* "" : free */
@@ -91,6 +119,16 @@ enum rc pgsink_error(struct pgsql_lane *l, const PGresult *res, struct err *e, c
 /* Foreign keys and triggers off or on, in a transaction, as far as the account may. */
 enum rc pgsink_fk(struct pgsql_lane *l, bool off, struct err *e) MUSTCHECK;
 
+const struct pgsql_dialect *pgsink_dialect(const struct conf *c);
+/* The server is what target.dialect says, and not too old. */
+enum rc pgsink_check_dialect(struct pgsql_sink *s, struct err *e) MUSTCHECK;
+/* CONFIG: it cannot be made here. Releases are the caller's in any case. */
+enum rc pgsink_shape(const struct pgsql_sink *s, const struct table *t, struct pgsql_shape *out,
+	struct err *e) MUSTCHECK;
+enum rc pgsink_check_cascades(
+	const struct pgsql_sink *s, const struct table *t, struct err *e) MUSTCHECK;
+void pgsink_shape_release(struct pgsql_shape *s);
+
 /* The type that a column of the source gets here. */
 void pgsink_type(struct buf *b, const struct column *c);
 /* Appends the server's text of a value of the source's column `s` for the target's column `t`. */
@@ -101,9 +139,26 @@ enum rc pgsink_render(struct transcoder *tr, const struct column *s, const struc
  */
 enum rc pgsink_pipeline(struct pgsql_lane *l, enum form form, const struct change *const *changes,
 	uint32_t n, uint64_t *found, struct err *e) MUSTCHECK;
+/* The statement of changes like this one; a staged one has its lists and its name alone. */
+enum rc pgsink_statement(struct pgsql_lane *l, enum form form, const struct change *c,
+	struct statement **out, struct err *e) MUSTCHECK;
 void pgsink_drop_statements(struct pgsql_lane *l);
 /* Whether column i of the rows stands in the image and has a column at the target. */
 bool pgsink_is_carried(const struct target *t, const struct row *r, uint32_t i);
+
+/* A column of a COPY: the rows' i-th, of the image before or after. */
+struct copied {
+	uint32_t column;
+	bool before;
+};
+
+/* into: "table (a, b)". All rows are written, or it is an error. */
+enum rc pgsink_copy(struct pgsql_lane *l, const char *into, const struct copied *columns,
+	uint32_t ncolumns, const struct change *const *rows, uint32_t n, uint64_t *found,
+	struct err *e) MUSTCHECK;
+/* Runs changes of one shape as one statement, by way of a temporary table. */
+enum rc pgsink_merge(struct pgsql_lane *l, enum form form, const struct change *const *changes,
+	uint32_t n, uint64_t *found, struct err *e) MUSTCHECK;
 
 enum rc pgsink_batch(
 	struct sink_lane *l, const struct batch *b, uint64_t *matched, struct err *e) MUSTCHECK;
@@ -122,7 +177,7 @@ void pgsink_column_type(const struct pgsql_sink *s, struct buf *b, const struct 
 /* name, type, what else belongs to it */
 void pgsink_define_column(
 	const struct pgsql_sink *s, struct buf *b, const struct column *c, const char *name);
-void pgsink_create_table(const struct pgsql_lane *l, struct buf *b, const struct table *t,
+void pgsink_create_table(const struct pgsql_lane *l, struct buf *b, const struct pgsql_shape *s,
 	const char *schema, const char *name);
 /* Whether an index like this can be made here. */
 bool pgsink_can_be_indexed(const struct table *t, const struct index *ix);

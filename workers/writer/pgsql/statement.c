@@ -38,12 +38,24 @@ in_key(const struct target *t, uint32_t i)
 	return false;
 }
 
+static bool
+updates(enum form f)
+{
+	return f == FORM_UPDATE || f == FORM_STAGED_UPDATE;
+}
+
+static bool
+deletes(enum form f)
+{
+	return f == FORM_DELETE || f == FORM_STAGED_DELETE;
+}
+
 /* A key that does not move is left out: it may be an identity that takes no value. */
 static void
 list_after(struct statement *s, const struct change *c)
 {
 	const struct target *t = c->target;
-	bool moves = (c->shape & SHAPE_KEY_MOVES) != 0 || s->form != FORM_UPDATE;
+	bool moves = (c->shape & SHAPE_KEY_MOVES) != 0 || !updates(s->form);
 
 	s->after = xcalloc(t->source->ncolumns, sizeof *s->after);
 	for (uint32_t i = 0; i < t->source->ncolumns; i++)
@@ -154,11 +166,19 @@ statement_text(struct pgsql *c, struct buf *b, const struct statement *s)
 
 /* ---- cache ---- */
 
+static bool
+is_staged(enum form f)
+{
+	return f == FORM_STAGED_KEEP || f == FORM_STAGED_UPDATE || f == FORM_STAGED_DELETE;
+}
+
 /* The server's half goes with the next BEGIN: now the transaction may be a failed one. */
 static void
 drop(struct pgsql_lane *l, struct statement *s)
 {
-	if (*s->name != '\0')
+	if (*s->name != '\0' && is_staged(s->form))
+		buf_printf(&l->garbage, "DROP TABLE IF EXISTS pg_temp.%s; ", s->name);
+	else if (*s->name != '\0')
 		buf_printf(&l->garbage, "DEALLOCATE %s; ", s->name);
 	free(s->after);
 	free(s->before);
@@ -251,13 +271,13 @@ prepare(struct pgsql_lane *l, const struct statement *s, struct err *e)
 	return rc;
 }
 
-static enum rc
-get(struct pgsql_lane *l, enum form form, const struct change *c, struct statement **out,
-	struct err *e)
+enum rc
+pgsink_statement(struct pgsql_lane *l, enum form form, const struct change *c,
+	struct statement **out, struct err *e)
 {
 	struct statement want = {.target = c->target, .form = form, .shape = c->shape};
 	struct statement *s = find_or_evict(l, &want);
-	enum rc rc;
+	enum rc rc = RC_OK;
 
 	s->used = ++l->clock;
 	*out = s;
@@ -265,12 +285,13 @@ get(struct pgsql_lane *l, enum form form, const struct change *c, struct stateme
 		return RC_OK;
 	*s = want;
 	s->used = l->clock;
-	if (form != FORM_DELETE)
+	if (!deletes(form))
 		list_after(s, c);
-	if (form == FORM_UPDATE || form == FORM_DELETE)
+	if (deletes(form) || updates(form))
 		list_before(s, c);
 	snprintf(s->name, sizeof s->name, "s%" PRIu64, l->clock);
-	rc = prepare(l, s, e);
+	if (!is_staged(form))
+		rc = prepare(l, s, e);
 	if (rc != RC_OK) {
 		err_context(e, "%s.%s", c->target->db, c->target->name);
 		*s->name = '\0';
@@ -352,7 +373,7 @@ pgsink_pipeline(struct pgsql_lane *l, enum form form, const struct change *const
 {
 	struct statement *s;
 	struct err failure;
-	enum rc rc = get(l, form, changes[0], &s, e), end;
+	enum rc rc = pgsink_statement(l, form, changes[0], &s, e), end;
 
 	if (rc != RC_OK)
 		return rc;
