@@ -427,7 +427,9 @@ static const struct option daemon_rows[] = {
 		.min = SECOND,
 		.max = HOUR,
 		.reload = RELOAD_LIVE,
-		.help = "How long a pair may take to open its ends."},
+		.help = "How long a pair may take to start and to open its target; its source, "
+			"which "
+			"reads the schemas of all tables, may take five times as long."},
 	{.path = "heartbeat_timeout",
 		.type = OPTION_DURATION,
 		.preset = "10s",

@@ -61,6 +61,7 @@ pair_enter(struct pair *p, enum pair_phase phase, uint64_t bound_us)
 	log_debug("channel \"%s\": generation %u is %s", p->spec.channel, p->spec.generation,
 		phase_names[phase]);
 	p->phase = phase;
+	p->bound_us = bound_us;
 	p->deadline_us = bound_us != 0 ? mono_us() + bound_us : 0;
 }
 
@@ -250,8 +251,7 @@ on_deadline(struct pair *p)
 	case PHASE_OPENING_SOURCE:
 	case PHASE_WORKING:
 		fail_hung(p, awaited(p), "was still %s after %llu ms", phase_names[p->phase],
-			(unsigned long long)p->spec.start_ms *
-				(p->phase == PHASE_WORKING ? PAIR_WORK_FACTOR : 1));
+			(unsigned long long)(p->bound_us / 1000));
 		break;
 	case PHASE_FLOWING:
 	case PHASE_COUNT:

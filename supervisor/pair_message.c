@@ -49,7 +49,7 @@ take_ready(struct pair *p, struct worker_end *w, struct msg *m)
 	if (!all_ready(p) || p->phase != PHASE_STARTING)
 		return true;
 	if (p->spec.kind == PAIR_RUN || p->spec.kind == PAIR_TELL) {
-		p->phase = PHASE_OPENING_TARGET; /* the deadline is that of the whole opening */
+		p->phase = PHASE_OPENING_TARGET; /* within the time that is left of the start */
 		end_send(&p->ends[END_WRITER], MSG_START, NULL);
 		return true;
 	}
@@ -97,7 +97,7 @@ target_opened(struct pair *p, struct resume *r)
 	} else if (p->spec.ops->opened(p->spec.arg, r)) {
 		struct buf b;
 
-		p->phase = PHASE_OPENING_SOURCE;
+		pair_enter(p, PHASE_OPENING_SOURCE, p->spec.start_ms * 1000 * PAIR_WORK_FACTOR);
 		buf_init(&b);
 		resume_encode(r, &b);
 		end_send(&p->ends[END_READER], MSG_START, &b);

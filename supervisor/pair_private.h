@@ -6,7 +6,8 @@
 
 #include "supervisor/pair.h"
 
-/* A check or a clear blocks its worker, so only this bounds it: so many times start_ms. */
+/* A check or a clear blocks its worker, so only this bounds it: so many times start_ms. A source
+ * that opens reads the schemas of all its tables: ten thousand take a while. */
 #define PAIR_WORK_FACTOR 5
 
 struct pair {
@@ -17,7 +18,8 @@ struct pair {
 	struct worker_end ends[END_COUNT];
 	bool uses[END_COUNT]; /* this kind of pair has that end */
 	struct timer *tick;
-	uint64_t deadline_us; /* monotonic; of the phase; 0: none */
+	uint64_t bound_us;    /* of the phase; 0: none */
+	uint64_t deadline_us; /* the same, monotonic */
 	uint64_t ticked_us;
 	uint64_t flowing_us; /* since when the stream is open */
 	struct pair_result result;

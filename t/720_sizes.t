@@ -23,8 +23,7 @@ sub pair {
     my ($source, $target) = map { Syncline::MariaDB->new(options => ['--innodb-buffer-pool-size=256M', '--table-open-cache=4000', '--open-files-limit=30000']) } 1 .. 2;
     $source->sql('CREATE DATABASE shop', 'CREATE TABLE shop.marker (id INT PRIMARY KEY, n INT NOT NULL)', 'INSERT INTO shop.marker VALUES (1, 0)');
     my $c = Syncline::Channel->new(source => $source, target => $target, more => "lanes = 4;\n" . ($o{more} // ''),
-        read_timeout => '60s',    # as preset: a catalog of 10,000 tables takes its time
-        settings => {start_timeout => '"300s"'});
+        read_timeout => '60s');    # as preset: a catalog of 10,000 tables takes its time
     $memory = Syncline::Memory->new(pids => sub { ($c->daemon->{pid}, $c->workers) });
     return ($source, $target, $c);
 }
