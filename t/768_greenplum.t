@@ -102,8 +102,8 @@ for my $case ([6, $six], [7, $seven]) {
     my @made = grep { /^\s*(?:CREATE SEQUENCE.*?; )?CREATE (?:TEMPORARY )?TABLE/ } @said;
     cmp_ok(scalar @made, '>', 7, "$name: tables were made");
     is_deeply([grep { !/DISTRIBUTED (?:BY|RANDOMLY)/ } @made], [], "$name: each says how it is distributed");
-    is(scalar(grep { /"shop"\."a" .* DISTRIBUTED BY \("region"\)/ } @made), 1, "$name: as configured (R125)");
-    is(scalar(grep { /"shop"\."b" .* DISTRIBUTED BY \("a", "line"\)/ } @made), 1, "$name: or by the primary key");
+    ok(scalar(grep { /"shop"\."a" .* DISTRIBUTED BY \("region"\)/ } @made), "$name: as configured (R125)");
+    ok(scalar(grep { /"shop"\."b" .* DISTRIBUTED BY \("a", "line"\)/ } @made), "$name: or by the primary key");
     ok(scalar(grep { /^UPDATE "shop"\."a" AS t SET .* FROM pg_temp/ } @said), "$name: many updates are merged");
     ok(scalar(grep { /^DELETE FROM "shop"\."a" AS t USING pg_temp/ } @said), "$name: and deletes");
     my @newer = grep { /ON CONFLICT|(?:INDEX|COLUMN) IF NOT EXISTS|AS IDENTITY|OVERRIDING/ } @said;
