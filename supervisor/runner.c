@@ -125,6 +125,7 @@ start_pair(struct runner *r)
 		.ops = &pair_ops,
 		.arg = r};
 
+	tables_opening(&r->tables);
 	r->mirror_dirty = true;
 	r->renew = r->ending = r->telling = r->tell_run = r->drained = false;
 	if (pair_start(&spec, &r->pair, &failed.err) == RC_OK)
@@ -244,6 +245,7 @@ on_flowing(void *arg)
 	struct runner *r = arg;
 
 	r->flowing = true;
+	tables_opened(&r->tables);
 	r->last_failure = (struct err){0};
 	if (r->tell_run)
 		(void)pair_tell(r->pair, wish_name(WISH_RUNNING));

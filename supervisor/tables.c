@@ -88,6 +88,8 @@ tables_put(struct tables *t, const struct report_table *r, bool dirty)
 	bool found;
 	size_t i = place(t, r, &found);
 
+	if (found)
+		t->rows[i].told = true;
 	if (found && t->rows[i].report.state == TABLE_RELOAD &&
 		(r->state == TABLE_STREAMING || r->state == TABLE_QUARANTINED))
 		return;
@@ -98,7 +100,7 @@ tables_put(struct tables *t, const struct report_table *r, bool dirty)
 		grow(&t->rows, &t->cap, t->count + 1, sizeof *t->rows);
 		memmove(t->rows + i + 1, t->rows + i, (t->count - i) * sizeof *t->rows);
 		t->count++;
-		t->rows[i] = (struct table_row){0};
+		t->rows[i] = (struct table_row){.told = true};
 	}
 	row = &t->rows[i];
 	old = row->report;
@@ -108,6 +110,27 @@ tables_put(struct tables *t, const struct report_table *r, bool dirty)
 	row->report.reason = report.reason != NULL ? xstrdup(report.reason) : NULL;
 	row->dirty = dirty;
 	report_table_release(&old);
+}
+
+void
+tables_opening(struct tables *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		t->rows[i].told = false;
+}
+
+void
+tables_opened(struct tables *t)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		struct table_row *row = &t->rows[i];
+
+		if (row->told || (row->report.state != TABLE_LOADING &&
+					 row->report.state != TABLE_STREAMING))
+			continue;
+		row->report.state = TABLE_REMOVED;
+		row->dirty = true;
+	}
 }
 
 void

@@ -12,6 +12,7 @@
 struct table_row {
 	struct report_table report; /* owned */
 	bool dirty;		    /* not mirrored in the store yet */
+	bool told;		    /* of by the reader that runs now */
 };
 
 struct tables {
@@ -28,6 +29,10 @@ struct tables_sum {
 /* Copies; dirty unless it says nothing new. A table that is to load again (RELOAD) is so until that
  * begins: what a reader that does not know yet says of it is left out. */
 void tables_put(struct tables *t, const struct report_table *r, bool dirty);
+/* Around the opening of a reader, which tells of each table that it knows: one that was loading or
+ * streaming and is not among them is gone. Its removal was told by nobody: that reader died. */
+void tables_opening(struct tables *t);
+void tables_opened(struct tables *t);
 void tables_clear(struct tables *t);
 /* The row of "db.table"; NULL if there is none. */
 struct table_row *tables_find(struct tables *t, const char *name);
