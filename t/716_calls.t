@@ -34,7 +34,7 @@ srand $seed;
     for my $kind (sort keys %errors) {
         my $places = $os->hits($kind) or fail("there are calls of $kind"), next;
         $places = 300 if $places > 300;    # from there on it does what it has done before
-        my $count = $ENV{FULL} ? $places : 5;
+        my $count = $ENV{FULL} ? $places : 3;
         my @wrong;
         for my $n (map { $ENV{FULL} ? $_ : 1 + int exp rand log $places } 1 .. $count) {
             remove_tree("$d->{dir}/state");
@@ -65,7 +65,7 @@ my @faults = (
     [read => 'EIO'], [write => 'ENOSPC'], [write => 'EIO'], [send => 'EPIPE'], [receive => 'ECONNRESET'], [sync => 'EIO'], [descriptor => 'EMFILE'],
     [map => 'ENOMEM'], [fork => 'EAGAIN'],
 );
-my $rounds = $ENV{FULL} ? 20 : 2;
+my $rounds = $ENV{FULL} ? 20 : 1;
 for my $pair ('mysql -> mysql', 'pgsql -> pgsql') {
     my ($source, $target) = map { $class{$_}->new } split / -> /, $pair;
     my $os = Syncline::OS->new($source->dir);
@@ -99,7 +99,7 @@ for my $pair ('mysql -> mysql', 'pgsql -> pgsql') {
                 my $was = $os->failed($kind);
                 $os->fail($kind, $error, n => int exp rand log 25, count => 1 + int rand 2, process => $process);
                 # Half of them meet a worker that begins.
-                $c->kill_worker($process =~ /(reader|writer)/ ? $1 : 'reader') if $round % 2;
+                $c->kill_worker($process =~ /(reader|writer)/ ? $1 : 'reader') if ($round + ($kind lt 'n')) % 2;
                 $c->until(sub { $os->failed($kind) > $was }, 0.4);
                 $os->calm;
                 my $s = $c->arrive(20);
@@ -114,7 +114,7 @@ for my $pair ('mysql -> mysql', 'pgsql -> pgsql') {
     $load->stop;
     is($c->settle(30), '', "$pair: both ends are equal") or diag $c->explain;
     is($c->audited, '', "$pair: each operation once");
-    cmp_ok($failed, '>', 10, sprintf '%s: %d calls have failed, the slowest way back took %.1f s', $pair, $failed, $slowest);
+    cmp_ok($failed, '>', 2 * $rounds, sprintf '%s: %d calls have failed, the slowest way back took %.1f s', $pair, $failed, $slowest);
     $c->stop;
     $_->stop for $source, $target;
 }
