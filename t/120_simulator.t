@@ -4,7 +4,7 @@ use strict;
 use warnings;
 use Test::More;
 
-my $build = $ENV{B} // 'build';
+my $build = $ENV{SYNCLINE_BUILD} || 'build';
 my $seeds = $ENV{SIM_SEEDS} // 50000;
 my %rules = (
 	apply_sim => [qw(no-unique-token no-fk-token no-cascade-token no-keyless-token no-chunk-token
