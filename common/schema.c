@@ -107,7 +107,7 @@ table_list_release(struct table_list *l)
 }
 
 struct table *
-table_copy(const struct table *t)
+table_copy_whole(const struct table *t)
 {
 	struct table *copy;
 	struct cursor c;
@@ -117,8 +117,18 @@ table_copy(const struct table *t)
 	table_encode(t, &b);
 	cursor_init(&c, b.data, b.len);
 	if (table_decode(&c, &copy, NULL) != RC_OK)
-		abort();
+		copy = NULL;
 	buf_release(&b);
+	return copy;
+}
+
+struct table *
+table_copy(const struct table *t)
+{
+	struct table *copy = table_copy_whole(t);
+
+	if (copy == NULL)
+		abort();
 	return copy;
 }
 

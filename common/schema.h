@@ -102,6 +102,8 @@ void table_list_release(struct table_list *l);
 struct table *table_new(const char *db, const char *name);
 void table_free(struct table *t);
 struct table *table_copy(const struct table *t);
+/* NULL: it is not whole, as where an account may not see all of it. */
+struct table *table_copy_whole(const struct table *t);
 /* The table of its columns pick[0], ...: indexes and foreign keys stay if all of their columns do.
  */
 struct table *table_pick(const struct table *t, const uint32_t *pick, uint32_t n);

@@ -84,23 +84,6 @@ checks_release(struct checks *c)
 	*c = (struct checks){0};
 }
 
-/* A copy by its encoding: none if that cannot be read again. */
-static struct table *
-known_copy(const struct table *t)
-{
-	struct table *own;
-	struct cursor c;
-	struct buf b;
-
-	buf_init(&b);
-	table_encode(t, &b);
-	cursor_init(&c, b.data, b.len);
-	if (table_decode(&c, &own, NULL) != RC_OK)
-		own = NULL;
-	buf_release(&b);
-	return own;
-}
-
 /* What a found table tells beside itself, in the order in which it travels. */
 #define FOUND_TEXTS(X) \
 	X(charsets)    \
@@ -111,7 +94,7 @@ void
 found_add(struct found *f, const struct table *t, const char *charsets, const char *sql,
 	const char *session)
 {
-	struct table *own = known_copy(t);
+	struct table *own = table_copy_whole(t);
 
 	if (own == NULL)
 		return;
