@@ -40,6 +40,21 @@ mysql_each_selected(struct mysql_source *s, enum selection by, const char *query
 	return rc;
 }
 
+enum rc
+mysql_touch(struct client *c, const struct table *t, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	buf_puts(&b, "SELECT 1 FROM ");
+	mysql_quote_table(&b, t->db, t->name);
+	buf_puts(&b, " LIMIT 1");
+	rc = client_run(c, e, "%s", buf_text(&b));
+	buf_release(&b);
+	return rc;
+}
+
 static bool
 no_such_table(const struct err *e)
 {
@@ -49,15 +64,8 @@ no_such_table(const struct err *e)
 static enum rc
 pin(struct mysql_source *s, const struct table *t, bool *gone, struct err *e)
 {
-	struct buf b;
-	enum rc rc;
+	enum rc rc = mysql_touch(&s->main, t, e);
 
-	buf_init(&b);
-	buf_puts(&b, "SELECT 1 FROM ");
-	mysql_quote_table(&b, t->db, t->name);
-	buf_puts(&b, " LIMIT 1");
-	rc = client_run(&s->main, e, "%s", buf_text(&b));
-	buf_release(&b);
 	*gone = rc != RC_OK && no_such_table(e);
 	return *gone ? RC_OK : rc;
 }

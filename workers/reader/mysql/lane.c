@@ -280,19 +280,11 @@ begin_snapshot(struct mysql_lane *l, struct err *e)
 	return client_run(&l->c, e, "START TRANSACTION WITH CONSISTENT SNAPSHOT");
 }
 
-/* The table is touched, so that DDL waits until the chunk has been read. */
 static enum rc
 touch(struct mysql_lane *l, const struct table *t, struct err *e)
 {
-	struct buf b;
-	enum rc rc;
+	enum rc rc = mysql_touch(&l->c, t, e);
 
-	buf_init(&b);
-	buf_puts(&b, "SELECT 1 FROM ");
-	mysql_quote_table(&b, t->db, t->name);
-	buf_puts(&b, " LIMIT 1");
-	rc = client_run(&l->c, e, "%s", buf_text(&b));
-	buf_release(&b);
 	return rc != RC_OK && e->code == TABLE_DEF_CHANGED ? RC_AGAIN : rc;
 }
 

@@ -115,6 +115,8 @@ enum selection { BY_DATABASE, BY_TABLE };
 typedef enum rc (*selected_cb)(struct mysql_source *s, MYSQL_ROW row, void *arg, struct err *e);
 enum rc mysql_each_selected(struct mysql_source *s, enum selection by, const char *query,
 	selected_cb cb, void *arg, struct err *e) MUSTCHECK;
+/* Within a transaction: from here to its end DDL of the table waits. */
+enum rc mysql_touch(struct client *c, const struct table *t, struct err *e) MUSTCHECK;
 /* Fills in its statement and session; the connection's names are utf8mb4 for that. */
 enum rc mysql_define(struct mysql_source *s, struct catalog_object *o, struct err *e) MUSTCHECK;
 enum rc mysql_catalog(
