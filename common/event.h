@@ -73,6 +73,10 @@ struct event_row {
 			or what they did is in the log */
 };
 
+/* A transaction that is older than this when it passes: its channel is behind, and gathers some
+ * before it goes on, since a delay of milliseconds is none then. */
+#define BEHIND_US 1000000u
+
 /*
  * What of a transaction outlives the process. Positions are the source's own
  * printable text, opaque to all others; resume <= applied, it stays at the

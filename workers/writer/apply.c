@@ -11,7 +11,6 @@
 /* The oldest group waits this long for one statement while others are at the gate with their locks.
  */
 #define STALL_US 500000u
-#define BEHIND_US 1000000u
 
 /* Where changes are merged a group is so many times as long: the more it has, the more of them
  * meet.

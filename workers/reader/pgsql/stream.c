@@ -27,8 +27,6 @@
 #include "workers/reader/pgsql/value.h"
 
 #define WAIT_MS 50
-/* Transactions older than this when they are sent. */
-#define LATE_US 1000000u
 #define GATHER_MS 2
 /* How soon an idle log is known to be at its end. */
 #define STATUS_US 200000u
@@ -464,7 +462,7 @@ wait_for_data(struct stream *st, struct err *e)
 		return err_errno(e, RC_RETRY, "cannot wait for the source");
 	/* The server sends each message by itself. Where we are late anyway, some are awaited, or
 	 * all behind us would have to do with one transaction at a time. */
-	if (dry && st->sent_us > st->time_us + LATE_US)
+	if (dry && st->sent_us > st->time_us + BEHIND_US)
 		poll(NULL, 0, GATHER_MS);
 	if (PQconsumeInput(st->s->log.conn) == 0)
 		return pgsql_error(&st->s->log, NULL, e, "ended the stream");
