@@ -123,6 +123,7 @@ struct apply {
 	struct table_entry *entries;
 	struct fk_world *world;
 	uint64_t world_version;
+	bool knows_parents;   /* the world does, as of the last DDL */
 	struct work *current; /* between BEGIN and COMMIT */
 	size_t queued_bytes;  /* lock */
 	unsigned loading;     /* tables in that state */

@@ -145,6 +145,8 @@ struct sink_ops {
 	/* The target's own table, *out NULL if it does not exist. */
 	enum rc (*describe)(struct sink *s, const char *db, const char *name, struct table **out,
 		struct err *e);
+	/* Tells the world of every table that a foreign key refers to, whoever writes it. */
+	enum rc (*parents)(struct sink *s, struct fk_world *world, struct err *e);
 	/* Frees t->engine; lanes are idle. */
 	void (*target_release)(struct sink *s, struct target *t);
 

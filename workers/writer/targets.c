@@ -117,6 +117,7 @@ forget_slot(struct apply *a, struct target_slot *s)
 void
 targets_forget(struct apply *a)
 {
+	a->knows_parents = false;
 	for (size_t i = 0; i < a->slots_cap; i++)
 		if (a->slots[i] != NULL)
 			forget_slot(a, a->slots[i]);
@@ -230,6 +231,22 @@ describe(struct apply *a, struct target *t, struct err *e)
 	return rc;
 }
 
+/* A DELETE and an INSERT of one row are no UPDATE to what hangs on it: before changes are merged it
+ * must be known which tables others refer to, also those that have not come yet. */
+static enum rc
+learn_parents(struct apply *a, struct err *e)
+{
+	enum rc rc;
+
+	if (!a->merges || a->knows_parents)
+		return RC_OK;
+	apply_lock_sink(a);
+	rc = a->sink->ops->parents(a->sink, a->world, e);
+	apply_unlock_sink(a);
+	a->knows_parents = rc == RC_OK;
+	return rc;
+}
+
 enum rc
 targets_resolve(struct apply *a, struct target_slot *s, struct err *e)
 {
@@ -239,6 +256,8 @@ targets_resolve(struct apply *a, struct target_slot *s, struct err *e)
 	if (s->resolved && s->plan_version == a->world_version)
 		return RC_OK;
 	if (!s->resolved) {
+		if ((rc = learn_parents(a, e)) != RC_OK)
+			return rc;
 		if ((rc = describe(a, t, e)) != RC_OK)
 			return rc;
 		if ((rc = map_columns(a, t, e)) != RC_OK) {

@@ -115,7 +115,10 @@ node_of(struct fk_world *w, const char *db, const char *name)
 	if (i != SIZE_MAX)
 		return i;
 	grow(&w->nodes, &w->cap, w->count + 1, sizeof *w->nodes);
-	w->nodes[w->count] = (struct fk_node){.db = xstrdup(db), .name = xstrdup(name)};
+	w->nodes[w->count] = (struct fk_node){.db = xstrdup(db),
+		.name = xstrdup(name),
+		.component = w->count,
+		.cascade = w->count};
 	return w->count++;
 }
 
@@ -163,14 +166,20 @@ fk_world_set(struct fk_world *w, const struct table *t)
 
 	table_free(w->nodes[i].table);
 	w->nodes[i].table = table_copy(t);
-	if (t->nfks == 0 && !w->nodes[i].referred) {
-		w->nodes[i].component = w->nodes[i].cascade = i;
+	if (t->nfks == 0 && !w->nodes[i].referred)
 		return false;
-	}
 	for (uint32_t k = 0; k < t->nfks; k++)
-		w->nodes[node_of(w, t->fks[k].ref_db, t->fks[k].ref_table)].referred = true;
+		fk_world_refer(w, t->fks[k].ref_db, t->fks[k].ref_table);
 	regroup(w);
 	return true;
+}
+
+void
+fk_world_refer(struct fk_world *w, const char *db, const char *name)
+{
+	size_t i = node_of(w, db, name); /* moves the nodes */
+
+	w->nodes[i].referred = true;
 }
 
 /* ---- plans ---- */

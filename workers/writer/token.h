@@ -58,6 +58,8 @@ struct fk_world *fk_world_new(void);
 void fk_world_free(struct fk_world *w);
 /* True: relations may have changed; token plans must be made anew. */
 bool fk_world_set(struct fk_world *w, const struct table *target);
+/* A table to which some foreign key refers, described or not: before plans are made. */
+void fk_world_refer(struct fk_world *w, const char *db, const char *name);
 
 struct token_plan;
 

@@ -317,6 +317,16 @@ fake_describe(struct sink *s, const char *db, const char *name, struct table **o
 	return RC_OK;
 }
 
+/* Its tables have no foreign keys. */
+static enum rc
+fake_parents(struct sink *s, struct fk_world *world, struct err *e)
+{
+	(void)s;
+	(void)world;
+	(void)e;
+	return RC_OK;
+}
+
 static void
 fake_target_release(struct sink *s, struct target *t)
 {
@@ -571,6 +581,7 @@ const struct sink_ops fake_sink_ops = {
 	.confirm = fake_confirm,
 	.clear = fake_clear,
 	.describe = fake_describe,
+	.parents = fake_parents,
 	.target_release = fake_target_release,
 	.lane_open = fake_lane_open,
 	.lane_close = fake_lane_close,

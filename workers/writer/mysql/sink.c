@@ -427,6 +427,25 @@ mysql_describe_target(
 	return rc;
 }
 
+static enum rc
+mysql_parents(struct sink *base, struct fk_world *world, struct err *e)
+{
+	struct mysql_sink *s = (struct mysql_sink *)base;
+	MYSQL_RES *res;
+	MYSQL_ROW row;
+	enum rc rc = client_query(&s->main, &res, e,
+		"SELECT DISTINCT UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME "
+		"FROM information_schema.REFERENTIAL_CONSTRAINTS");
+
+	if (rc != RC_OK)
+		return rc;
+	while ((row = mysql_fetch_row(res)) != NULL)
+		if (row[0] != NULL && row[1] != NULL)
+			fk_world_refer(world, row[0], row[1]);
+	mysql_free_result(res);
+	return RC_OK;
+}
+
 static void
 mysql_target_release(struct sink *s, struct target *t)
 {
@@ -560,6 +579,7 @@ const struct sink_ops mysql_sink_ops = {
 	.confirm = mysql_confirm,
 	.clear = mysql_clear,
 	.describe = mysql_describe_target,
+	.parents = mysql_parents,
 	.target_release = mysql_target_release,
 	.lane_open = sink_lane_open,
 	.lane_close = sink_lane_close,

@@ -402,6 +402,24 @@ pgsink_describe(
 	return rc;
 }
 
+static enum rc
+pgsink_parents(struct sink *base, struct fk_world *world, struct err *e)
+{
+	struct pgsql_sink *s = (struct pgsql_sink *)base;
+	PGresult *res;
+	enum rc rc = pgsql_query(&s->main, &res, e,
+		"SELECT DISTINCT n.nspname, c.relname FROM pg_constraint o JOIN pg_class c ON "
+		"c.oid = "
+		"o.confrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE o.contype = 'f'");
+
+	if (rc != RC_OK)
+		return rc;
+	for (int i = 0; i < PQntuples(res); i++)
+		fk_world_refer(world, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1));
+	PQclear(res);
+	return RC_OK;
+}
+
 static void
 pgsink_target_release(struct sink *s, struct target *t)
 {
@@ -548,6 +566,7 @@ const struct sink_ops pgsql_sink_ops = {
 	.confirm = pgsink_confirm,
 	.clear = pgsink_clear,
 	.describe = pgsink_describe,
+	.parents = pgsink_parents,
 	.target_release = pgsink_target_release,
 	.lane_open = pgsink_lane_open,
 	.lane_close = pgsink_lane_close,
