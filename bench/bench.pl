@@ -20,6 +20,7 @@ my @list = (
     ['load', \&Load::load],
     ['load-wide', \&Load::wide],
     ['catch-up', \&CatchUp::catch_up],
+    ['fastest', \&CatchUp::fastest],
     ['latency', \&Latency::latency],
     ['pg-load', \&Pgsql::load],
     ['mysql-pg-load', \&Pgsql::from_mysql],

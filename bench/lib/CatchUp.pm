@@ -19,11 +19,11 @@ sub wait_marker {
 }
 
 sub ours {
-    my ($s, $seen) = @_;
+    my ($s, $seen, $more) = @_;
     my $target = target($s->{template});
     warm($target);
     my $meter = Bench::Meter->new('source server' => $s->{source}->pid, 'target server' => $target->pid);
-    my $c = Ends::Channel->new($s->{source}, $target)->start;
+    my $c = Ends::Channel->new($s->{source}, $target, $more)->start;
     wait_marker($target, $s->{marker}, sub { $c->watch->look });
     my $w = $c->watch->look;
     my $m = $meter->read(map { $_ => $w->cpu($_) } qw(reader writer));
@@ -35,7 +35,7 @@ sub ours {
     push @{$seen->{cpu}}, ($w->cpu('reader') + $w->cpu('writer')) / $s->{rows} * 1e6;
     push @{$seen->{memory}}, $w->own;
     $c->stop;
-    same($s->{source}, $target, 'bench.sbtest1');
+    same($s->{source}, $target, $s->{table});
     # Where the next figure starts from.
     $target->stop;
     if ($seen->{keep}) { remove_tree($seen->{keep}); system('cp', '-a', '--reflink=auto', $target->dir . '/data', $seen->{keep}) == 0 or die "cp: $?" }
@@ -53,7 +53,7 @@ sub theirs {
     my $took = time - $start;
     push @{$seen->{$threads ? 'parallel' : 'replica'}}, (cpu_of($target->pid) - $cpu) / $s->{rows} * 1e6;
     note(sprintf '  us/row: target server %.1f', $seen->{$threads ? 'parallel' : 'replica'}[-1]);
-    same($s->{source}, $target, 'bench.sbtest1');
+    same($s->{source}, $target, $s->{table});
     $target->kill9;
     return $took;
 }
@@ -84,7 +84,7 @@ sub segment {
 sub catch_up {
     my $source = source();
     # The table keeps its size: in a smaller one more changes would meet.
-    my %s = (source => $source, rows => scaled(500_000), filled => 1_000_000, done => 0);
+    my %s = (source => $source, table => 'bench.sbtest1', rows => scaled(500_000), filled => 1_000_000, done => 0);
     fill($source, $s{filled}, 2);
     my $loaded = target();
     my @stage = map { $loaded->dir . "/stage$_" } 1, 2;
@@ -96,6 +96,51 @@ sub catch_up {
     $s{template} = $stage[1];
     remove_tree($stage[0]);
     segment(\%s, 100, 2);
+}
+
+# A queue: each job is made, changed three times and taken away, a transaction each time.
+my $jobs = <<'SQL';
+CREATE PROCEDURE bench.jobs(IN total INT)
+BEGIN
+    DECLARE i INT DEFAULT 0;
+    WHILE i < total DO
+        SET i = i + 1;
+        INSERT INTO bench.job VALUES (i, 0, REPEAT('x', 60));
+        UPDATE bench.job SET state = 1 WHERE id = i;
+        UPDATE bench.job SET state = 2 WHERE id = i;
+        UPDATE bench.job SET state = 3 WHERE id = i;
+        DELETE FROM bench.job WHERE id = i;
+    END WHILE;
+    INSERT INTO bench.marker VALUES (-1);
+END
+SQL
+
+# What merging is for: apply = "fastest" beside our own "atomic" and the replica.
+sub fastest {
+    my $source = source();
+    my $n = scaled(60_000);
+    my %s = (source => $source, table => 'bench.job', rows => $n * 5, marker => -1);
+    fill($source, 1000, 2);
+    $source->sql('CREATE TABLE bench.job (id INT PRIMARY KEY, state INT NOT NULL, what VARCHAR(60) NOT NULL, KEY (state)) ENGINE=InnoDB', $jobs);
+    my $loaded = target();
+    Ends::Channel->new($source, $loaded)->start('caught-up')->wait;
+    $loaded->stop;
+    $s{template} = $loaded->dir . '/data';
+    $s{gtid} = $source->one('SELECT @@gtid_binlog_pos');
+    $source->sql("CALL bench.jobs($n)");
+    my (%fastest, %atomic, %replica);
+    my %t = turns(
+        runs(),
+        fastest => sub { ours(\%s, \%fastest, "apply = \"fastest\";\n") },
+        atomic => sub { ours(\%s, \%atomic) },
+        replica => sub { theirs(\%s, 0, \%replica) });
+    my %rate = map { $_ => $s{rows} / $t{$_} } keys %t;
+    figure('fastest', ours => $rate{fastest}, peer => $rate{atomic}, unit => 'rows/s', ratio => $rate{fastest} / $rate{atomic}, goal => '>=2',
+        holds => holds(@{$fastest{meter}}), beside => 'our own apply = "atomic"');
+    figure('fastest-replica', ours => $rate{fastest}, peer => $rate{replica}, unit => 'rows/s', ratio => $rate{fastest} / $rate{replica}, goal => '-',
+        beside => "MariaDB's replica, one thread");
+    my ($cpu, $peer) = (median(@{$fastest{ours}}), median(@{$atomic{ours}}));
+    figure('fastest-target-cpu', ours => $cpu, peer => $peer, unit => 'us/row', ratio => $peer / $cpu, goal => '-', beside => 'CPU of the target server; our own "atomic"');
 }
 
 1;
