@@ -70,6 +70,27 @@ for my $family (sort keys %servers) {
     is($target->one("SELECT COUNT(*) FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'shop'"), 2, "$family: dropped ones are gone");
     is($target->one("SELECT COUNT(*) FROM information_schema.VIEWS WHERE TABLE_NAME = 'b_across'"), 0, "$family: a dropped view too");
     is(join("\n", map { compare($source, $target, $_) } qw(other other2)), '', "$family: a later database by its pattern");
+
+    # What a routine says of a table would be said of another one at the target.
+    $source->sql('CREATE DATABASE named', 'CREATE TABLE named.plain (id INT PRIMARY KEY)',
+        'CREATE FUNCTION named.counts() RETURNS INT READS SQL DATA RETURN (SELECT COUNT(*) FROM plain)');
+    $_->sql('DROP DATABASE marker') for $source, $target;
+    my $mapped = sub {
+        return Syncline::Pair->new(source => $source, target => $target, id => 'named', objects => '{ database = "named"; }, { database = "named"; table = "plain"; to_table = "simple"; }, { database = "marker"; }')
+    };
+    my $refused = $mapped->();
+    $refused->start('loaded');
+    is($refused->wait(60), 78, "$family: a routine that names what is renamed is refused");
+    like($refused->output, qr/function named\.counts cannot be copied: it names "plain", which the channel renames or drops; keep that name/, "$family: and says which");
+    is($target->one("SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'named'"), 0, "$family: before anything is made");
+    $source->sql('DROP FUNCTION named.counts', 'INSERT INTO named.plain VALUES (1)');
+    my $goes = $mapped->();
+    is($goes->follow($source, $target), 0, "$family: without it, it goes on") or diag $goes->output;
+    $source->sql('CREATE PROCEDURE named.shows() SELECT id FROM named.plain', 'CREATE FUNCTION named.one() RETURNS INT DETERMINISTIC RETURN 1', 'INSERT INTO named.plain VALUES (2)');
+    is($goes->follow($source, $target), 0, "$family: one that comes later is left out") or diag $goes->output;
+    like($goes->output, qr/create procedure named\.shows is not carried: it names "plain"/, "$family: with a warning");
+    is_deeply([map { $_->[0] } @{$target->rows("SELECT ROUTINE_NAME FROM information_schema.ROUTINES WHERE ROUTINE_SCHEMA = 'named'")}], ['one'], "$family: others are carried");
+    is($target->one('SELECT COUNT(*) FROM named.simple'), 2, "$family: and rows go on");
 }
 
 done_testing;

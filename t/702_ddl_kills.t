@@ -46,6 +46,13 @@ my @kinds = (
     ['', 'CREATE TABLE extra.t (id INT PRIMARY KEY)'],
 );
 
+# What MariaDB has, and MySQL does in two.
+my @replace = (
+    ['', 'CREATE OR REPLACE TABLE shop.r (id INT PRIMARY KEY, w INT)'],
+    ['INSERT INTO shop.r VALUES (7, 7)', 'CREATE OR REPLACE TABLE shop.r (id INT PRIMARY KEY, x INT)'],
+    ['INSERT INTO shop.r VALUES (8, 8)', 'CREATE OR REPLACE TABLE shop.r LIKE shop.a'],
+);
+
 # What both languages have, for pairs with PostgreSQL.
 my @common = (
     ['', 'CREATE TABLE shop.k (id INT PRIMARY KEY, v INT)'],
@@ -76,8 +83,10 @@ sub definitions {
         @{$db->rows("SELECT schema_name, default_collation_name FROM information_schema.schemata WHERE schema_name IN ('shop', 'extra') ORDER BY 1")};
 }
 
-for my $name (Syncline::Channel::pairs('mariadb -> mariadb', 'mysql -> mysql')) {
+my %kinds = ('mariadb -> mariadb' => [@kinds, @replace], 'mysql -> mysql' => \@kinds, 'mariadb -> mysql' => \@replace);
+for my $name (Syncline::Channel::pairs(sort keys %kinds)) {
     my $pg = $name =~ /pgsql/;
+    my $apart = $pg || $name eq "mariadb -> mysql";    # two languages
     my ($source, $target) = Syncline::Channel::servers($name, options => $name eq 'mysql -> mysql' ? ['--log-bin-trust-function-creators=1'] : []);
     my $file = $source->dir . '/failpoints';
     my $f = Syncline::Failpoint->new($file);
@@ -92,11 +101,11 @@ for my $name (Syncline::Channel::pairs('mariadb -> mariadb', 'mysql -> mysql')) 
     );
     $source->sql("CREATE TABLE shop.p (id INT PRIMARY KEY, v INT) $partitions", 'INSERT INTO shop.p VALUES (1, 1), (11, 2)') if !$pg;
     my %has = map { $_->{name} => 1 } $f->points($source, $target);
-    my ($renamed, $show) = ($source->kind eq 'mysql' ? 'shop.n' : 'n', $pg ? \&columns : \&definitions);
+    my ($renamed, $show) = ($source->kind eq 'mysql' ? 'shop.n' : 'n', $apart ? \&columns : \&definitions);
     $c->begin;
     is($c->wait_loaded(30), '', "$name: loaded");
     my ($kills, $wanted) = (0, 0);
-    for my $k ($pg ? @common : @kinds) {
+    for my $k (@{$kinds{$name} // \@common}) {
         my ($before, $statement, $one) = @$k;
         my @in = grep { $has{$_} } $one ? "writer.ddl.$one" : @gaps;
         $statement = sprintf $statement, $renamed if $statement =~ /%s/;
@@ -111,7 +120,7 @@ for my $name (Syncline::Channel::pairs('mariadb -> mariadb', 'mysql -> mysql')) 
         is($show->($target), $show->($source), "$name: definitions after it");
         is_deeply([grep { $f->fired($_) == $was{$_} } @in], [], "$name: with the writer killed at " . join(' ', @in));
     }
-    if ($pg) { $c->stop; $_->stop for $source, $target; next }
+    if ($apart) { $c->stop; $_->stop for $source, $target; next }
 
     # Without the right to see the engine's numbers, tables that look alike are a person's to judge.
     $source->sql('CREATE TABLE shop.e (id INT PRIMARY KEY)', 'CREATE TABLE shop.g (id INT PRIMARY KEY)', 'INSERT INTO shop.e VALUES (1)');

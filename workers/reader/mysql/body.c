@@ -85,21 +85,18 @@ routine_names_renamed(const struct routes *r, const struct ddl *d)
 	t.len = d->len;
 	while (found == NULL && (k = tokens_next(&t)).kind != TOK_END) {
 		struct tok next = peek(&t);
+		bool leads = tok_is(&t, &next, "."); /* to what is inside of it */
 		char *word;
 
-		if (k.kind != TOK_WORD && k.kind != TOK_NAME) {
-			if (!tok_is(&t, &k, ".")) {
-				free(db);
-				db = NULL;
-			}
+		if (k.kind != TOK_WORD && k.kind != TOK_NAME)
 			continue;
-		}
 		word = tok_name(&t, &k);
 		if (leads_elsewhere(r, own, db, word) ||
-			(tok_is(&t, &next, ".") && strcmp(routes_target_db(r, word), word) != 0))
+			(leads && strcmp(routes_target_db(r, word), word) != 0))
 			found = xstrdup(word);
 		free(db);
-		db = word;
+		db = leads ? xstrdup(word) : NULL;
+		free(word);
 	}
 	free(db);
 	return found;
