@@ -109,7 +109,7 @@ sub faults {
         $writing->();
         $p->set(lose => 1);
         my $s = $c->arrive(20) // 99;
-        cmp_ok($s, '<', 8, sprintf '%s: connections lost without a word are given up, back in %.1f s', $end, $s);
+        cmp_ok($s, '<', 15, sprintf '%s: connections lost without a word are given up, back in %.1f s', $end, $s);
         $proven->("$end: lost without a word");
         $p->set(refuse => 1);
         sleep 1;
