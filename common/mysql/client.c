@@ -3,8 +3,6 @@
 
 #include <errmsg.h>
 #include <mysqld_error.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +11,7 @@
 
 #include "common/mem.h"
 #include "common/mysql/client.h"
+#include "common/net.h"
 
 #define MAX_PACKET (1024UL << 20)
 
@@ -172,28 +171,8 @@ socket_of(const struct client *c)
 #endif
 }
 
-/*
- * A machine that is gone says nothing, and a connection that only listens would
- * not notice: the kernel asks every so often, and gives up what is not
- * acknowledged. A server that is merely slow is acknowledged by its kernel.
- */
-static void
-watch_for_silence(struct client *c)
-{
-	static const struct {
-		int level, option, value;
-	} wanted[] = {
-		{SOL_SOCKET, SO_KEEPALIVE, 1},
-		{IPPROTO_TCP, TCP_KEEPIDLE, 3},
-		{IPPROTO_TCP, TCP_KEEPINTVL, 1},
-		{IPPROTO_TCP, TCP_KEEPCNT, 5},
-		{IPPROTO_TCP, TCP_USER_TIMEOUT, 8000},
-	};
-
-	for (size_t i = 0; i < COUNT_OF(wanted); i++) /* fails on a Unix socket: no harm */
-		(void)setsockopt(socket_of(c), wanted[i].level, wanted[i].option, &wanted[i].value,
-			sizeof wanted[i].value);
-}
+/* Statements are read whole before they run. */
+#define UNTAKEN_MS 8000
 
 #define TLS_ERROR 2026
 
@@ -349,7 +328,7 @@ client_open(struct client *c, const struct conf *conf, const char *end, const ch
 		client_close(c);
 		return rc;
 	}
-	watch_for_silence(c);
+	net_watch(socket_of(c), UNTAKEN_MS);
 	identify(c);
 	rc = client_run(c, e,
 		"SET time_zone = '+00:00', sql_mode = '%s', autocommit = 1, NAMES binary",

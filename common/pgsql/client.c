@@ -10,6 +10,7 @@
 
 #include "common/loop.h"
 #include "common/mem.h"
+#include "common/net.h"
 #include "common/pgsql/client.h"
 
 /* ---- errors ---- */
@@ -56,6 +57,20 @@ classify(struct pgsql *c, const char *state, const char *text, struct err *e, co
 	return rc;
 }
 
+/* Whatever was being done. */
+static enum rc
+given_up(struct pgsql *c, struct err *e)
+{
+	*c->state = '\0';
+	if (e == NULL)
+		return RC_RETRY;
+	err_set(e, RC_RETRY, "the %s is silent: %s", c->end, c->silence);
+	return err_remedy(e,
+		"see that the server is not stopped and its disk not stuck, and that nothing in "
+		"between forgets connections (firewall, proxy); it is tried again and again by "
+		"itself");
+}
+
 enum rc
 pgsql_error(struct pgsql *c, const PGresult *res, struct err *e, const char *what)
 {
@@ -65,6 +80,8 @@ pgsql_error(struct pgsql *c, const PGresult *res, struct err *e, const char *wha
 	char *whole;
 	enum rc rc;
 
+	if (c->silence != NULL)
+		return given_up(c, e);
 	if (text == NULL)
 		text = PQerrorMessage(c->conn);
 	whole = detail != NULL ? xasprintf("%s: %s", text, detail) : xstrdup(text);
@@ -93,8 +110,8 @@ setting(const struct pgsql *c, const char *name)
 	return conf_strf(c->conf, "%s.%s", c->end, name);
 }
 
-static uint64_t
-timeout_ms(const struct pgsql *c, const char *name)
+uint64_t
+pgsql_timeout_ms(const struct pgsql *c, const char *name)
 {
 	char path[64];
 
@@ -116,7 +133,7 @@ state_of_refusal(const char *text, char *state, size_t size)
 static enum rc
 wait_connected(struct pgsql *c, struct err *e)
 {
-	uint64_t deadline = mono_us() + timeout_ms(c, "connect_timeout") * 1000;
+	uint64_t deadline = mono_us() + pgsql_timeout_ms(c, "connect_timeout") * 1000;
 	PostgresPollingStatusType s = PGRES_POLLING_WRITING;
 
 	while (s != PGRES_POLLING_OK && s != PGRES_POLLING_FAILED) {
@@ -166,7 +183,7 @@ connect_to(struct pgsql *c, bool replication, struct err *e)
 	const char *socket = setting(c, "socket"),
 		   *host = socket != NULL ? socket : setting(c, "host"), *port = setting(c, "port"),
 		   *ca = setting(c, "tls_ca");
-	char silence[24], *dir = NULL;
+	char *dir = NULL;
 	const char *words[20], *values[20];
 	size_t n = 0;
 	enum rc rc;
@@ -181,8 +198,6 @@ connect_to(struct pgsql *c, bool replication, struct err *e)
 	}
 	if (port == NULL)
 		port = "5432";
-	snprintf(
-		silence, sizeof silence, "%llu", (unsigned long long)timeout_ms(c, "read_timeout"));
 #define PUT(word, value)                       \
 	do {                                   \
 		if ((value) != NULL) {         \
@@ -201,8 +216,6 @@ connect_to(struct pgsql *c, bool replication, struct err *e)
 	PUT("sslkey", setting(c, "tls_key"));
 	PUT("client_encoding", "UTF8");
 	PUT("application_name", "syncline");
-	PUT("keepalives_idle", "30");
-	PUT("tcp_user_timeout", silence);
 	PUT("passfile", "/dev/null");
 	PUT("replication", replication ? "database" : NULL);
 	PUT("options", replication ? session_options : NULL);
@@ -232,18 +245,18 @@ quiet(void *arg, const PGresult *res)
 	(void)res; /* notices are not for our standard error */
 }
 
-enum rc
-pgsql_open(
-	struct pgsql *c, const struct conf *conf, const char *end, bool replication, struct err *e)
+static enum rc
+open_session(struct pgsql *c, bool replication, struct err *e)
 {
-	enum rc rc;
+	enum rc rc = connect_to(c, replication, e);
 
-	*c = (struct pgsql){.end = end, .conf = conf};
-	rc = connect_to(c, replication, e);
+	if (rc == RC_OK && PQsetnonblocking(c->conn, 1) != 0)
+		rc = pgsql_error(c, NULL, e, "cannot be talked to");
 	if (rc != RC_OK) {
 		pgsql_close(c);
 		return rc;
 	}
+	net_watch(PQsocket(c->conn), 0);
 	PQsetNoticeReceiver(c->conn, quiet, NULL);
 	c->version = PQserverVersion(c->conn);
 	if (replication)
@@ -260,98 +273,29 @@ pgsql_open(
 	return rc;
 }
 
+enum rc
+pgsql_open(
+	struct pgsql *c, const struct conf *conf, const char *end, bool replication, struct err *e)
+{
+	*c = (struct pgsql){.end = end, .conf = conf};
+	return open_session(c, replication, e);
+}
+
+enum rc
+pgsql_open_second(const struct pgsql *first, struct pgsql *c, struct err *e)
+{
+	*c = (struct pgsql){.end = first->end, .conf = first->conf, .asks = true};
+	return open_session(c, false, e);
+}
+
 void
 pgsql_close(struct pgsql *c)
 {
 	if (c->conn != NULL)
 		PQfinish(c->conn);
 	c->conn = NULL;
-}
-
-/* ---- statements ---- */
-
-static bool
-is_good(const PGresult *res)
-{
-	ExecStatusType s = PQresultStatus(res);
-
-	return s == PGRES_COMMAND_OK || s == PGRES_TUPLES_OK || s == PGRES_EMPTY_QUERY;
-}
-
-static enum rc
-take(struct pgsql *c, PGresult *res, PGresult **out, struct err *e)
-{
-	enum rc rc = RC_OK;
-
-	if (!is_good(res))
-		rc = pgsql_error(c, res, e, "refused a statement");
-	if (rc == RC_OK && out != NULL)
-		*out = res;
-	else
-		PQclear(res);
-	return rc;
-}
-
-enum rc
-pgsql_exec(struct pgsql *c, const char *sql, struct err *e)
-{
-	return take(c, PQexec(c->conn, sql), NULL, e);
-}
-
-static enum rc
-run(struct pgsql *c, PGresult **out, struct err *e, const char *fmt, va_list ap)
-{
-	char *sql;
-	enum rc rc;
-
-	if (vasprintf(&sql, fmt, ap) < 0)
-		return err_set(e, RC_BUG, "cannot format a statement");
-	rc = take(c, PQexec(c->conn, sql), out, e);
-	free(sql);
-	return rc;
-}
-
-enum rc
-pgsql_run(struct pgsql *c, struct err *e, const char *fmt, ...)
-{
-	va_list ap;
-	enum rc rc;
-
-	va_start(ap, fmt);
-	rc = run(c, NULL, e, fmt, ap);
-	va_end(ap);
-	return rc;
-}
-
-enum rc
-pgsql_query(struct pgsql *c, PGresult **res, struct err *e, const char *fmt, ...)
-{
-	va_list ap;
-	enum rc rc;
-
-	va_start(ap, fmt);
-	rc = run(c, res, e, fmt, ap);
-	va_end(ap);
-	return rc;
-}
-
-enum rc
-pgsql_value(struct pgsql *c, char **value, struct err *e, const char *fmt, ...)
-{
-	PGresult *res;
-	va_list ap;
-	enum rc rc;
-
-	*value = NULL;
-	va_start(ap, fmt);
-	rc = run(c, &res, e, fmt, ap);
-	va_end(ap);
-	if (rc != RC_OK)
-		return rc;
-	if (PQntuples(res) != 0 && PQnfields(res) != 0 && !PQgetisnull(res, 0, 0))
-		*value = xstrdup(PQgetvalue(res, 0, 0));
-	PQclear(res);
-	return RC_OK;
+	free(c->silence);
+	c->silence = NULL;
 }
 
 /* ---- SQL text ---- */

@@ -57,7 +57,7 @@ enum rc
 pgsource_command(
 	struct pgsql_source *s, PGresult **out, struct err *e, const char *text, int fields)
 {
-	PGresult *res = PQexec(s->log.conn, text);
+	PGresult *res = pgsql_ask(&s->log, text);
 	enum rc rc = RC_OK;
 
 	if (PQresultStatus(res) != PGRES_TUPLES_OK)

@@ -555,7 +555,7 @@ finish_copy(struct pgsql_lane *l, struct err *e)
 	enum rc rc = RC_OK;
 	PGresult *res;
 
-	while ((res = PQgetResult(l->c.conn)) != NULL) {
+	while ((res = pgsql_result(&l->c)) != NULL) {
 		if (PQresultStatus(res) != PGRES_COMMAND_OK && rc == RC_OK)
 			rc = pgsql_error(&l->c, res, e, "broke off while rows were read");
 		PQclear(res);
@@ -581,14 +581,14 @@ pgsource_lane_read(struct source_lane *base, const struct read_request *req, row
 		buf_release(&b);
 		return rc;
 	}
-	res = PQexec(l->c.conn, buf_text(&b));
+	res = pgsql_ask(&l->c, buf_text(&b));
 	buf_release(&b);
 	if (PQresultStatus(res) != PGRES_COPY_OUT)
 		rc = pgsql_error(&l->c, res, e, "cannot read rows");
 	PQclear(res);
 	if (rc != RC_OK)
 		return rc;
-	while (rc == RC_OK && (n = PQgetCopyData(l->c.conn, &line, 0)) > 0) {
+	while (rc == RC_OK && (n = pgsql_copy_line(&l->c, &line)) > 0) {
 		rc = deliver(l, req->table, line, n, cb, arg, e);
 		PQfreemem(line);
 	}

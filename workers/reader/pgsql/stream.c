@@ -11,7 +11,6 @@
 #include "common/compat.h"
 
 #include <endian.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -455,11 +454,14 @@ take_message(struct stream *st, const unsigned char *p, size_t n, struct err *e)
 static enum rc
 wait_for_data(struct stream *st, struct err *e)
 {
-	struct pollfd p = {.fd = PQsocket(st->s->log.conn), .events = POLLIN};
-	bool dry = poll(&p, 1, 0) == 0;
+	enum rc rc = pgsql_wait(&st->s->log, POLLIN, 0, e);
+	bool dry = rc == RC_AGAIN;
 
-	if (dry && poll(&p, 1, WAIT_MS) < 0 && errno != EINTR)
-		return err_errno(e, RC_RETRY, "cannot wait for the source");
+	/* It answers each of our questions where the log stands: silence is no idle log. */
+	if (dry)
+		rc = pgsql_wait(&st->s->log, POLLIN, WAIT_MS, e);
+	if (rc != RC_OK && rc != RC_AGAIN)
+		return rc;
 	/* The server sends each message by itself. Where we are late anyway, some are awaited, or
 	 * all behind us would have to do with one transaction at a time. */
 	if (dry && st->sent_us > st->time_us + BEHIND_US)
@@ -475,7 +477,7 @@ wait_for_data(struct stream *st, struct err *e)
 static enum rc
 stream_ended(struct stream *st, struct err *e)
 {
-	PGresult *res = PQgetResult(st->s->log.conn);
+	PGresult *res = pgsql_result(&st->s->log);
 	enum rc rc = RC_OK;
 
 	if (res != NULL && PQresultStatus(res) == PGRES_FATAL_ERROR)
@@ -535,7 +537,7 @@ start_stream(struct stream *st, struct err *e)
 		buf_puts(&b, " (\"include-timestamp\" 'on')");
 	else
 		buf_printf(&b, " (proto_version '1', publication_names '%s')", s->name);
-	res = PQexec(s->log.conn, buf_text(&b));
+	res = pgsql_ask(&s->log, buf_text(&b));
 	if (PQresultStatus(res) != PGRES_COPY_BOTH)
 		rc = pgsql_error(&s->log, res, e, "cannot stream its log");
 	PQclear(res);

@@ -210,7 +210,8 @@ move_checkpoint(struct pgsql_lane *l, const struct checkpoint *c, struct err *e)
 	snprintf(time, sizeof time, "%" PRIu64, c->time_us);
 	snprintf(epoch, sizeof epoch, "%" PRIu64, l->sink->epoch);
 	snprintf(turn, sizeof turn, "%" PRIu64, c->turn - 1);
-	res = PQexecPrepared(l->c.conn, "checkpoint", COUNT_OF(values), values, NULL, NULL, 0);
+	res = pgsql_answer(&l->c, PQsendQueryPrepared(l->c.conn, "checkpoint", COUNT_OF(values),
+					  values, NULL, NULL, 0));
 	if (PQresultStatus(res) == PGRES_COMMAND_OK)
 		found = strtoull(PQcmdTuples(res), NULL, 10);
 	else
@@ -225,7 +226,7 @@ move_checkpoint(struct pgsql_lane *l, const struct checkpoint *c, struct err *e)
 static enum rc
 commit_now(struct pgsql_lane *l, struct err *e)
 {
-	PGresult *res = PQexec(l->c.conn, "COMMIT");
+	PGresult *res = pgsql_ask(&l->c, "COMMIT");
 	enum rc rc = RC_OK;
 
 	if (PQresultStatus(res) != PGRES_COMMAND_OK)

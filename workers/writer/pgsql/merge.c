@@ -190,7 +190,7 @@ run_merge(struct pgsql_lane *l, const struct statement *s, uint64_t *found, stru
 		buf_printf(&b, " AS t USING pg_temp.%s AS s", s->name);
 		add_join(l, &b, s);
 	}
-	res = PQexec(l->c.conn, buf_text(&b));
+	res = pgsql_ask(&l->c, buf_text(&b));
 	if (PQresultStatus(res) == PGRES_COMMAND_OK)
 		*found += strtoull(PQcmdTuples(res), NULL, 10);
 	else

@@ -81,7 +81,7 @@ copy_row(struct pgsql_lane *l, const struct copied *columns, uint32_t n, const s
 static enum rc
 flush(struct pgsql_lane *l, struct err *e)
 {
-	if (PQputCopyData(l->c.conn, (char *)l->text.data, (int)l->text.len) != 1)
+	if (!pgsql_copy_put(&l->c, &l->text))
 		return pgsink_error(l, NULL, e, "does not take rows");
 	buf_clear(&l->text);
 	return RC_OK;
@@ -91,7 +91,7 @@ static enum rc
 begin_copy(struct pgsql_lane *l, const char *into, struct err *e)
 {
 	char *sql = xasprintf("COPY %s FROM STDIN", into);
-	PGresult *res = PQexec(l->c.conn, sql);
+	PGresult *res = pgsql_ask(&l->c, sql);
 	enum rc rc = RC_OK;
 
 	if (PQresultStatus(res) != PGRES_COPY_IN)
@@ -122,7 +122,7 @@ pgsink_copy(struct pgsql_lane *l, const char *into, const struct copied *columns
 	if (PQputCopyEnd(l->c.conn, rc == RC_OK ? NULL : "a row cannot be written") != 1 &&
 		rc == RC_OK)
 		rc = pgsink_error(l, NULL, e, "does not take rows");
-	while ((res = PQgetResult(l->c.conn)) != NULL) {
+	while ((res = pgsql_result(&l->c)) != NULL) {
 		if (PQresultStatus(res) == PGRES_COMMAND_OK)
 			*found += strtoull(PQcmdTuples(res), NULL, 10);
 		else if (end == RC_OK)

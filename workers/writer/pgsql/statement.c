@@ -262,7 +262,8 @@ prepare(struct pgsql_lane *l, const struct statement *s, struct err *e)
 		return rc;
 	buf_init(&b);
 	statement_text(&l->c, &b, s);
-	res = PQprepare(l->c.conn, s->name, buf_text(&b), (int)(s->nafter + s->nbefore), types);
+	res = pgsql_answer(&l->c, PQsendPrepare(l->c.conn, s->name, buf_text(&b),
+					  (int)(s->nafter + s->nbefore), types));
 	if (PQresultStatus(res) != PGRES_COMMAND_OK)
 		rc = pgsink_error(l, res, e, "cannot prepare a row change");
 	PQclear(res);
@@ -301,6 +302,9 @@ pgsink_statement(struct pgsql_lane *l, enum form form, const struct change *c,
 }
 
 /* ---- execution ---- */
+
+/* What the library keeps of a pipeline before the network must take it. */
+#define SEND_BYTES 65536u
 
 static enum rc
 add_parameter(struct pgsql_lane *l, const struct target *t, const struct row *r, uint32_t i,
@@ -348,7 +352,7 @@ collect(struct pgsql_lane *l, uint64_t *found, struct err *e)
 	enum rc rc = RC_OK;
 
 	for (unsigned nothing = 0; nothing < 2;) {
-		PGresult *res = PQgetResult(l->c.conn);
+		PGresult *res = pgsql_result(&l->c);
 		ExecStatusType s = PQresultStatus(res);
 
 		if (res == NULL) {
@@ -374,13 +378,21 @@ pgsink_pipeline(struct pgsql_lane *l, enum form form, const struct change *const
 	struct statement *s;
 	struct err failure;
 	enum rc rc = pgsink_statement(l, form, changes[0], &s, e), end;
+	size_t unsent = 0;
 
 	if (rc != RC_OK)
 		return rc;
 	if (PQenterPipelineMode(l->c.conn) == 0)
 		return err_set(e, RC_BUG, "cannot begin a pipeline: %s", PQerrorMessage(l->c.conn));
-	for (uint32_t i = 0; i < n && rc == RC_OK; i++)
+	for (uint32_t i = 0; i < n && rc == RC_OK; i++) {
 		rc = send_one(l, s, changes[i], e);
+		unsent += l->text.len;
+		if (rc != RC_OK || unsent < SEND_BYTES)
+			continue;
+		unsent = 0;
+		if (!pgsql_flush(&l->c))
+			rc = pgsink_error(l, NULL, e, "does not take row changes");
+	}
 	if (PQpipelineSync(l->c.conn) == 0)
 		return rc != RC_OK ? rc : pgsink_error(l, NULL, e, "does not take row changes");
 	end = collect(l, found, &failure);
