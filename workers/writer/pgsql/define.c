@@ -311,6 +311,11 @@ pgsink_add_fk(const struct pgsql_lane *l, struct buf *b, const struct table *t,
 		pgsql_quote_name(
 			b, routes_column(r, fk->ref_db, fk->ref_table, fk->ref_columns[i]));
 	}
-	buf_printf(b, ") ON DELETE %s ON UPDATE %s NOT VALID", action_words(fk->on_delete),
-		action_words(fk->on_update));
+	buf_putc(b, ')');
+	if (l->sink->native && fk->clause != NULL)
+		buf_puts(b, fk->clause);
+	else
+		buf_printf(b, " ON DELETE %s ON UPDATE %s", action_words(fk->on_delete),
+			action_words(fk->on_update));
+	buf_puts(b, " NOT VALID");
 }
