@@ -272,6 +272,12 @@ static const struct option channel_rows[] = {
 		.reload = RELOAD_CHANNEL,
 		.help = "What a target row that is not as expected does: stop, skip the change, or "
 			"overwrite the row."},
+	{.path = "lossy",
+		.type = OPTION_LIST,
+		.words = "digits time padding json nan dates",
+		.reload = RELOAD_CHANNEL,
+		.help = "What values may lose in columns of the target that cannot hold all of "
+			"it; see TYPES."},
 	{.path = "dml",
 		.type = OPTION_LIST,
 		.preset = "insert update delete",

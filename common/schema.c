@@ -8,7 +8,7 @@
 #include "common/mem.h"
 #include "common/schema.h"
 
-#define SCHEMA_VERSION 5
+#define SCHEMA_VERSION 6
 #define MAX_COLUMNS 65536u
 
 struct table *
@@ -48,6 +48,7 @@ fk_release(struct foreign_key *fk)
 	free(fk->columns);
 	free(fk->ref_db);
 	free(fk->ref_table);
+	free(fk->clause);
 	free_names(fk->ref_columns, fk->ncolumns);
 }
 
@@ -215,6 +216,7 @@ pick_fk(struct table *to, const struct foreign_key *fk, const uint32_t *place)
 	n->ref_table = xstrdup(fk->ref_table);
 	n->on_delete = fk->on_delete;
 	n->on_update = fk->on_update;
+	n->clause = fk->clause != NULL ? xstrdup(fk->clause) : NULL;
 	n->ncolumns = fk->ncolumns;
 	n->columns = xcalloc(fk->ncolumns, sizeof *n->columns);
 	n->ref_columns = xcalloc(fk->ncolumns, sizeof *n->ref_columns);
@@ -350,6 +352,7 @@ encode_fk(const struct foreign_key *fk, struct buf *b)
 	buf_str(b, fk->ref_table);
 	buf_u8(b, (uint8_t)fk->on_delete);
 	buf_u8(b, (uint8_t)fk->on_update);
+	buf_str(b, fk->clause);
 	encode_names(fk->ref_columns, fk->ncolumns, b);
 	for (uint32_t i = 0; i < fk->ncolumns; i++)
 		buf_u32(b, fk->columns[i]);
@@ -480,6 +483,7 @@ decode_fk(struct cursor *c, struct table *t)
 		c->bad = true;
 	fk->on_delete = (enum fk_action)on_delete;
 	fk->on_update = (enum fk_action)on_update;
+	fk->clause = cursor_strdup(c);
 	fk->ref_columns = decode_names(c, &fk->ncolumns);
 	fk->columns = xcalloc(fk->ncolumns, sizeof *fk->columns);
 	for (uint32_t i = 0; i < fk->ncolumns; i++) {

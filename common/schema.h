@@ -67,6 +67,8 @@ struct foreign_key {
 	uint32_t ncolumns;
 	enum fk_action on_delete;
 	enum fk_action on_update;
+	char *clause; /* what stands behind its columns, in the engine's words; NULL: the actions
+			 are all */
 };
 
 struct table {

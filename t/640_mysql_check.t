@@ -58,7 +58,7 @@ for my $class ('Syncline::MariaDB', 'Syncline::MySQL') {
         'Source database connectivity', 'Source database version', 'Value of server_id in the source database',
         'Whether binary logging is enabled for the source database', 'Binary log format of the source database', 'Objects',
         'Source database permissions', 'Storage engine', 'Integrity of FOREIGN KEY constraint', 'Destination database connectivity', 'Destination database permissions',
-        'Database existence', 'Schema name conflict', 'Character set', 'Table definitions',
+        'Database existence', 'Schema name conflict', 'Character set', 'Table definitions', 'Destination column types',
     );
     is_deeply([$out =~ /^pass  (.*)$/mg], \@items, "R38: $name: the result lists every item");
     like($out, qr/^warn  Primary or unique key\n      cause: source table shop\.b has no primary key/m, "R58: $name: a table without a key is worth a warning");

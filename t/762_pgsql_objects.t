@@ -42,6 +42,8 @@ my @made = (
         during tstzrange, tags text[] DEFAULT '{a,"b c"}', free int DEFAULT nextval('shop.free'), name text NOT NULL CONSTRAINT named CHECK (length(name) > 0 AND name <> 'shop.parent'), b text,
         CONSTRAINT no_overlap EXCLUDE USING gist (p WITH =, during WITH &&) WHERE (p IS NOT NULL), CONSTRAINT to_parent FOREIGN KEY (p) REFERENCES shop.parent ON DELETE SET NULL ON UPDATE CASCADE) WITH (fillfactor = 70)},
     'ALTER TABLE shop.child ADD CONSTRAINT self FOREIGN KEY (id) REFERENCES shop.child',
+    'ALTER TABLE shop.parent ADD UNIQUE (a, b)', 'ALTER TABLE shop.child ADD CONSTRAINT late FOREIGN KEY (p, b) REFERENCES shop.parent (a, b) MATCH FULL ON UPDATE RESTRICT DEFERRABLE INITIALLY DEFERRED',
+    'ALTER TABLE shop.child ADD CONSTRAINT partly FOREIGN KEY (p, b) REFERENCES shop.parent (a, b) ON DELETE SET NULL (b) DEFERRABLE',
     'CREATE INDEX child_expr ON shop.child (lower(name) DESC NULLS LAST, (price + 1)) INCLUDE (at) WHERE price > 5', 'CREATE UNIQUE INDEX child_part ON shop.child (name) WHERE p IS NULL',
     'CREATE INDEX child_gin ON shop.child USING gin (tags)', 'CREATE INDEX child_trgm ON shop.child USING gist (name lib.gist_trgm_ops)', 'CREATE INDEX child_brin ON shop.child USING brin (at) WITH (pages_per_range = 8)',
     'CREATE INDEX child_hash ON shop.child USING hash (name)', 'CREATE INDEX child_c ON shop.child (name COLLATE "C" text_pattern_ops)', q{COMMENT ON INDEX shop.child_gin IS 'gin'},
@@ -55,8 +57,8 @@ my @made = (
     q{CREATE VIEW shop.a_top AS SELECT m.id, shop.row_of(m.id::int) AS r, 'shop.child' AS t FROM shop.m_middle m} =~ s/shop\.row_of\(m\.id::int\)/m.b/r, q{COMMENT ON VIEW shop.a_top IS 'top'},
     'CREATE FUNCTION shop.row_of(i int) RETURNS shop.child STABLE BEGIN ATOMIC SELECT * FROM shop.child WHERE id = i; END', 'CREATE VIEW shop.a_calls AS SELECT (shop.row_of(1)).name',
     'CREATE MATERIALIZED VIEW shop.mat AS SELECT p, count(*) AS n FROM shop.z_base GROUP BY p', 'CREATE UNIQUE INDEX mat_p ON shop.mat (p)',
-    q{CREATE PROCEDURE shop.fill(n int) LANGUAGE plpgsql AS $$ BEGIN INSERT INTO shop.child (name) SELECT 'n' || i FROM generate_series(1, n) i; END $$},
-    q{INSERT INTO shop.parent SELECT i, 'b' || i FROM generate_series(1, 20) i}, q{INSERT INTO shop.child (p, name, during) SELECT i, 'name' || i, tstzrange('2020-01-01', '2020-01-02') FROM generate_series(1, 20) i},
+    q{CREATE PROCEDURE shop.fill(n int) LANGUAGE plpgsql AS $$ BEGIN INSERT INTO shop.child (name, b) SELECT 'n' || i, 'b1' FROM generate_series(1, n) i; END $$},
+    q{INSERT INTO shop.parent SELECT i, 'b' || i FROM generate_series(1, 20) i}, q{INSERT INTO shop.child (p, b, name, during) SELECT i, 'b' || i, 'name' || i, tstzrange('2020-01-01', '2020-01-02') FROM generate_series(1, 20) i},
     q{INSERT INTO shop."Odd ""name""; --" ("a b") SELECT 'x' FROM generate_series(1, 3)}, q{INSERT INTO shop.part SELECT date '2019-12-30' + i, 1, 'v' FROM generate_series(1, 5) i}, 'INSERT INTO shop.hashed SELECT generate_series(1, 10)',
 );
 $source->sql(@made);

@@ -536,6 +536,7 @@ apply_start(struct worker *w, struct sink *s, const struct routes *routes,
 	a->worker = w;
 	a->sink = s;
 	a->routes = routes;
+	losses_init(&a->losses, w->conf);
 	a->ring = w->rings[0];
 	a->turn = turn;
 	pthread_mutex_init(&a->lock, NULL);

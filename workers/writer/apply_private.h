@@ -102,6 +102,7 @@ struct apply {
 	struct worker *worker;
 	struct sink *sink;
 	const struct routes *routes;
+	struct losses losses;
 	pthread_mutex_t lock;
 	pthread_cond_t work_cond; /* something to take */
 	pthread_cond_t gate_cond; /* the gate moved */

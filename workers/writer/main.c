@@ -44,6 +44,7 @@ create_sink(struct worker *w, struct writer *wr, struct err *e)
 	if ((rc = routes_new(w->conf, &wr->routes, e)) != RC_OK)
 		return rc;
 	env.routes = wr->routes;
+	losses_init(&env.losses, w->conf);
 	return ops->create(&env, &wr->sink, e);
 }
 

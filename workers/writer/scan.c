@@ -99,8 +99,17 @@ check_identity(const struct row *r, const struct target *t, struct err *e)
 	return RC_OK;
 }
 
+/* What the target has no value for, where the channel accepts that. */
+static void
+set_nulls(const struct apply *a, const struct target *t, struct row *r)
+{
+	for (uint32_t i = 0; t->nulls != NULL && i < r->ncols; i++)
+		if (t->nulls[i] && loss_value(&a->losses, &t->source->columns[i], &r->col[i]))
+			r->col[i] = (struct value){.kind = VALUE_NULL};
+}
+
 static struct change *
-add_change(struct work *w, const struct event *ev, struct target_slot *s)
+add_change(const struct apply *a, struct work *w, const struct event *ev, struct target_slot *s)
 {
 	struct change *c = arena_calloc(w->rows, 1, sizeof *c);
 
@@ -108,6 +117,8 @@ add_change(struct work *w, const struct event *ev, struct target_slot *s)
 	c->target = &s->target;
 	c->before = ev->row.before;
 	c->after = ev->row.after;
+	set_nulls(a, c->target, &c->before);
+	set_nulls(a, c->target, &c->after);
 	c->fk_off = ev->row.fk_off;
 	grow(&w->changes, &w->changes_cap, (size_t)w->nchanges + 1, sizeof *w->changes);
 	w->changes[w->nchanges++] = c;
@@ -181,7 +192,7 @@ take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct er
 		return rc;
 	if (world != a->world_version && (rc = renew_tokens(a, w, e)) != RC_OK)
 		return rc;
-	c = add_change(w, &ev, s);
+	c = add_change(a, w, &ev, s);
 	c->shape = shape_of(c, s);
 	add_tokens(w, c);
 	mark_inserted(w, s, c);
@@ -196,7 +207,6 @@ scan_load_row(struct apply *a, struct work *w, const struct frame_raw *raw, stru
 	struct event ev;
 	enum rc rc = frame_decode(raw->data, raw->len, w->rows, &ev, e);
 
-	(void)a;
 	if (rc != RC_OK)
 		return rc;
 	if (ev.kind != EVENT_INSERT || ev.row.table != w->slot->target.number)
@@ -204,7 +214,7 @@ scan_load_row(struct apply *a, struct work *w, const struct frame_raw *raw, stru
 			e, RC_BUG, "a load ring carries rows of another table than its chunk");
 	if ((rc = check_row(&ev, &w->slot->target, e)) != RC_OK)
 		return rc;
-	add_change(w, &ev, w->slot);
+	add_change(a, w, &ev, w->slot);
 	return RC_OK;
 }
 

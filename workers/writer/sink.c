@@ -25,6 +25,55 @@ sink_find(const char *kind)
 	return NULL;
 }
 
+#define TYPES "Destination column types"
+#define MANY 20 /* nobody reads more of the same */
+
+/* Returns how many can. */
+static uint32_t
+check_columns(const struct sink_env *env, const struct table *source, const struct table *here,
+	struct checks *out)
+{
+	uint32_t losing = 0;
+
+	for (uint32_t i = 0; i < source->ncolumns; i++) {
+		const struct column *from = &source->columns[i];
+		const char *name = routes_column(env->routes, source->db, source->name, from->name);
+		uint32_t to = name != NULL ? table_column(here, name) : UINT32_MAX;
+		enum loss l = to != UINT32_MAX && !from->generated
+				      ? loss_column(&env->losses, from, &here->columns[to])
+				      : LOSS_COUNT;
+		struct err e;
+
+		if (l == LOSS_COUNT)
+			continue;
+		(void)loss_refuse(l, source, from, &here->columns[to], &e);
+		checks_add(out, CHECK_FAIL, TYPES, e.remedy, "%s", e.text);
+		losing++;
+	}
+	return losing;
+}
+
+void
+sink_check_columns(struct sink *s, const struct sink_env *env, struct checks *out)
+{
+	uint32_t losing = 0;
+
+	for (uint32_t i = 0; i < env->found->count && losing < MANY; i++) {
+		const struct table *source = env->found->tables[i].table;
+		struct table *here = NULL;
+		struct err ignored;
+
+		if (s->ops->describe(s, routes_table_db(env->routes, source->db, source->name),
+			    routes_target_table(env->routes, source->db, source->name), &here,
+			    &ignored) == RC_OK &&
+			here != NULL)
+			losing += check_columns(env, source, here, out);
+		table_free(here);
+	}
+	if (env->found->count != 0)
+		checks_pass_rest(out, TYPES);
+}
+
 enum rc
 sink_fenced(const struct sink_env *env, uint64_t epoch, struct err *e)
 {

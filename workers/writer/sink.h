@@ -33,6 +33,7 @@
 #include "common/schema.h"
 #include "ipc/report.h"
 #include "workers/writer/batch.h"
+#include "workers/writer/loss.h"
 #include "workers/writer/token.h"
 
 #define SINK_DEADLOCK 1213
@@ -40,6 +41,7 @@
 struct sink_env {
 	const struct conf *conf;
 	const struct routes *routes;
+	struct losses losses;
 	const char *channel; /* the channel's id */
 	uint32_t nlanes;
 	const atomic_bool *stop;
@@ -67,6 +69,8 @@ struct target {
 	struct table *source; /* columns as the rows carry them */
 	struct table *table;  /* the target's own */
 	uint32_t *map; /* column of the rows -> column of the target; UINT32_MAX: not there */
+	bool *nulls;   /* columns of the rows of which some values become NULL, see loss.h; NULL:
+			  none */
 	const struct index *key; /* of table: what identifies a row; NULL: keyless, or its columns
 				    are not all carried */
 	struct token_plan *plan;
@@ -218,6 +222,8 @@ struct sink_ops {
 };
 
 const struct sink_ops *sink_find(const char *kind);
+/* Of a check: the columns of tables that are here already, as far as they can lose something. */
+void sink_check_columns(struct sink *s, const struct sink_env *env, struct checks *out);
 enum existing sink_existing(const struct conf *c);
 
 /* What every engine says alike: FENCED, and CONFIG of a table that was there before us. */

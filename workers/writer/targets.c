@@ -107,6 +107,8 @@ forget_slot(struct apply *a, struct target_slot *s)
 	table_free(s->target.table);
 	token_plan_free(s->target.plan);
 	free(s->target.map);
+	free(s->target.nulls);
+	s->target.nulls = NULL;
 	s->target.table = NULL;
 	s->target.plan = NULL;
 	s->target.map = NULL;
@@ -189,6 +191,47 @@ map_columns(struct apply *a, struct target *t, struct err *e)
 	return RC_OK;
 }
 
+/* No column loses what it must not. */
+static enum rc
+check_losses(const struct apply *a, const struct target *t, struct err *e)
+{
+	for (uint32_t i = 0; i < t->source->ncolumns; i++) {
+		const struct column *from = &t->source->columns[i], *to;
+		enum loss l;
+
+		if (t->map[i] == UINT32_MAX || from->generated)
+			continue;
+		to = &t->table->columns[t->map[i]];
+		if ((l = loss_column(&a->losses, from, to)) != LOSS_COUNT)
+			return loss_refuse(l, t->source, from, to, e);
+	}
+	return RC_OK;
+}
+
+static bool
+is_of(const struct index *key, uint32_t column)
+{
+	for (uint32_t p = 0; key != NULL && p < key->nparts; p++)
+		if (key->parts[p].column == column)
+			return true;
+	return false;
+}
+
+/* NULL would not find a row by its key. */
+static void
+find_nulls(const struct apply *a, struct target *t)
+{
+	for (uint32_t i = 0; i < t->source->ncolumns; i++) {
+		if (t->map[i] == UINT32_MAX || is_of(t->key, t->map[i]) ||
+			!loss_by_value(
+				&a->losses, &t->source->columns[i], &t->table->columns[t->map[i]]))
+			continue;
+		if (t->nulls == NULL)
+			t->nulls = xcalloc(t->source->ncolumns, sizeof *t->nulls);
+		t->nulls[i] = true;
+	}
+}
+
 static bool
 is_carried(const struct target *t, const struct index *ix)
 {
@@ -260,7 +303,7 @@ targets_resolve(struct apply *a, struct target_slot *s, struct err *e)
 			return rc;
 		if ((rc = describe(a, t, e)) != RC_OK)
 			return rc;
-		if ((rc = map_columns(a, t, e)) != RC_OK) {
+		if ((rc = map_columns(a, t, e)) != RC_OK || (rc = check_losses(a, t, e)) != RC_OK) {
 			table_free(t->table);
 			free(t->map);
 			t->table = NULL;
@@ -270,6 +313,7 @@ targets_resolve(struct apply *a, struct target_slot *s, struct err *e)
 		t->key = table_key(t->table);
 		if (t->key != NULL && !is_carried(t, t->key))
 			t->key = NULL;
+		find_nulls(a, t);
 		s->resolved = true;
 		if (!tell_world(a, t->table))
 			return RC_AGAIN;

@@ -320,5 +320,6 @@ pgsource_check(struct source *base, bool want_sql, struct checks *out, struct er
 	check_tables(s, out);
 	check_types(s, out);
 	check_extensions(s, out);
+	pgsource_check_left_out(s, out);
 	return RC_OK;
 }

@@ -11,7 +11,7 @@
  * note.c, note_install.c   what the source itself notes of statements
  * lane.c     chunk bounds, snapshots, reading
  * event.c, value.c   decoding
- * check.c    the precheck
+ * check.c    the precheck, left_out.c  what is not carried
  *
  * A position is "0/16B3748", the end of a transaction's commit record, or
  * "0/16B3748+5": behind it and the first five changes of the transaction that
@@ -133,6 +133,7 @@ void pgsource_lane_end(struct source_lane *l);
 
 enum rc pgsource_check(
 	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
+void pgsource_check_left_out(struct pgsql_source *s, struct checks *out);
 
 #define PGSOURCE_OLDEST 90600
 /* Servers before 10 have no pgoutput, no publications, and other names for the log. */

@@ -524,6 +524,8 @@ check_found(struct mysql_sink *s, bool can_try, struct checks *out, struct err *
 		checks_pass(out, "Character set");
 	if (rc == RC_OK && can_try && h.nto_make != 0)
 		rc = try_tables(s, h.to_make, h.nto_make, out, e);
+	if (rc == RC_OK)
+		sink_check_columns(&s->base, &s->env, out);
 	names_release(&h.tables);
 	names_release(&h.databases);
 	names_release(&h.sets);

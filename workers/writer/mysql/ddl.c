@@ -509,7 +509,7 @@ run_foreign(struct mysql_lane *l, const struct event_ddl *ev, const struct table
 			rc = run_unnoted(l, &own, e);
 		buf_clear(&sql);
 		if (rc == RC_OK)
-			rc = foreign_change(&l->c, &ev->changes[i], &sql, e);
+			rc = foreign_change(l, &ev->changes[i], &sql, e);
 		own.sql = buf_text(&sql);
 	}
 	if (rc == RC_OK)

@@ -65,9 +65,22 @@ add_integer_type(struct buf *b, const struct column *c)
 		buf_puts(b, is_native(c, "integer") ? "INT" : "BIGINT");
 }
 
-static void
-add_type(struct buf *b, const struct column *c, bool indexed)
+/* Of more digits than a DECIMAL has, or of as many as each value has. */
+static bool
+is_numeric(const struct column *c)
 {
+	return c->native != NULL && strncmp(c->native, "numeric", 7) == 0 &&
+	       strchr(c->native, '[') == NULL &&
+	       (c->type == TYPE_TEXT || c->precision > MAX_DIGITS || c->scale > MAX_SCALE);
+}
+
+static void
+add_type(const struct losses *l, struct buf *b, const struct column *c, bool indexed)
+{
+	if (l->accepted[LOSS_DIGITS] && is_numeric(c)) {
+		buf_printf(b, "DECIMAL(%u,%u)", MAX_DIGITS, MAX_SCALE);
+		return;
+	}
 	switch (c->type) {
 	case TYPE_INTEGER:
 	case TYPE_YEAR:
@@ -109,7 +122,7 @@ add_type(struct buf *b, const struct column *c, bool indexed)
 			buf_puts(b, "LONGBLOB");
 		break;
 	case TYPE_JSON:
-		buf_puts(b, "LONGTEXT" BINARY_TEXT);
+		buf_puts(b, l->accepted[LOSS_JSON] ? "JSON" : "LONGTEXT" BINARY_TEXT);
 		break;
 	case TYPE_TEXT:
 	case TYPE_ENUM:
@@ -122,12 +135,15 @@ add_type(struct buf *b, const struct column *c, bool indexed)
 }
 
 static void
-add_column(struct buf *b, const struct table *t, uint32_t i)
+add_column(const struct losses *l, struct buf *b, const struct table *t, uint32_t i)
 {
 	mysql_quote_name(b, t->columns[i].name);
 	buf_putc(b, ' ');
-	add_type(b, &t->columns[i], is_indexed(t, i));
-	buf_puts(b, t->columns[i].nullable ? " NULL" : " NOT NULL");
+	add_type(l, b, &t->columns[i], is_indexed(t, i));
+	buf_puts(
+		b, t->columns[i].nullable || (loss_nullable(l, &t->columns[i]) && !is_indexed(t, i))
+			   ? " NULL"
+			   : " NOT NULL");
 }
 
 /* What an index over some of the rows or over an expression keeps unique cannot be said here. */
@@ -156,14 +172,14 @@ add_index(struct buf *b, const struct table *t, const struct index *ix)
 }
 
 void
-foreign_create(const struct table *t, struct buf *b)
+foreign_create(const struct losses *l, const struct table *t, struct buf *b)
 {
 	buf_puts(b, "CREATE TABLE ");
 	mysql_quote_table(b, t->db, t->name);
 	buf_puts(b, " (");
 	for (uint32_t i = 0; i < t->ncolumns; i++) {
 		buf_puts(b, i != 0 ? ", " : "");
-		add_column(b, t, i);
+		add_column(l, b, t, i);
 	}
 	for (uint32_t i = 0; i < t->nindexes; i++)
 		if (has_like(&t->indexes[i])) {
@@ -195,15 +211,16 @@ was(const struct table_change *ch, const struct table *before, const char *colum
 }
 
 static bool
-same_definition(const struct table *a, uint32_t i, const struct table *b, uint32_t k)
+same_definition(const struct losses *l, const struct table *a, uint32_t i, const struct table *b,
+	uint32_t k)
 {
 	struct buf x, y;
 	bool same;
 
 	buf_init(&x);
 	buf_init(&y);
-	add_column(&x, a, i);
-	add_column(&y, b, k);
+	add_column(l, &x, a, i);
+	add_column(l, &y, b, k);
 	same = strcmp(buf_text(&x), buf_text(&y)) == 0;
 	buf_release(&x);
 	buf_release(&y);
@@ -221,10 +238,11 @@ is_literal(const struct column_change *c, const struct column *col)
 }
 
 static enum rc
-change_column(struct client *client, struct buf *b, const struct table_change *ch,
+change_column(struct mysql_lane *lane, struct buf *b, const struct table_change *ch,
 	const struct table *before, const struct table *after, uint32_t i, const char **comma,
 	struct err *e)
 {
+	const struct losses *l = &lane->sink->env.losses;
 	const struct column_change *c = change_to(ch, after->columns[i].name);
 	uint32_t from = was(ch, before, after->columns[i].name);
 
@@ -237,7 +255,7 @@ change_column(struct client *client, struct buf *b, const struct table_change *c
 		return err_remedy(e, "run `syncline reset` for this channel, which loads "
 				     "everything again");
 	}
-	if (from != UINT32_MAX && same_definition(before, from, after, i))
+	if (from != UINT32_MAX && same_definition(l, before, from, after, i))
 		return RC_OK;
 	buf_puts(b, *comma);
 	*comma = ", ";
@@ -248,10 +266,10 @@ change_column(struct client *client, struct buf *b, const struct table_change *c
 		mysql_quote_name(b, before->columns[from].name);
 		buf_putc(b, ' ');
 	}
-	add_column(b, after, i);
+	add_column(l, b, after, i);
 	if (from == UINT32_MAX && c != NULL && c->fill != NULL) {
 		buf_puts(b, " DEFAULT ");
-		client_quote(client, b, c->fill, strlen(c->fill));
+		client_quote(&lane->c, b, c->fill, strlen(c->fill));
 	}
 	return RC_OK;
 }
@@ -269,7 +287,7 @@ drop_column(struct buf *b, const struct table_change *ch, const struct table *be
 }
 
 static enum rc
-change_table(struct client *client, struct buf *b, const struct table_change *ch,
+change_table(struct mysql_lane *lane, struct buf *b, const struct table_change *ch,
 	const struct table *before, const struct table *after, struct err *e)
 {
 	const char *comma = " ";
@@ -281,7 +299,7 @@ change_table(struct client *client, struct buf *b, const struct table_change *ch
 	for (uint32_t i = 0; i < before->ncolumns; i++)
 		drop_column(b, ch, before, i, after, &comma);
 	for (uint32_t i = 0; i < after->ncolumns && rc == RC_OK; i++)
-		rc = change_column(client, b, ch, before, after, i, &comma, e);
+		rc = change_column(lane, b, ch, before, after, i, &comma, e);
 	if (*comma == ' ') {
 		b->len = start;
 		buf_puts(b, "");
@@ -290,7 +308,7 @@ change_table(struct client *client, struct buf *b, const struct table_change *ch
 }
 
 enum rc
-foreign_change(struct client *client, const struct table_change *ch, struct buf *b, struct err *e)
+foreign_change(struct mysql_lane *lane, const struct table_change *ch, struct buf *b, struct err *e)
 {
 	struct table *before = NULL, *after = NULL;
 	struct cursor c;
@@ -303,9 +321,9 @@ foreign_change(struct client *client, const struct table_change *ch, struct buf 
 	if (rc == RC_OK && ch->after_len != 0)
 		rc = table_decode(&c, &after, e);
 	if (rc == RC_OK && ch->effect == DDL_CHANGED && before != NULL && after != NULL)
-		rc = change_table(client, b, ch, before, after, e);
+		rc = change_table(lane, b, ch, before, after, e);
 	if (rc == RC_OK && ch->effect == DDL_CREATED && after != NULL)
-		foreign_create(after, b);
+		foreign_create(&lane->sink->env.losses, after, b);
 	if (ch->effect == DDL_TRUNCATED || ch->effect == DDL_DROPPED) {
 		buf_puts(b, ch->effect == DDL_DROPPED ? "DROP TABLE " : "TRUNCATE TABLE ");
 		mysql_quote_table(b, ch->db, ch->name);

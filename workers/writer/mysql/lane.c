@@ -38,6 +38,7 @@ take_lock(struct mysql_lane *l, struct err *e)
 static enum rc
 connect_lane(struct mysql_lane *l, struct err *e)
 {
+	const bool *accepted = l->sink->env.losses.accepted;
 	struct err ignored;
 	enum rc rc = client_open(&l->c, l->sink->env.conf, "target", SINK_SQL_MODE, e);
 
@@ -47,6 +48,9 @@ connect_lane(struct mysql_lane *l, struct err *e)
 	for (size_t i = 0; i < COUNT_OF(wishes) && rc == RC_OK; i++)
 		if (client_run(&l->c, &ignored, "%s", wishes[i]) != RC_OK)
 			log_debug("the target does not take: %s", wishes[i]);
+	/* A value that was rounded is a note, and what is accepted is none. */
+	if (rc == RC_OK && (accepted[LOSS_DIGITS] || accepted[LOSS_TIME]))
+		rc = client_run(&l->c, e, "SET SESSION sql_notes = 0");
 	if (rc == RC_OK)
 		rc = client_run(&l->c, e, "SET @" TRIGGER_VARIABLE " = 1");
 #ifdef MARIADB_BASE_VERSION

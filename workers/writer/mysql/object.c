@@ -180,7 +180,7 @@ create_object(struct mysql_lane *l, const struct event_object *o, const struct t
 
 	buf_init(&own);
 	if (l->sink->foreign) {
-		foreign_create(table, &own);
+		foreign_create(&l->sink->env.losses, table, &own);
 		ev.sql = buf_text(&own);
 	}
 	run_parse(&d, &ev);

@@ -130,8 +130,8 @@ enum rc sink_load(struct sink_lane *l, struct target *t, struct change *const *r
 
 /* CREATE TABLE, and a change, of a source that speaks another language; an empty text: nothing is
  * to be done. */
-void foreign_create(const struct table *t, struct buf *b);
-enum rc foreign_change(struct client *client, const struct table_change *ch, struct buf *b,
+void foreign_create(const struct losses *l, const struct table *t, struct buf *b);
+enum rc foreign_change(struct mysql_lane *l, const struct table_change *ch, struct buf *b,
 	struct err *e) MUSTCHECK;
 
 /* A statement of the source's: parsed, with the target's names, and run in its own session. */

@@ -328,6 +328,7 @@ check_tables(struct pgsql_sink *s, struct checks *out)
 		check_table(s, &s->env.found->tables[i], begun, out);
 	if (s->env.found->count != 0)
 		checks_pass_rest(out, CONFLICT);
+	sink_check_columns(&s->base, &s->env, out);
 }
 
 /* Where UPDATE and DELETE lock whole tables, lanes wait for each other. */

@@ -1,0 +1,87 @@
+# PostgreSQL to PostgreSQL, what a schema has that is not carried: each kind is named by the
+# precheck, with what to do; the rest is what t/762 carries. So that no kind is forgotten, each
+# catalog of the server and each letter by which a catalog tells kinds apart stands here: one
+# that the server has and this list has not fails the test. The same to MySQL, which is told of
+# tables alone. (R38; spec S0, S8.1)
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Syncline::MariaDB;
+use Syncline::Pair;
+use Syncline::PostgreSQL;
+use Test::More;
+
+$ENV{SYNCLINE_LIBEXEC} = $Syncline::Pair::build;
+
+# carried: t/762 compares them; left out: named below; server: not a schema's, or the server's own.
+my %catalogs = (
+    (map { $_ => 'carried' } qw(pg_attrdef pg_attribute pg_class pg_constraint pg_depend pg_description pg_enum pg_extension pg_index pg_inherits pg_language pg_namespace pg_partitioned_table pg_proc pg_range pg_rewrite pg_sequence pg_type)),
+    (map { $_ => 'left out' } qw(pg_aggregate pg_collation pg_conversion pg_foreign_table pg_opclass pg_operator pg_opfamily pg_amop pg_amproc pg_policy pg_statistic_ext pg_trigger pg_ts_config pg_ts_config_map pg_ts_dict pg_ts_parser pg_ts_template)),
+    (map { $_ => 'server' } qw(pg_am pg_auth_members pg_authid pg_cast pg_database pg_db_role_setting pg_default_acl pg_event_trigger pg_foreign_data_wrapper pg_foreign_server pg_init_privs pg_largeobject pg_largeobject_metadata pg_parameter_acl pg_publication pg_publication_namespace
+        pg_publication_rel pg_replication_origin pg_seclabel pg_shdepend pg_shdescription pg_shseclabel pg_statistic pg_statistic_ext_data pg_subscription pg_subscription_rel pg_tablespace pg_transform pg_user_mapping)),
+);
+my %letters = (
+    'relkind FROM pg_class' => {r => 'carried', p => 'carried', i => 'carried', I => 'carried', S => 'carried', v => 'carried', m => 'carried', c => 'carried', t => 'server', f => 'left out'},
+    'contype FROM pg_constraint' => {p => 'carried', u => 'carried', c => 'carried', x => 'carried', f => 'carried', t => 'left out, a trigger'},
+    'typtype FROM pg_type' => {b => 'left out', c => 'carried', d => 'carried', e => 'carried', r => 'carried', m => 'carried', p => 'server'},
+    'prokind FROM pg_proc' => {f => 'carried', p => 'carried', a => 'left out', w => 'carried'},
+    'attidentity FROM pg_attribute' => {'' => 'none', a => 'carried', d => 'carried'},
+    'attgenerated FROM pg_attribute' => {'' => 'none', s => 'carried'},
+    'relpersistence FROM pg_class' => {p => 'carried', u => 'refused', t => 'of a session'},
+    'partstrat FROM pg_partitioned_table' => {r => 'carried', l => 'carried', h => 'carried'},
+);
+
+my ($source, $target, $maria) = (map({ Syncline::PostgreSQL->new } 1, 2), Syncline::MariaDB->new);
+$source->sql(
+    'CREATE SCHEMA shop', 'CREATE ROLE reader', 'CREATE TABLE shop.a (id int PRIMARY KEY, v text, r int CHECK (r > 0), p int4range, EXCLUDE USING gist (p WITH &&))', 'CREATE TABLE shop.b (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int REFERENCES shop.a, g int GENERATED ALWAYS AS (a + 1) STORED, UNIQUE (a))',
+    'CREATE FUNCTION shop.f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$', 'CREATE TRIGGER tr BEFORE INSERT ON shop.a FOR EACH ROW EXECUTE FUNCTION shop.f()',
+    'CREATE CONSTRAINT TRIGGER ct AFTER INSERT ON shop.b FOR EACH ROW EXECUTE FUNCTION shop.f()', 'CREATE RULE ru AS ON DELETE TO shop.b WHERE OLD.id = 0 DO INSTEAD NOTHING', 'CREATE POLICY po ON shop.a USING (true)', 'GRANT SELECT ON shop.a TO reader, PUBLIC',
+    'CREATE STATISTICS shop.st ON v, r FROM shop.a', 'CREATE EXTENSION postgres_fdw', 'CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw', 'CREATE FOREIGN TABLE shop.ft (id int) SERVER far', 'CREATE AGGREGATE shop.ag (int) (SFUNC = int4pl, STYPE = int)',
+    'CREATE FUNCTION shop.same(int, int) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT $1 = $2 $$', 'CREATE OPERATOR shop.=== (FUNCTION = shop.same, LEFTARG = int, RIGHTARG = int)', 'CREATE OPERATOR FAMILY shop.fam USING hash', 'CREATE OPERATOR CLASS shop.oc FOR TYPE int USING hash FAMILY shop.fam AS OPERATOR 1 pg_catalog.=',
+    'CREATE OPERATOR FAMILY shop.lone USING btree', q{CREATE COLLATION shop.co (provider = icu, locale = 'de')}, q{CREATE CONVERSION shop.cv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8}, 'CREATE TEXT SEARCH CONFIGURATION shop.tc (COPY = pg_catalog.simple)', 'CREATE TEXT SEARCH DICTIONARY shop.td (TEMPLATE = simple)',
+    'CREATE TEXT SEARCH PARSER shop.tp (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype)', 'CREATE TEXT SEARCH TEMPLATE shop.tt (LEXIZE = dsimple_lexize)', 'CREATE TYPE shop.bt', 'CREATE FUNCTION shop.bt_in(cstring) RETURNS shop.bt LANGUAGE internal IMMUTABLE STRICT AS $$int4in$$',
+    'CREATE FUNCTION shop.bt_out(shop.bt) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS $$int4out$$', 'CREATE TYPE shop.bt (INPUT = shop.bt_in, OUTPUT = shop.bt_out, LIKE = int)',
+    'CREATE VIEW shop.vi AS SELECT 1 AS one', 'CREATE MATERIALIZED VIEW shop.mv AS SELECT 1 AS one', 'CREATE SEQUENCE shop.sq', 'CREATE PROCEDURE shop.pr() LANGUAGE sql AS $$ $$', 'CREATE DOMAIN shop.dm AS int', q{CREATE TYPE shop.en AS ENUM ('a')}, 'CREATE TYPE shop.cm AS (a int)', 'CREATE TYPE shop.ra AS RANGE (subtype = float8)',
+    'CREATE TABLE shop.pt (id int PRIMARY KEY) PARTITION BY RANGE (id)', 'CREATE TABLE shop.p1 PARTITION OF shop.pt DEFAULT PARTITION BY LIST (id)', 'CREATE TABLE shop.p2 PARTITION OF shop.p1 DEFAULT PARTITION BY HASH (id)', 'CREATE TABLE shop.p3 PARTITION OF shop.p2 FOR VALUES WITH (MODULUS 1, REMAINDER 0)', 'CREATE TABLE shop.d (id int GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY)',
+    'CREATE TEMPORARY TABLE t (id int)',
+);
+
+my %there = map { $_->[0] => 1 } @{$source->rows(q{SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace AND relkind = 'r'})};
+is(join(' ', sort grep { !$catalogs{$_} } keys %there), '', 'every catalog of the server is here');
+is(join(' ', sort grep { !$there{$_} } keys %catalogs), '', 'and no other');
+for my $what (sort keys %letters) {
+    my ($column) = split / /, $what;
+    my %has = map { $_->[0] => 1 } @{$source->rows("SELECT DISTINCT $what")};
+    delete $has{u} if $column eq 'relpersistence';
+    is(join(' ', sort grep { !exists $letters{$what}{$_} } keys %has), '', "$column: each letter is here");
+    is(join(' ', sort grep { !$has{$_} && $_ ne 'u' } keys %{$letters{$what}}), $column eq 'contype' ? '' : '', "$column: and made above");
+}
+
+sub left_out {
+    my ($to, $more, $objects) = @_;
+    my $pair = Syncline::Pair->new(source => $source, target => $to, objects => $objects || '{ database = "shop"; }', more => $more);
+    my $out = `$Syncline::Pair::build/syncline check ${\ $pair->conf} 2>&1`;
+    my %said;
+    $said{$1} = [$2, $3] while $out =~ /^warn  Objects that are not carried\n      cause: ([^:\n]+): (.+)\n      remedy: (.+)$/mg;
+    return (\%said, $out);
+}
+my %expected = (
+    triggers => 'shop.a tr, shop.b ct', rules => 'shop.b ru', 'row security policies' => 'shop.a po', 'rights of others (GRANT)' => 'shop.a PUBLIC, shop.a reader', 'extended statistics' => 'shop.a st', 'foreign tables' => 'shop.ft', aggregates => 'shop.ag', operators => 'shop.===', 'operator classes' => 'shop.oc',
+    'operator families' => 'shop.lone', collations => 'shop.co', conversions => 'shop.cv', 'base types' => 'shop.bt', 'text search configurations' => 'shop.tc', 'text search dictionaries' => 'shop.td', 'text search parsers' => 'shop.tp', 'text search templates' => 'shop.tt',
+);
+my ($said, $out) = left_out($target);
+is_deeply({map { $_ => $said->{$_}[0] } keys %$said}, \%expected, 'each kind is named') or diag $out;
+like($said->{$_}[1], qr/by hand|nothing need be done/, "$_: with what to do") for sort keys %$said;
+my %others = (views => 'shop.mv, shop.vi', 'sequences that no column counts by' => 'shop.sq', 'functions and procedures' => 'shop.bt_in, shop.bt_out, shop.f, shop.pr, shop.same', 'constraints (CHECK, EXCLUDE)' => 'shop.a a_p_excl, shop.a a_r_check');
+($said, $out) = left_out($maria);
+is_deeply({map { $_ => $said->{$_}[0] } keys %$said}, {%expected, %others}, 'to MySQL: what only PostgreSQL is told, too') or diag $out;
+($said) = left_out($target, '', '{ database = "shop"; table = "b"; }');
+is_deeply([sort keys %$said], [qw(rules triggers)], 'one table: what belongs to it');
+($said, $out) = left_out($target, qq(initial = ["data"];\n));
+is_deeply($said, {}, 'without the initial schema it is nobody\'s business');
+$source->sql(map { "CREATE SEQUENCE shop.s$_" } 1 .. 7);
+($said) = left_out($maria);
+is($said->{'sequences that no column counts by'}[0], 'shop.s1, shop.s2, shop.s3, shop.s4, shop.s5 and 3 more', 'of many the first');
+
+done_testing;

@@ -1,0 +1,186 @@
+/*
+ * left_out.c - what selected schemas and tables have that is not carried, named in the
+ * precheck; see source.h of the room.
+ *
+ * Each row asks for one kind of object: its schema, the table that it belongs
+ * to ('': none, it belongs to the schema) and its name. What belongs to an
+ * extension comes with that.
+ */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/mem.h"
+#include "workers/reader/pgsql/source.h"
+
+#define ITEM "Objects that are not carried"
+#define NAMED 5 /* of each kind */
+#define MAKE "make them at the target by hand, if they are wanted there"
+#define MAKE_FIRST \
+	"make them at the target by hand, before the channel starts, where tables need them"
+#define EFFECTS                                                                                 \
+	"nothing need be done, row changes carry what they did; for the day when applications " \
+	"write to the target make them there"
+
+enum targets { ALL_TARGETS, OTHER_ENGINES };
+
+/* clang-format off */
+#define OF_TABLE(catalog, relation) \
+	"FROM " catalog " o JOIN pg_class c ON c.oid = o." relation " JOIN pg_namespace n ON " \
+	"n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND "
+#define OF_SCHEMA(catalog, name, schema) \
+	"SELECT n.nspname, '', o." name " FROM " catalog " o JOIN pg_namespace n ON n.oid = o." \
+	schema " WHERE NOT EXISTS (SELECT FROM pg_depend x WHERE x.deptype = 'e' AND x.classid " \
+	"= '" catalog "'::regclass AND x.objid = o.oid) AND "
+
+/* A range has functions of its own. */
+#define NOT_MADE_WITH \
+	"NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = " \
+	"o.oid AND d.deptype = 'i')"
+
+static const struct kind {
+	const char *what;
+	int since, until; /* versions of the server that have it; until: 0: all later */
+	enum targets targets;
+	const char *remedy;
+	const char *query;
+} kinds[] = {
+	{"triggers", 0, 0, ALL_TARGETS, EFFECTS,
+		"SELECT n.nspname, c.relname, o.tgname " OF_TABLE("pg_trigger", "tgrelid")
+		"NOT o.tgisinternal"},
+	{"rules", 0, 0, ALL_TARGETS, EFFECTS,
+		"SELECT n.nspname, c.relname, o.rulename " OF_TABLE("pg_rewrite", "ev_class")
+		"o.rulename <> '_RETURN'"},
+	{"row security policies", 0, 0, ALL_TARGETS, MAKE,
+		"SELECT n.nspname, c.relname, o.polname " OF_TABLE("pg_policy", "polrelid") "true"},
+	{"rights of others (GRANT)", 0, 0, ALL_TARGETS,
+		"grant them at the target by hand, if they are wanted there",
+		"SELECT DISTINCT n.nspname, c.relname, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE "
+		"pg_get_userbyid(a.grantee)::text END FROM pg_class c "
+		"JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL "
+		"aclexplode(c.relacl) a WHERE c.relkind IN ('r', 'p') AND a.grantee <> c.relowner "
+		"AND pg_get_userbyid(a.grantee) <> current_user"},
+	{"extended statistics", 100000, 0, ALL_TARGETS, MAKE,
+		"SELECT n.nspname, c.relname, o.stxname " OF_TABLE("pg_statistic_ext", "stxrelid")
+		"true"},
+	{"foreign tables", 0, 0, ALL_TARGETS,
+		"nothing need be done: their rows are another server's; or exclude them",
+		"SELECT n.nspname, '', o.relname FROM pg_class o JOIN pg_namespace n ON n.oid = "
+		"o.relnamespace WHERE o.relkind = 'f'"},
+	{"aggregates", 110000, 0, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_proc", "proname", "pronamespace") "o.prokind = 'a'"},
+	{"aggregates", 0, 109999, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_proc", "proname", "pronamespace") "o.proisagg"},
+	{"operators", 0, 0, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_operator", "oprname", "oprnamespace") "true"},
+	{"operator classes", 0, 0, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_opclass", "opcname", "opcnamespace") "true"},
+	{"operator families", 0, 0, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_opfamily", "opfname", "opfnamespace") "NOT EXISTS (SELECT FROM "
+		"pg_opclass k WHERE k.opcfamily = o.oid)"},
+	{"collations", 0, 0, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_collation", "collname", "collnamespace") "true"},
+	{"conversions", 0, 0, ALL_TARGETS, MAKE,
+		OF_SCHEMA("pg_conversion", "conname", "connamespace") "true"},
+	{"base types", 0, 0, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_type", "typname", "typnamespace") "o.typtype = 'b' AND "
+		"o.typcategory <> 'A'"},
+	{"text search configurations", 0, 0, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_ts_config", "cfgname", "cfgnamespace") "true"},
+	{"text search dictionaries", 0, 0, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_ts_dict", "dictname", "dictnamespace") "true"},
+	{"text search parsers", 0, 0, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_ts_parser", "prsname", "prsnamespace") "true"},
+	{"text search templates", 0, 0, ALL_TARGETS, MAKE_FIRST,
+		OF_SCHEMA("pg_ts_template", "tmplname", "tmplnamespace") "true"},
+	/* What another engine is not told of. */
+	{"views", 0, 0, OTHER_ENGINES, MAKE,
+		OF_SCHEMA("pg_class", "relname", "relnamespace") "o.relkind IN ('v', 'm')"},
+	{"sequences that no column counts by", 0, 0, OTHER_ENGINES, MAKE,
+		OF_SCHEMA("pg_class", "relname", "relnamespace") "o.relkind = 'S' AND NOT EXISTS "
+		"(SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = "
+		"o.oid AND d.deptype IN ('a', 'i'))"},
+	{"functions and procedures", 110000, 0, OTHER_ENGINES, MAKE,
+		OF_SCHEMA("pg_proc", "proname", "pronamespace") "o.prokind <> 'a' AND " NOT_MADE_WITH},
+	{"functions and procedures", 0, 109999, OTHER_ENGINES, MAKE,
+		OF_SCHEMA("pg_proc", "proname", "pronamespace") "NOT o.proisagg AND "
+		NOT_MADE_WITH},
+	{"constraints (CHECK, EXCLUDE)", 0, 0, OTHER_ENGINES,
+		"nothing need be done: the source keeps them for its rows",
+		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
+		"o.contype IN ('c', 'x')"},
+};
+/* clang-format on */
+
+static bool
+is_selected(const struct pgsql_source *s, const PGresult *res, int i)
+{
+	const char *schema = PQgetvalue(res, i, 0), *table = PQgetvalue(res, i, 1);
+
+	return strcmp(schema, conf_str(s->env.conf, "state_schema")) != 0 &&
+	       (*table != '\0' ? routes_table(s->env.routes, schema, table)
+			       : routes_database(s->env.routes, schema));
+}
+
+static void
+add_name(struct buf *b, const PGresult *res, int i)
+{
+	const char *table = PQgetvalue(res, i, 1);
+
+	buf_printf(b, "%s%s.%s%s%s", b->len != 0 ? ", " : "", PQgetvalue(res, i, 0), table,
+		*table != '\0' ? " " : "", PQgetvalue(res, i, 2));
+}
+
+static enum rc
+check_kind(
+	struct pgsql_source *s, const struct kind *k, bool *any, struct checks *out, struct err *e)
+{
+	uint32_t count = 0;
+	struct buf names;
+	PGresult *res;
+	enum rc rc = pgsql_query(&s->main, &res, e,
+		"%s AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY 1, 2, 3",
+		k->query);
+
+	if (rc != RC_OK)
+		return rc;
+	buf_init(&names);
+	for (int i = 0; i < PQntuples(res); i++)
+		if (is_selected(s, res, i) && ++count <= NAMED)
+			add_name(&names, res, i);
+	PQclear(res);
+	if (count > NAMED)
+		buf_printf(&names, " and %u more", count - NAMED);
+	*any = *any || count != 0;
+	if (count != 0)
+		checks_add(out, CHECK_WARN, ITEM, k->remedy, "%s: %s", k->what, buf_text(&names));
+	buf_release(&names);
+	return RC_OK;
+}
+
+void
+pgsource_check_left_out(struct pgsql_source *s, struct checks *out)
+{
+	bool other = !conf_is(s->env.conf, "target.kind", "postgresql");
+	int version = s->main.version;
+	bool any = false;
+	struct err e;
+
+	if (!conf_has_word(s->env.conf, "initial", "schema"))
+		return;
+	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+		const struct kind *k = &kinds[i];
+
+		if (version < k->since || (k->until != 0 && version > k->until) ||
+			(k->targets == OTHER_ENGINES && !other))
+			continue;
+		if (check_kind(s, k, &any, out, &e) != RC_OK) {
+			checks_add(out, CHECK_WARN, ITEM, "look for them yourself",
+				"%s cannot be listed: %s", k->what, e.text);
+			return;
+		}
+	}
+	if (!any)
+		checks_pass(out, ITEM);
+}
