@@ -13,48 +13,13 @@
 #include "common/mem.h"
 #include "common/mysql/ddl.h"
 #include "ipc/proto.h"
-#include "workers/reader/feed.h"
-#include "workers/reader/mysql/event.h"
-#include "workers/reader/mysql/source.h"
-#include "workers/reader/mysql/tables.h"
+#include "workers/reader/mysql/stream.h"
 #include "workers/reader/mysql/value.h"
-#include "workers/reader/mysql/xa.h"
 
 /* How soon an idle log is known to be at its end. */
 #define HEARTBEAT_NS 200000000u
 /* A transaction this old at most when it is read: the log's end is as good as reached. */
 #define CAUGHT_UP_S 1
-
-#define MODE_ANSI_QUOTES 0x4u
-#define MODE_NO_BACKSLASH 0x100000u
-
-/* Where in a transaction the log stands. PREPARING: its rows wait for XA COMMIT. */
-enum framing { OUTSIDE, IN_TRANSACTION, SKIPPING, PREPARING };
-
-struct stream {
-	struct mysql_source *s;
-	struct feed *feed;
-	struct binlog_format format;
-	struct mysql_position at; /* after the last transaction */
-	struct gtid_set applied;  /* what is skipped */
-	uint64_t position;	  /* end of the event in hand */
-	enum framing framing;
-	bool feeding;		 /* feed_begin was called */
-	struct binlog_gtid gtid; /* of the transaction in hand */
-	bool has_gtid;
-	struct logpos begin; /* of its first event */
-	struct logpos end;   /* of the log, when reading began */
-	struct logpos seen;  /* the same, when it was last looked at: a log does not shrink */
-	uint32_t time;
-	struct log_tables tables;
-	struct xa_log xa;
-	struct arena arena; /* one rows event */
-	struct buf text;    /* the position, printed */
-	char txid[128];
-	uint64_t skipped_ddl;
-	uint64_t events;
-	uint64_t measured_at; /* mono_us; 0: never */
-};
 
 /* ---- positions ---- */
 
@@ -130,8 +95,8 @@ print_txid(struct stream *st)
 		snprintf(st->txid, sizeof st->txid, "%s:%" PRIu64, st->gtid.sid, st->gtid.number);
 }
 
-static enum rc
-begin_feeding(struct stream *st, struct err *e)
+enum rc
+mysql_stream_begin(struct stream *st, struct err *e)
 {
 	enum rc rc;
 
@@ -152,8 +117,8 @@ is_caught_up(const struct stream *st)
 }
 
 /* The transaction is whole. */
-static enum rc
-end_transaction(struct stream *st, struct err *e)
+enum rc
+mysql_stream_end(struct stream *st, struct err *e)
 {
 	struct event_commit c;
 	enum rc rc = RC_OK;
@@ -161,7 +126,7 @@ end_transaction(struct stream *st, struct err *e)
 	move_position(st);
 	if (st->framing != SKIPPING) {
 		print_txid(st);
-		if ((rc = begin_feeding(st, e)) != RC_OK)
+		if ((rc = mysql_stream_begin(st, e)) != RC_OK)
 			return rc;
 		fill_commit(st, &c);
 		st->feeding = false;
@@ -186,6 +151,17 @@ idle(struct stream *st, struct err *e)
 	return feed_idle(st->feed, &c, e);
 }
 
+enum rc
+mysql_stream_commit_here(struct stream *st, struct err *e)
+{
+	struct event_commit c;
+
+	print_txid(st);
+	fill_commit(st, &c);
+	st->feeding = false;
+	return feed_commit(st->feed, &c, e);
+}
+
 /* ---- rows ---- */
 
 static enum rc
@@ -198,7 +174,7 @@ take_table_map(struct stream *st, const struct binlog_event *ev, struct err *e)
 		return rc;
 	/* Tables are the feed's: they are looked at within its lock. */
 	if (routes_table(st->s->env.routes, m->db, m->name) &&
-		(rc = begin_feeding(st, e)) != RC_OK) {
+		(rc = mysql_stream_begin(st, e)) != RC_OK) {
 		binlog_table_free(m);
 		return rc;
 	}
@@ -262,166 +238,11 @@ take_rows(struct stream *st, const struct binlog_event *ev, struct err *e)
 			rc = err_set(e, RC_DATA,
 				"the log has rows of %s.%s with another number of columns",
 				m->map->db, m->map->name);
-		else if ((rc = begin_feeding(st, e)) == RC_OK)
+		else if ((rc = mysql_stream_begin(st, e)) == RC_OK)
 			rc = feed_rows(st, m, &r, e);
 	}
 	free(r.inflated);
 	return rc;
-}
-
-/* ---- statements ---- */
-
-static bool
-is_selected(const struct stream *st, const struct ddl_name *n, enum ddl_class class)
-{
-	if (n->db == NULL)
-		return false;
-	if (class == DDL_CLASS_TRIGGER) /* DROP says no table */
-		return routes_touches(st->s->env.routes, n->db);
-	if (n->name == NULL || class == DDL_CLASS_CREATE_VIEW || class == DDL_CLASS_ALTER_VIEW ||
-		class == DDL_CLASS_DROP_VIEW || class == DDL_CLASS_CREATE_FUNCTION ||
-		class == DDL_CLASS_DROP_FUNCTION || class == DDL_CLASS_CREATE_PROCEDURE ||
-		class == DDL_CLASS_DROP_PROCEDURE)
-		return routes_database(st->s->env.routes, n->db);
-	return routes_table(st->s->env.routes, n->db, n->name);
-}
-
-/* Of a selected table; DROP may be of one that is not at the target, which is no harm there. */
-static bool
-is_copied_trigger(const struct stream *st, const struct ddl *d)
-{
-	const struct ddl_name *on = d->nnames > 1 ? &d->names[1] : NULL;
-
-	if (d->class != DDL_CLASS_TRIGGER || !source_copies_triggers(st->s))
-		return false;
-	return d->verb == DDL_VERB_DROP_TRIGGER ||
-	       (on != NULL && on->db != NULL && routes_table(st->s->env.routes, on->db, on->name));
-}
-
-/* Whether the body of a trigger or routine has the target's names, too. */
-static bool
-has_body_for_target(const struct stream *st, const struct ddl *d)
-{
-	char *renamed = ddl_names_renamed(st->s, d);
-
-	if (renamed != NULL)
-		log_warn("%s %s.%s is not carried: it names \"%s\", which the channel renames or "
-			 "drops; create it at the target by hand",
-			ddl_verb_name(d->verb), d->names[0].db, d->names[0].name, renamed);
-	free(renamed);
-	return renamed == NULL;
-}
-
-static bool
-is_carried(struct stream *st, const struct ddl *d)
-{
-	bool selected = false;
-
-	for (uint32_t i = 0; i < d->nnames; i++)
-		if (d->names[i].role == DDL_TARGET && is_selected(st, &d->names[i], d->class))
-			selected = true;
-	if (!selected)
-		return false;
-	if (!ddl_class_carried(d->class) && !is_copied_trigger(st, d)) {
-		log_warn("a statement at the source is not carried: %s; position=%s:%" PRIu64
-			 " total=%" PRIu64,
-			ddl_class_name(d->class), st->at.file, st->position, ++st->skipped_ddl);
-		return false;
-	}
-	return !d->temporary && has_body_for_target(st, d);
-}
-
-#define WITH_ROWS " START TRANSACTION"
-
-/* CREATE .. SELECT: rows follow in the same transaction (MySQL says so since 8.0.21). */
-static bool
-has_rows(const struct stream *st, const struct binlog_query *q, const struct ddl *d)
-{
-	size_t n = strlen(WITH_ROWS);
-
-	if (d->verb != DDL_VERB_CREATE_TABLE)
-		return false;
-	return st->framing == IN_TRANSACTION ||
-	       (q->len > n && memcmp(q->sql + q->len - n, WITH_ROWS, n) == 0);
-}
-
-/*
- * The statement alone. Its table is made in a step of its own, whose position
- * is still that of before: after a crash between it and the rows it comes once
- * more, and finds its work done.
- */
-static void
-without_rows(const struct binlog_query *q, const struct ddl *d, struct buf *sql)
-{
-	size_t name = d->nnames != 0 ? d->names[0].start : 0, n = strlen(WITH_ROWS), end = q->len;
-
-	if (end > n && memcmp(q->sql + end - n, WITH_ROWS, n) == 0)
-		end -= n;
-	buf_add(sql, q->sql, name);
-	if (!d->if_not_exists && !d->or_replace)
-		buf_puts(sql, "IF NOT EXISTS ");
-	buf_add(sql, q->sql + name, end - name);
-}
-
-static enum rc
-commit_without_moving(struct stream *st, struct err *e)
-{
-	struct event_commit c;
-
-	print_txid(st);
-	fill_commit(st, &c);
-	st->feeding = false;
-	return feed_commit(st->feed, &c, e);
-}
-
-static enum rc
-feed_statement(struct stream *st, const struct binlog_query *q, const struct ddl *d, struct err *e)
-{
-	struct ddl_change *changes = xcalloc(d->nnames, sizeof *changes);
-	bool rows = has_rows(st, q, d), joins;
-	struct buf session, sql;
-	uint32_t n = 0;
-	enum rc rc;
-
-	buf_init(&sql);
-	buf_init(&session);
-	session_print(st->s, q, &session);
-	rc = begin_feeding(st, e);
-	joins = rc == RC_OK && log_tables_joins(&st->tables, d);
-	if (joins)
-		log_tables_rest(&st->tables, d, &sql);
-	else if (rows)
-		without_rows(q, d, &sql);
-	else
-		buf_add(&sql, q->sql, q->len);
-	if (rc == RC_OK)
-		rc = log_tables_changes(&st->tables, d, changes, &n, e);
-	if (rc == RC_OK && sql.len != 0 && !log_tables_idle(&st->tables, d)) {
-		struct event_ddl ev = {.db = q->db,
-			.sql = buf_text(&sql),
-			.session = buf_text(&session),
-			.session_charset = ""};
-
-		rc = feed_ddl(st->feed, &ev, changes, n);
-	}
-	for (uint32_t i = 0; i < n && rc == RC_OK; i++)
-		log_tables_follow(&st->tables, &changes[i]);
-	if (rc == RC_OK && joins)
-		rc = log_tables_join(&st->tables, d, e);
-	if (rc == RC_OK && rows) {
-		st->framing = IN_TRANSACTION;
-		rc = commit_without_moving(st, e);
-	}
-	log_changes_free(changes, n);
-	buf_release(&sql);
-	buf_release(&session);
-	return rc;
-}
-
-static bool
-touches_selection(const struct stream *st, const char *db)
-{
-	return *db != '\0' && routes_touches(st->s->env.routes, db);
 }
 
 /* ---- XA ---- */
@@ -444,7 +265,7 @@ commit_prepared(struct stream *st, const struct xid *id, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	xa_forget(&st->xa, id);
-	return end_transaction(st, e);
+	return mysql_stream_end(st, e);
 }
 
 static enum rc
@@ -455,14 +276,14 @@ take_xa_prepare(struct stream *st, const struct binlog_event *ev, struct err *e)
 	enum rc rc = xid_of_event(ev, &id, &one_phase, e);
 
 	if (rc != RC_OK || st->framing == SKIPPING)
-		return rc == RC_OK ? end_transaction(st, e) : rc;
+		return rc == RC_OK ? mysql_stream_end(st, e) : rc;
 	if (xa_prepared(&st->xa, &id) == NULL)
 		return err_set(e, RC_DATA,
 			"the log has the end of an XA transaction without its beginning at "
 			"%s:%" PRIu64,
 			st->at.file, st->position);
 	st->framing = IN_TRANSACTION;
-	return one_phase ? commit_prepared(st, &id, e) : end_transaction(st, e);
+	return one_phase ? commit_prepared(st, &id, e) : mysql_stream_end(st, e);
 }
 
 static void
@@ -472,9 +293,8 @@ open_prepared(struct stream *st)
 	xa_open(&st->xa, st->at.file, st->begin.offset);
 }
 
-static enum rc
-take_xa_statement(
-	struct stream *st, const struct binlog_query *q, const struct ddl *d, struct err *e)
+enum rc
+mysql_stream_xa(struct stream *st, const struct binlog_query *q, const struct ddl *d, struct err *e)
 {
 	struct xid id;
 	enum rc rc;
@@ -485,74 +305,13 @@ take_xa_statement(
 		return RC_OK; /* XA END: XA_PREPARE follows */
 	}
 	if (st->framing == SKIPPING)
-		return end_transaction(st, e);
+		return mysql_stream_end(st, e);
 	if ((rc = xid_of_statement(q->sql, q->len, &id, e)) != RC_OK)
 		return rc;
 	if (d->verb == DDL_VERB_XA_COMMIT)
 		return commit_prepared(st, &id, e);
 	xa_forget(&st->xa, &id);
-	return end_transaction(st, e);
-}
-
-/* ---- statements, continued ---- */
-
-static enum rc
-take_statement(struct stream *st, const struct binlog_query *q, const struct ddl *d, struct err *e)
-{
-	enum rc rc = RC_OK;
-
-	switch ((int)d->class) {
-	case DDL_CLASS_BEGIN:
-		if (st->framing == OUTSIDE)
-			st->framing = IN_TRANSACTION;
-		return RC_OK;
-	case DDL_CLASS_COMMIT:
-	case DDL_CLASS_ROLLBACK: /* what a rolled-back transaction has in the log took effect:
-				    tables without transactions */
-		return end_transaction(st, e);
-	case DDL_CLASS_SAVEPOINT:
-		return RC_OK;
-	case DDL_CLASS_XA:
-		return take_xa_statement(st, q, d, e);
-	case DDL_CLASS_DML:
-		if (st->framing == SKIPPING || !touches_selection(st, q->db))
-			return RC_OK;
-		err_set(e, RC_DATA,
-			"the log has a row change of database %s as a statement at %s:%" PRIu64,
-			q->db, st->at.file, st->position);
-		return err_remedy(e, "set binlog_format=ROW at the source for all sessions, then "
-				     "reset the channel");
-	default:
-		break;
-	}
-	if (st->framing == SKIPPING)
-		return st->has_gtid && st->gtid.mariadb && !st->gtid.standalone
-			       ? RC_OK
-			       : end_transaction(st, e);
-	if (is_carried(st, d) || log_tables_joins(&st->tables, d))
-		rc = feed_statement(st, q, d, e);
-	/* The end of what goes on with rows is a COMMIT like any other. */
-	if (rc == RC_OK && st->framing == IN_TRANSACTION)
-		return RC_OK;
-	return rc == RC_OK ? end_transaction(st, e) : rc;
-}
-
-static enum rc
-take_query(struct stream *st, const struct binlog_event *ev, struct err *e)
-{
-	struct binlog_query q;
-	struct ddl d;
-	enum rc rc = binlog_query(ev, &q, e);
-
-	if (rc != RC_OK)
-		return rc;
-	st->time = ev->time;
-	ddl_parse(&d, q.sql, q.len, q.sql_mode & MODE_ANSI_QUOTES, q.sql_mode & MODE_NO_BACKSLASH,
-		q.db);
-	rc = take_statement(st, &q, &d, e);
-	ddl_release(&d);
-	free(q.inflated);
-	return rc;
+	return mysql_stream_end(st, e);
 }
 
 /* ---- measures ---- */
@@ -695,10 +454,10 @@ take_event(struct stream *st, const struct binlog_event *ev, struct err *e)
 		return st->framing == SKIPPING ? RC_OK : take_table_map(st, ev, e);
 	case QUERY_EVENT:
 	case MARIADB_QUERY_COMPRESSED_EVENT:
-		return take_query(st, ev, e);
+		return mysql_stream_query(st, ev, e);
 	case XID_EVENT:
 		st->time = ev->time;
-		return end_transaction(st, e);
+		return mysql_stream_end(st, e);
 	case GTID_EVENT:
 	case ANONYMOUS_GTID_EVENT:
 	case GTID_TAGGED_EVENT:
@@ -711,7 +470,7 @@ take_event(struct stream *st, const struct binlog_event *ev, struct err *e)
 		st->at.begun = ev->time;
 		return binlog_format(ev, &st->format, e);
 	case TRANSACTION_PAYLOAD_EVENT:
-		return st->framing == SKIPPING ? end_transaction(st, e)
+		return st->framing == SKIPPING ? mysql_stream_end(st, e)
 					       : binlog_payload(ev, take_inner, st, e);
 	case HEARTBEAT_EVENT:
 	case HEARTBEAT_EVENT_V2:
