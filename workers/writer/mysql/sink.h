@@ -111,6 +111,11 @@ enum rc lane_exec(struct mysql_lane *l, const struct buf *sql, struct err *e) MU
 /* The prepared statement for changes of one shape; rows: how many are waiting. */
 enum rc statement_get(struct mysql_lane *l, enum form form, const struct change *c, uint32_t rows,
 	struct statement **out, struct err *e) MUSTCHECK;
+/* statement_text.c: which columns a statement of s->form for s->rows rows like this one names, and
+ * its text. */
+void statement_write(struct statement *s, const struct change *c, struct buf *b);
+/* Whether a parameter of this column is. */
+bool statement_unsigned(const struct column *c);
 /* Binds and executes for changes[0..n): n is st->rows, or any number with array binding. *found:
  * rows found or written. */
 enum rc statement_run(struct mysql_lane *l, struct statement *st,
