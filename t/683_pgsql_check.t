@@ -24,7 +24,7 @@ sub fails {
 my @tables = ('CREATE SCHEMA shop', 'CREATE TABLE shop.a (id int PRIMARY KEY, v text)', 'INSERT INTO shop.a SELECT i FROM generate_series(1, 100) i');
 my $old = Syncline::PostgreSQL->new(version => '9.5');
 $old->sql(@tables);
-fails('9.5', $old, 'Version of the source database', 'PostgreSQL 9\.5 is too old', 'upgrade the source to PostgreSQL 9\.6');
+fails('9.5', $old, 'Version of the source database', 'PostgreSQL 9\.5, which is too old', 'upgrade the source to PostgreSQL 9\.6');
 my $pair = Syncline::Pair->new(source => $old, target => $target, objects => '{ database = "shop"; }');
 $pair->start('caught-up');
 is($pair->wait(60), 78, 'nor does it run');

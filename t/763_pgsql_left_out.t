@@ -5,6 +5,7 @@
 # tables alone. (R38; spec S0, S8.1)
 use strict;
 use warnings;
+use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Syncline::MariaDB;
@@ -83,5 +84,21 @@ is_deeply($said, {}, 'without the initial schema it is nobody\'s business');
 $source->sql(map { "CREATE SEQUENCE shop.s$_" } 1 .. 7);
 ($said) = left_out($maria);
 is($said->{'sequences that no column counts by'}[0], 'shop.s1, shop.s2, shop.s3, shop.s4, shop.s5 and 3 more', 'of many the first');
+
+# Where tables stand on what is not carried, the channel stops there and goes on when it is there.
+$_->sql('DROP SCHEMA IF EXISTS shop CASCADE') for $source, $target;
+my @needed = ('CREATE SCHEMA shop', q{CREATE COLLATION shop.co (provider = icu, locale = 'de')}, 'CREATE FUNCTION shop.same(int, int) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$ SELECT $1 = $2 $$', 'CREATE OPERATOR shop.=== (FUNCTION = shop.same, LEFTARG = int, RIGHTARG = int)');
+$source->sql(@needed, 'CREATE TABLE shop.a (id int PRIMARY KEY, v text COLLATE shop.co)', 'CREATE TABLE shop.b (id int PRIMARY KEY, CHECK (id OPERATOR(shop.===) id))', q{INSERT INTO shop.a VALUES (1, 'ä')}, 'INSERT INTO shop.b VALUES (1)');
+my $pair = Syncline::Pair->new(source => $source, target => $target, id => 'needs', objects => '{ database = "shop"; }');
+for (['shop\.a .*collation "shop\.co"', @needed[0, 1]], ['shop\.b .*operator does not exist: integer shop\.===', @needed[2, 3]]) {
+    my ($what, @make) = @$_;
+    $pair->start('caught-up');
+    is($pair->wait(60), 78, 'what a table needs is not there');
+    like($pair->output, qr/cannot create table $what.*make there by hand what it needs/, 'it is named');
+    $target->sql(map { s/CREATE (SCHEMA|FUNCTION)/$1 eq 'SCHEMA' ? 'CREATE SCHEMA IF NOT EXISTS' : 'CREATE OR REPLACE FUNCTION'/er } @make);
+}
+$pair->start('caught-up');
+is($pair->wait(60), 0, 'made by hand: it goes on') or diag $pair->output;
+is($target->one('SELECT v FROM shop.a, shop.b'), 'ä', 'with rows');
 
 done_testing;

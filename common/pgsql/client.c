@@ -30,7 +30,7 @@ static const struct {
 	{"25006", RC_CONFIG, false}, /* read_only_sql_transaction */
 	{"0A", RC_CONFIG, false}, {"28", RC_CONFIG, false}, {"3D", RC_CONFIG, false},
 	{"3F", RC_CONFIG, false}, {"42501", RC_CONFIG, false}, {"42704", RC_CONFIG, false},
-	{"42P01", RC_CONFIG, false}, {"55", RC_CONFIG, false},
+	{"42883", RC_CONFIG, false}, {"42P01", RC_CONFIG, false}, {"55", RC_CONFIG, false},
 	{"58P01", RC_CONFIG, false}, /* undefined_file: log that is gone */
 };
 

@@ -39,6 +39,8 @@
 #include "common/conf.h"
 #include "common/err.h"
 
+#define PGSQL_GREENPLUM "Greenplum" /* what its version() says beside PostgreSQL */
+
 struct pgsql {
 	PGconn *conn;
 	int version;	 /* 150018 */

@@ -20,18 +20,25 @@ ask(struct pgsql *c, const char *sql)
 	return pgsql_value(c, &value, &ignored, "%s", sql) == RC_OK ? value : NULL;
 }
 
-static void
-check_version(struct pgsql *c, struct checks *out)
+static bool
+check_item(enum rc rc, const char *item, const struct err *e, struct checks *out)
 {
-	static const char item[] = "Version of the source database";
-
-	if (c->version < PGSOURCE_OLDEST)
-		checks_add(out, CHECK_FAIL, item, "upgrade the source to PostgreSQL 9.6 or later",
-			"PostgreSQL %d.%d is too old: its logical decoding, if it has any, loses "
-			"changes",
-			c->version / 10000, c->version / 100 % 100);
-	else
+	if (rc == RC_OK)
 		checks_pass(out, item);
+	else
+		checks_add(out, CHECK_FAIL, item, e->remedy, "%s", e->text);
+	return rc == RC_OK;
+}
+
+/* What is of another kind or age would be asked in vain for what follows. */
+static bool
+check_server(struct pgsql_source *s, struct checks *out)
+{
+	struct err e;
+
+	if (!check_item(pgsource_check_server(s, &e), "Version of the source database", &e, out))
+		return false;
+	return check_item(pgsource_check_role(s, &e), "Role of the source database", &e, out);
 }
 
 static void
@@ -47,6 +54,24 @@ check_wal_level(struct pgsql *c, struct checks *out)
 	else
 		checks_pass(out, item);
 	free(level);
+}
+
+/* Text of a database without an encoding is bytes, which may be no characters. */
+static void
+check_encoding(struct pgsql *c, struct checks *out)
+{
+	static const char item[] = "Encoding of the source database";
+	char *encoding = ask(c, "SHOW server_encoding");
+
+	if (encoding != NULL && strcmp(encoding, "SQL_ASCII") == 0)
+		checks_add(out, CHECK_WARN, item,
+			"restore a dump of it into a database that is made with ENCODING 'UTF8', "
+			"which shows what is wrong",
+			"the encoding is SQL_ASCII: text that is not UTF-8 stops the channel at "
+			"its row");
+	else
+		checks_pass(out, item);
+	free(encoding);
 }
 
 /* A slot and a sender of our own, unless we have them already. */
@@ -125,11 +150,27 @@ ask_table(struct pgsql *c, const struct table *t, struct table_rights *out)
 	return true;
 }
 
+/* What their parents' changes do to children is in the log, as rows: they go on without the key. */
+static void
+check_parents(struct pgsql_source *s, const struct table *t, struct checks *out)
+{
+	for (uint32_t i = 0; i < t->nfks; i++)
+		if (!routes_table(s->env.routes, t->fks[i].ref_db, t->fks[i].ref_table))
+			checks_add(out, CHECK_WARN, "Integrity of FOREIGN KEY constraint",
+				"add the parent table to the objects, if the foreign key is wanted "
+				"at the target",
+				"foreign key %s of %s.%s is left out: its parent %s.%s is not "
+				"selected",
+				t->fks[i].name, t->db, t->name, t->fks[i].ref_db,
+				t->fks[i].ref_table);
+}
+
 static void
 check_table(struct pgsql_source *s, const struct table *t, bool *identities, struct checks *out)
 {
 	struct table_rights r;
 
+	check_parents(s, t, out);
 	if (!ask_table(&s->main, t, &r))
 		return;
 	if (!r.identity) {
@@ -313,8 +354,10 @@ pgsource_check(struct source *base, bool want_sql, struct checks *out, struct er
 	if (want_sql)
 		print_sql(s, true, out);
 	checks_pass(out, CONNECTIVITY);
-	check_version(&s->main, out);
+	if (!check_server(s, out))
+		return RC_OK;
 	check_wal_level(&s->main, out);
+	check_encoding(&s->main, out);
 	check_slots(s, out);
 	check_role(&s->main, out);
 	check_tables(s, out);

@@ -27,9 +27,30 @@ too_old(const struct pgsql *c, struct err *e)
 	return err_remedy(e, "upgrade the source to PostgreSQL 9.6 or later");
 }
 
+enum rc
+pgsource_check_server(struct pgsql_source *s, struct err *e)
+{
+	char *greenplum = NULL;
+	enum rc rc = pgsql_value(&s->main, &greenplum, e,
+		"SELECT version() WHERE version() LIKE '%%" PGSQL_GREENPLUM "%%'");
+
+	if (rc == RC_OK && greenplum != NULL) {
+		err_set(e, RC_CONFIG,
+			"the source is %.60s, which is a target alone: there is no log of its "
+			"changes that could be read",
+			greenplum);
+		rc = err_remedy(e, "read from the server that feeds it: one source may have any "
+				   "number of channels");
+	} else if (rc == RC_OK && s->main.version < PGSOURCE_OLDEST) {
+		rc = too_old(&s->main, e);
+	}
+	free(greenplum);
+	return rc;
+}
+
 /* A standby has neither slots of its own nor a log that goes on: not until it is promoted. */
-static enum rc
-refuse_standby(struct pgsql_source *s, struct err *e)
+enum rc
+pgsource_check_role(struct pgsql_source *s, struct err *e)
 {
 	char *standby = NULL;
 	enum rc rc = pgsql_value(&s->main, &standby, e, "SELECT 1 WHERE pg_is_in_recovery()");
@@ -48,9 +69,9 @@ pgsource_open(struct pgsql_source *s, struct err *e)
 {
 	enum rc rc = pgsql_open(&s->main, s->env.conf, "source", false, e);
 
-	if (rc == RC_OK && s->main.version < PGSOURCE_OLDEST)
-		rc = too_old(&s->main, e);
-	return rc == RC_OK ? refuse_standby(s, e) : rc;
+	if (rc == RC_OK)
+		rc = pgsource_check_server(s, e);
+	return rc == RC_OK ? pgsource_check_role(s, e) : rc;
 }
 
 enum rc

@@ -63,6 +63,10 @@ struct pgsql_position {
 
 /* `main`, to a server that can be a source; RETRY for one that is a standby. */
 enum rc pgsource_open(struct pgsql_source *s, struct err *e) MUSTCHECK;
+/* CONFIG: nothing can be read from a server of this kind or age. */
+enum rc pgsource_check_server(struct pgsql_source *s, struct err *e) MUSTCHECK;
+/* RETRY: it is a standby. */
+enum rc pgsource_check_role(struct pgsql_source *s, struct err *e) MUSTCHECK;
 enum rc pgsource_identify(struct source *base, char **id, struct err *e) MUSTCHECK;
 enum rc pgsource_take_over(
 	struct source *base, const char *position, char **here, struct err *e) MUSTCHECK;

@@ -349,6 +349,26 @@ check_lanes(struct pgsql_sink *s, struct checks *out)
 	free(detects);
 }
 
+/* All text comes as UTF-8 and is stored as what the database is in. */
+static void
+check_encoding(struct pgsql_sink *s, struct checks *out)
+{
+	static const char item[] = "Encoding of the destination database";
+	struct err ignored;
+	char *encoding = NULL;
+
+	if (pgsql_value(&s->main, &encoding, &ignored, "SHOW server_encoding") == RC_OK &&
+		encoding != NULL && strcmp(encoding, "UTF8") != 0)
+		checks_add(out, CHECK_WARN, item,
+			"make the database with ENCODING 'UTF8' (and TEMPLATE template0)",
+			"the encoding is %s: text with a character that it lacks stops the channel "
+			"at its row",
+			encoding);
+	else
+		checks_pass(out, item);
+	free(encoding);
+}
+
 static bool
 check_dialect(struct pgsql_sink *s, struct checks *out)
 {
@@ -382,6 +402,7 @@ pgsink_check(struct sink *base, bool want_sql, struct checks *out, struct err *e
 	checks_pass(out, CONNECTIVITY);
 	if (!check_dialect(s, out))
 		return RC_OK;
+	check_encoding(s, out);
 	check_rights(s, out);
 	check_lanes(s, out);
 	check_tables(s, out);

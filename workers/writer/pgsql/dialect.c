@@ -18,7 +18,7 @@
 
 static const struct pgsql_dialect dialects[] = {
 	{.name = "postgresql", .foreign_keys = true},
-	{.name = "greenplum", .product = "Greenplum", .distributed = true, .staged = true},
+	{.name = "greenplum", .product = PGSQL_GREENPLUM, .distributed = true, .staged = true},
 };
 
 const struct pgsql_dialect *

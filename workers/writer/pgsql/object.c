@@ -436,9 +436,13 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 	if (rc == RC_OK && made &&
 		(state == TABLE_RELOAD || conf_has_word(l->sink->env.conf, "initial", "data")))
 		rc = pgsink_put_off(l, o, t, schema, name, e);
-	if (rc != RC_OK)
-		err_context(e, "cannot create table %s.%s at the target", schema, name);
-	return rc;
+	if (rc == RC_OK)
+		return rc;
+	err_context(e, "cannot create table %s.%s at the target", schema, name);
+	if (rc == RC_RETRY || *e->remedy != '\0')
+		return rc;
+	return err_remedy(e, "make there by hand what it needs (`syncline check` names what is not "
+			     "carried), or leave the table out; then `syncline start`");
 }
 
 /* What is there already, made before a crash or by somebody else, stays. */
