@@ -24,7 +24,7 @@ sub ours {
     warm($target);
     my $meter = Bench::Meter->new('source server' => $s->{source}->pid, 'target server' => $target->pid);
     my $c = Ends::Channel->new($s->{source}, $target, $more)->start;
-    wait_marker($target, $s->{marker}, sub { $c->watch->look });
+    wait_marker($target, $s->{marker}, sub { $c->lives });
     my $w = $c->watch->look;
     my $m = $meter->read(map { $_ => $w->cpu($_) } qw(reader writer));
     push @{$seen->{meter}}, $m;

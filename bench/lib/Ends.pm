@@ -161,6 +161,8 @@ sub done {
     die "syncline run failed\n" . Bench::slurp("$self->{dir}/log");
 }
 
+sub lives { my ($self) = @_; die "syncline run has ended\n" . Bench::slurp("$self->{dir}/log") if $self->done }
+
 sub wait { my ($self, $seconds) = @_; return Bench::wait_until($seconds || 1200, 'the end of syncline run', sub { $self->done }) }
 
 sub stop { my ($self) = @_; kill 'TERM', $self->{pid}; return $self->wait(60) }

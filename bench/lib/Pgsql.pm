@@ -185,10 +185,17 @@ SQL
 
 sub warm { my ($db) = @_; $db->sql('CREATE EXTENSION IF NOT EXISTS pg_prewarm'); $db->rows("SELECT pg_prewarm('bench.$_')") for qw(sbtest1 sbtest1_pkey k_1) }
 
-# A slot that stands where the template does.
+# A slot as another one, which stands where the template does.
 sub slot {
-    my ($source, $name) = @_;
-    $source->sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '$name'", "SELECT pg_copy_logical_replication_slot('keep', '$name')");
+    my ($source, $from, $name) = @_;
+    $source->sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '$name'", "SELECT pg_copy_logical_replication_slot('$from', '$name')");
+}
+
+# What has been applied may not have been confirmed; that ours meets again, and the server's own must not.
+sub keep_slots {
+    my ($source) = @_;
+    slot($source, 'syncline_bench', $_) for qw(keep keep_native);
+    $source->rows("SELECT pg_replication_slot_advance('keep_native', pg_current_wal_lsn())");
 }
 
 sub wait_marker {
@@ -200,10 +207,10 @@ sub catch_up_ours {
     my ($s, $seen) = @_;
     my $target = server($s->{template});
     warm($target);
-    slot($s->{source}, 'syncline_bench');
+    slot($s->{source}, 'keep', 'syncline_bench');
     my ($cpu, $start) = (cpu_of_server($target), time);
     my $c = Ends::Channel->new($s->{source}, $target)->start;
-    wait_marker($target, $s->{marker}, sub { $c->watch->look });
+    wait_marker($target, $s->{marker}, sub { $c->lives });
     my $took = time - $start;
     my $w = $c->watch->look;
     push @{$seen->{ours}}, (cpu_of_server($target) - $cpu) / $s->{rows} * 1e6;
@@ -212,8 +219,6 @@ sub catch_up_ours {
     note(sprintf '  us/row: reader %.1f, writer %.1f, target server %.1f', map({ $w->cpu($_) / $s->{rows} * 1e6 } qw(reader writer)), $seen->{ours}[-1]);
     $c->stop;
     equal($s->{source}, $target, 'bench.sbtest1', $all);
-    # What has been applied may not have been confirmed yet; the server's own apply takes nothing twice.
-    wait_until(30, 'the slot, free', sub { eval { $s->{source}->rows("SELECT pg_replication_slot_advance('syncline_bench', pg_current_wal_lsn())") } });
     $target->stop;
     if ($s->{keep}) { system('rm', '-rf', $s->{keep}); system('cp', '-a', '--reflink=auto', $target->dir . '/data', $s->{keep}) == 0 or die "cp: $?" }
     return $took;
@@ -229,7 +234,7 @@ sub catch_up_native {
     my ($s, $seen) = @_;
     my $target = server($s->{template});
     warm($target);
-    slot($s->{source}, 'native');
+    slot($s->{source}, 'keep_native', 'native');
     my ($cpu, $start) = (cpu_of_server($target), time);
     subscribe($s->{source}, $target, 'native');
     wait_marker($target, $s->{marker});
@@ -244,8 +249,8 @@ sub catch_up_native {
 sub segment {
     my ($s, $per, $goal) = @_;
     my %seen;
-    $s->{source}->sql(q{SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name IN ('keep', 'native')},
-        q{SELECT pg_copy_logical_replication_slot('syncline_bench', 'keep')}, "CALL bench.changes($s->{rows}, $per, $s->{done}, $s->{filled})");
+    keep_slots($s->{source});
+    $s->{source}->sql("CALL bench.changes($s->{rows}, $per, $s->{done}, $s->{filled})");
     $s->{marker} = $s->{done} += $s->{rows};
     my %t = turns(runs(), ours => sub { catch_up_ours($s, \%seen) }, native => sub { catch_up_native($s, \%seen) });
     my ($ours, $peer) = map { $s->{rows} / $t{$_} } qw(ours native);
