@@ -25,6 +25,11 @@ my %mistakes = (
     'no right to make our tables' => ['no-right-to-make-our-tables'],
     'unwritable state directory' => ['state-directory'],
     'replication slot or publication gone' => [qw(pgsql-slot-gone pgsql-slot-gone-streaming pgsql-slot-lost pgsql-publication-gone pgsql-publication-gone-streaming)],
+    'PostgreSQL: wrong password' => [map { ("pgsql-wrong-password-$_", "pgsql-wrong-password-$_-streaming") } qw(source target)],
+    'PostgreSQL: nobody listens, or we are not let in' => [map { ("pgsql-closed-port-$_", "pgsql-refused-$_", "pgsql-no-database-$_") } qw(source target)],
+    'PostgreSQL: a source that cannot be one' => [qw(pgsql-wal-level pgsql-no-slot pgsql-no-replication pgsql-missing-rights-source pgsql-no-identity pgsql-too-old)],
+    'PostgreSQL: missing rights at the target' => [qw(pgsql-missing-rights-target pgsql-no-right-to-make-our-tables pgsql-right-gone-target)],
+    'PostgreSQL: a table that is there' => ['pgsql-table-exists'],
     'another server at the address' => [qw(pgsql-standby-behind pgsql-standby-without-slot pgsql-source-restored pgsql-other-cluster)],
     'full disk' => [qw(state-disk-full state-disk-full-running target-disk-full)],
 );

@@ -20,7 +20,6 @@ srand $seed;
 sub faults {
     my ($pair) = @_;
     my ($source, $target) = Syncline::Channel::servers($pair);
-    my %is_pg = (source => $source->kind eq 'postgresql', target => $target->kind eq 'postgresql');
     my %proxy = (source => Syncline::Proxy->new(port => $source->port), target => Syncline::Proxy->new(port => $target->port));
     my $c = Syncline::Channel->new(
         source => $source, target => $target, source_port => $proxy{source}->port, target_port => $proxy{target}->port,
@@ -59,8 +58,7 @@ sub faults {
     for my $end (qw(source target)) {
         my $p = $proxy{$end};
         for my $fault (qw(cut half)) {
-            # A half of PostgreSQL's handshake is answered as a wrong password, which is a person's to look at.
-            for my $way ($is_pg{$end} && $fault eq 'half' ? 'down' : qw(up down)) {
+            for my $way (qw(up down)) {
                 my ($before, $slowest) = ($p->happened, 0);
                 $writing->();
                 for (1 .. $cuts) {

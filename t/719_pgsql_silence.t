@@ -2,7 +2,8 @@
 # and target, while a channel loads and while it streams. After read_timeout a second connection
 # asks what the session does: what does not work is given up, with its reason and remedy, and the
 # channel goes on when the server is back; what works is waited for, however long it takes:
-# a statement, a lock, a transaction that a new slot waits for. (N1, K9; R88)
+# a statement, a lock, a transaction that a new slot waits for. What of a handshake is lost is not
+# taken for a wrong password. (N1, K9; R88)
 use strict;
 use warnings;
 use FindBin;
@@ -60,7 +61,7 @@ sub away {
     $begin->($end);
     says(qr/${\ silent($end)}$why/, "$end: $how: is given up, and why");
     if ($how ne 'lost') {
-        ok($c->until(sub { ($c->tool('status', 'shop'))[1] =~ /^  last failure .*(?:cannot be reached|is silent)/m }, 20 * $patience), 'status names it, too') or diag $c->explain;
+        ok($c->until(sub { ($c->tool('status', 'shop'))[1] =~ /^  last failure .*(?:nobody answered|is silent)/m }, 20 * $patience), 'status names it, too') or diag $c->explain;
     }
     $end_of_it->($end);
 }
@@ -86,6 +87,18 @@ for my $end (qw(source target)) {
         away($end, $how);
         ok(defined $c->arrive(60 * $patience), "$end: $how: it goes on") or diag $c->explain;
     }
+}
+sub refusals { return scalar(() = Syncline::PostgreSQL::slurp($_[0]->log_file) =~ /password authentication failed for user "syncline"/g) }
+
+# Half of a handshake is answered as a wrong password: it is said again.
+for my $end (qw(source target)) {
+    $c->tool('pause', 'shop', '--wait');
+    my ($before, $refused) = ($proxy{$end}->happened, refusals($server{$end}));
+    $proxy{$end}->set(half => 150, way => 'up');
+    $c->tool('resume', 'shop');
+    ok($c->until(sub { $proxy{$end}->happened > $before }, 20 * $patience), "$end: a handshake of which half arrives");
+    ok(defined $c->arrive(60 * $patience), "$end: is no wrong password") or diag $c->explain;
+    is(refusals($server{$end}), $refused + 1, 'although the server says so');
 }
 $load->stop;
 is($c->settle(60), '', 'both ends are equal');

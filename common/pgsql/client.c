@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/loop.h"
 #include "common/mem.h"
@@ -35,7 +36,7 @@ static const struct {
 };
 
 static enum rc
-classify(struct pgsql *c, const char *state, const char *text, struct err *e, const char *what)
+classify(struct pgsql *c, const char *state, const char *text, struct err *e)
 {
 	enum rc rc = RC_DATA;
 	bool lost = *state == '\0';
@@ -51,7 +52,7 @@ classify(struct pgsql *c, const char *state, const char *text, struct err *e, co
 	snprintf(c->state, sizeof c->state, "%s", lost ? "" : state);
 	if (e == NULL)
 		return rc;
-	err_set(e, rc, "%s %s: %.*s%s%s%s", c->end, what, (int)strcspn(text, "\n"), text,
+	err_set(e, rc, "%.*s%s%s%s", (int)strcspn(text, "\n"), text,
 		*state != '\0' ? " (SQLSTATE " : "", state, *state != '\0' ? ")" : "");
 	e->code = lost ? 0 : (int)strtol(state, NULL, 36);
 	return rc;
@@ -71,6 +72,8 @@ given_up(struct pgsql *c, struct err *e)
 		"itself");
 }
 
+#define NO_RIGHT "42501"
+
 enum rc
 pgsql_error(struct pgsql *c, const PGresult *res, struct err *e, const char *what)
 {
@@ -85,7 +88,11 @@ pgsql_error(struct pgsql *c, const PGresult *res, struct err *e, const char *wha
 	if (text == NULL)
 		text = PQerrorMessage(c->conn);
 	whole = detail != NULL ? xasprintf("%s: %s", text, detail) : xstrdup(text);
-	rc = classify(c, state != NULL ? state : "", whole, e, what);
+	rc = classify(c, state != NULL ? state : "", whole, e);
+	err_context(e, "%s %s", c->end, what);
+	if (e != NULL && pgsql_is(c, NO_RIGHT))
+		err_remedy(e, "let an administrator run what `syncline check --sql` prints, or "
+			      "grant the account what it lacks");
 	free(whole);
 	return rc;
 }
@@ -143,7 +150,7 @@ wait_connected(struct pgsql *c, struct err *e)
 		int n = now < deadline ? poll(&p, 1, (int)((deadline - now) / 1000) + 1) : 0;
 
 		if (n == 0)
-			return classify(c, "", "nobody answered in time", e, "cannot be reached");
+			return classify(c, "", "nobody answered in time", e);
 		if (n < 0 && errno != EINTR)
 			return err_errno(e, RC_RETRY, "cannot wait for the %s", c->end);
 		if (n > 0)
@@ -155,7 +162,7 @@ wait_connected(struct pgsql *c, struct err *e)
 
 		state_of_refusal(text, state, sizeof state);
 		colon = *state != '\0' ? strstr(text, ":  ") + 10 : text;
-		return classify(c, state, colon, e, "cannot be reached");
+		return classify(c, state, colon, e);
 	}
 	return RC_OK;
 }
@@ -170,6 +177,72 @@ ssl_mode(const struct pgsql *c)
 	if (strcmp(mode, "off") == 0)
 		return "disable";
 	return strcmp(mode, "require") == 0 ? "require" : "verify-full";
+}
+
+#define WRONG_PASSWORD "28P01"
+#define NOT_ALLOWED "28000"
+#define NO_DATABASE "3D000"
+#define NO_ROOM "53300"
+
+static enum rc
+remedy(const struct pgsql *c, struct err *e)
+{
+	const char *user = setting(c, "user"), *database = setting(c, "database"), *end = c->end;
+
+	if (pgsql_is(c, WRONG_PASSWORD))
+		return err_remedy(e,
+			"see that %s.user and its password (%s.password_file) are right; or let an "
+			"administrator of the server set it: ALTER ROLE \"%s\" PASSWORD '...'",
+			end, end, user);
+	if (pgsql_is(c, NOT_ALLOWED))
+		return err_remedy(e,
+			"let an administrator of the server see that the role exists and may log "
+			"in, and that pg_hba.conf has a line for it, the database and our address, "
+			"such as: host \"%s\" \"%s\" OUR-ADDRESS/32 scram-sha-256; then: SELECT "
+			"pg_reload_conf()",
+			database, user);
+	if (pgsql_is(c, NO_DATABASE))
+		return err_remedy(e, "see that %s.database is right, or create it there", end);
+	if (pgsql_is(c, NO_ROOM))
+		return err_remedy(e, "end sessions at the server, or raise max_connections there");
+	if (*c->state != '\0')
+		return err_remedy(e, "let an administrator of the server give the account what it "
+				     "lacks: CONNECT on the database, REPLICATION for a source");
+	if (e->rc == RC_CONFIG)
+		return err_remedy(e,
+			"let %s.tls_ca name the certificate that signs the server's, and %s.host "
+			"be a name in the server's; or set %s.tls = \"require\", which encrypts "
+			"and does not verify",
+			end, end, end);
+	return err_remedy(e,
+		"see that the server runs, that it listens at this address (%s.host, %s.port), and "
+		"that no firewall stands in between",
+		end, end);
+}
+
+/* "connection to server at "db1" (10.0.0.1), port 5432 failed: ", which we say ourselves. */
+static void
+cut_preamble(struct err *e)
+{
+	static const char word[] = " failed: ";
+	char *end = strstr(e->text, word);
+
+	if (end != NULL && strncmp(e->text, "connection to server ", 21) == 0)
+		memmove(e->text, end + sizeof word - 1, strlen(end + sizeof word - 1) + 1);
+}
+
+/* A certificate that does not verify will not get better by trying again. */
+static enum rc
+cannot_connect(struct pgsql *c, const char *host, const char *port, struct err *e)
+{
+	if (e == NULL)
+		return RC_RETRY;
+	cut_preamble(e);
+	if (*c->state == '\0' && strstr(e->text, "certificate") != NULL)
+		e->rc = RC_CONFIG;
+	err_context(e, "cannot connect to the %s %s:%s as \"%s\"", c->end, host, port,
+		setting(c, "user"));
+	return remedy(c, e);
 }
 
 /* What pgsql_open sets, for a connection that takes replication commands alone (before 10). */
@@ -228,12 +301,11 @@ connect_to(struct pgsql *c, bool replication, struct err *e)
 		return err_set(e, RC_RETRY, "cannot start a %s connection: no memory", c->end);
 	}
 	PQsetErrorVerbosity(c->conn, PQERRORS_VERBOSE);
-	rc = PQstatus(c->conn) == CONNECTION_BAD
-		     ? classify(c, "", PQerrorMessage(c->conn), e, "cannot be reached")
-		     : wait_connected(c, e);
+	rc = PQstatus(c->conn) == CONNECTION_BAD ? classify(c, "", PQerrorMessage(c->conn), e)
+						 : wait_connected(c, e);
 	PQsetErrorVerbosity(c->conn, PQERRORS_DEFAULT);
 	if (rc != RC_OK)
-		err_context(e, "%s:%s as %s", host, port, setting(c, "user"));
+		rc = cannot_connect(c, host, port, e);
 	free(dir);
 	return rc;
 }
@@ -245,10 +317,32 @@ quiet(void *arg, const PGresult *res)
 	(void)res; /* notices are not for our standard error */
 }
 
+/*
+ * A password that is refused is said once more, and again: a handshake of which the
+ * server has got a half is answered as if it were wrong. Not so by MySQL servers,
+ * which call it a handshake error. What is refused three times is wrong.
+ */
+static enum rc
+connect_patiently(struct pgsql *c, bool replication, struct err *e)
+{
+	static const long pauses_ms[] = {250, 750};
+	enum rc rc = connect_to(c, replication, e);
+
+	for (size_t i = 0; i < COUNT_OF(pauses_ms) && pgsql_is(c, WRONG_PASSWORD); i++) {
+		struct timespec pause = {.tv_nsec = pauses_ms[i] * 1000000};
+
+		pgsql_close(c);
+		nanosleep(&pause, NULL);
+		*c->state = '\0';
+		rc = connect_to(c, replication, e);
+	}
+	return rc;
+}
+
 static enum rc
 open_session(struct pgsql *c, bool replication, struct err *e)
 {
-	enum rc rc = connect_to(c, replication, e);
+	enum rc rc = connect_patiently(c, replication, e);
 
 	if (rc == RC_OK && PQsetnonblocking(c->conn, 1) != 0)
 		rc = pgsql_error(c, NULL, e, "cannot be talked to");

@@ -130,17 +130,25 @@ ask_table(struct pgsql *c, const struct table *t, struct table_rights *out)
 	bool good;
 
 	buf_init(&b);
-	pgsql_quote_table(&b, t->db, t->name);
+	pgsql_quote_text(&b, t->db);
+	buf_puts(&b, " AND c.relname = ");
+	pgsql_quote_text(&b, t->name);
 	good = pgsql_query(c, &res, &ignored,
 		       "SELECT relreplident = 'f' OR (relreplident = 'd' AND EXISTS (SELECT FROM "
 		       "pg_index WHERE indrelid = c.oid AND indisprimary)), "
-		       "has_table_privilege(oid, 'SELECT'), pg_has_role(relowner, 'USAGE'), "
+		       "has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, "
+		       "'SELECT'), pg_has_role(relowner, 'USAGE'), "
 		       "relpersistence = 'p', relreplident = 'f' FROM "
-		       "pg_class c WHERE oid = '%s'::regclass",
+		       "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname "
+		       "= %s",
 		       buf_text(&b)) == RC_OK;
 	buf_release(&b);
 	if (!good)
 		return false;
+	if (PQntuples(res) != 1) { /* dropped meanwhile */
+		PQclear(res);
+		return false;
+	}
 	*out = (struct table_rights){.identity = *PQgetvalue(res, 0, 0) == 't',
 		.select = *PQgetvalue(res, 0, 1) == 't',
 		.owner = *PQgetvalue(res, 0, 2) == 't',
@@ -343,10 +351,7 @@ pgsource_check(struct source *base, bool want_sql, struct checks *out, struct er
 
 	(void)e;
 	if (pgsql_open(&s->main, s->env.conf, "source", false, &failure) != RC_OK) {
-		checks_add(out, CHECK_FAIL, CONNECTIVITY,
-			"check host, port, database, user and password, pg_hba.conf, and firewalls "
-			"in between",
-			"%s", failure.text);
+		checks_add(out, CHECK_FAIL, CONNECTIVITY, failure.remedy, "%s", failure.text);
 		if (want_sql)
 			print_sql(s, false, out);
 		return RC_OK;

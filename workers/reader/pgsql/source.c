@@ -180,11 +180,12 @@ create_publication(struct pgsql_source *s, struct err *e)
 	}
 	if (s->main.version >= 130000)
 		buf_puts(&b, " WITH (publish_via_partition_root = true)");
-	if (rc == RC_OK && !SPEAKS_LINES(&s->main))
+	if (rc == RC_OK && !SPEAKS_LINES(&s->main)) {
 		rc = pgsql_exec(&s->main, buf_text(&b), e);
-	if (rc == RC_CONFIG && *e->remedy == '\0')
-		err_remedy(e, "let an administrator run what `syncline check --sql` prints: a "
-			      "publication takes the owner of its tables");
+		if (rc == RC_CONFIG)
+			err_remedy(e, "let an administrator run what `syncline check --sql` "
+				      "prints: a publication takes the owner of its tables");
+	}
 	buf_release(&b);
 	table_list_release(&list);
 	return rc;

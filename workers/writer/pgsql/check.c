@@ -393,10 +393,7 @@ pgsink_check(struct sink *base, bool want_sql, struct checks *out, struct err *e
 	if (want_sql)
 		print_sql(s, out);
 	if (pgsql_open(&s->main, s->env.conf, "target", false, &failure) != RC_OK) {
-		checks_add(out, CHECK_FAIL, CONNECTIVITY,
-			"check host, port, database, user and password, pg_hba.conf, and firewalls "
-			"in between",
-			"%s", failure.text);
+		checks_add(out, CHECK_FAIL, CONNECTIVITY, failure.remedy, "%s", failure.text);
 		return RC_OK;
 	}
 	checks_pass(out, CONNECTIVITY);
