@@ -216,6 +216,7 @@ pick_fk(struct table *to, const struct foreign_key *fk, const uint32_t *place)
 	n->ref_table = xstrdup(fk->ref_table);
 	n->on_delete = fk->on_delete;
 	n->on_update = fk->on_update;
+	n->in_log = fk->in_log;
 	n->clause = fk->clause != NULL ? xstrdup(fk->clause) : NULL;
 	n->ncolumns = fk->ncolumns;
 	n->columns = xcalloc(fk->ncolumns, sizeof *n->columns);
@@ -352,6 +353,7 @@ encode_fk(const struct foreign_key *fk, struct buf *b)
 	buf_str(b, fk->ref_table);
 	buf_u8(b, (uint8_t)fk->on_delete);
 	buf_u8(b, (uint8_t)fk->on_update);
+	buf_u8(b, fk->in_log);
 	buf_str(b, fk->clause);
 	encode_names(fk->ref_columns, fk->ncolumns, b);
 	for (uint32_t i = 0; i < fk->ncolumns; i++)
@@ -483,6 +485,7 @@ decode_fk(struct cursor *c, struct table *t)
 		c->bad = true;
 	fk->on_delete = (enum fk_action)on_delete;
 	fk->on_update = (enum fk_action)on_update;
+	fk->in_log = cursor_u8(c) != 0;
 	fk->clause = cursor_strdup(c);
 	fk->ref_columns = decode_names(c, &fk->ncolumns);
 	fk->columns = xcalloc(fk->ncolumns, sizeof *fk->columns);

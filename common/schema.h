@@ -67,6 +67,7 @@ struct foreign_key {
 	uint32_t ncolumns;
 	enum fk_action on_delete;
 	enum fk_action on_update;
+	bool in_log;  /* the source logs what these do to rows as changes of rows */
 	char *clause; /* what stands behind its columns, in the engine's words; NULL: the actions
 			 are all */
 };

@@ -123,6 +123,12 @@ sub by_value {
         $pair->start('caught-up');
         is($pair->wait(60), 66, "$what: $type $bad[0] stops the channel");
         like($pair->output, qr/insert of shop\.t$i where id=7/, 'at its row');
+        $source->sql("INSERT INTO shop.t$i VALUES (1, $types[$i][1]), (9, $types[$i][1])");
+        $target->sql("DROP TABLE shop.t$i");
+        $pair = Syncline::Pair->new(@ends, id => "loads$i", objects => qq({ database = "shop"; table = "t$i"; }));
+        $pair->start('caught-up');
+        is($pair->wait(60), 65, "$what: $type $bad[0] stops a load");
+        like($pair->output, qr/cannot load the row of shop\.t$i where id=7: /, 'at its row, too');
         $source->sql("DELETE FROM shop.t$i");
         $target->sql("DROP TABLE shop.t$i");
     }
@@ -152,6 +158,34 @@ by_value($pgsql, $maria, 'SCHEMA', '"nan", "dates", "digits", "json"', ['double 
     ['date', "'2020-02-29'", "'infinity'", "'-infinity'", "'0044-03-15 BC'", "'10000-01-01'"], ['timestamp', "'9999-12-31 23:59:59'", "'infinity'", "'0044-03-15 00:00:00 BC'"], ['timestamptz', "'2020-01-01 00:00:00+00'", "'294276-01-01 00:00:00+00'"]);
 $maria->sql("SET SESSION sql_mode = 'ALLOW_INVALID_DATES'");
 by_value($maria, $pgsql, 'DATABASE', '"dates", "json"', ['DATE', "'2020-02-29'", "'0000-00-00'", "'2020-00-01'", "'2021-02-29'"], ['DATETIME(3)', "'1000-01-01 00:00:00'", "'0000-00-00'", "'2020-01-00 10:00:00'"], ["TIMESTAMP", "'2020-01-01 00:00:00'", "'0000-00-00'"]);
+
+# Text with a zero byte, which no word makes anything else of; it is told where it stands.
+$maria->sql('CREATE DATABASE shop', 'CREATE TABLE shop.z (id INT PRIMARY KEY, v TEXT)', q{INSERT INTO shop.z VALUES (1, 'a'), (2, x'610062')});
+my $zero = Syncline::Pair->new(source => $maria, target => $pgsql, id => 'zero', objects => '{ database = "shop"; }');
+$zero->start('caught-up');
+is($zero->wait(60), 65, 'a zero byte stops a load');
+like($zero->output, qr/cannot load the row of shop\.z where id=2: .*column "v": text with a zero byte/, 'at its row');
+$maria->sql(q{UPDATE shop.z SET v = 'b' WHERE id = 2});
+$zero->start('caught-up');
+is($zero->wait(60), 0, 'taken away, it goes on') or diag $zero->output;
+$maria->sql(q{INSERT INTO shop.z VALUES (3, x'00')});
+$zero->start('caught-up');
+is($zero->wait(60), 66, 'and the stream');
+like($zero->output, qr/insert of shop\.z where id=3 .*column "v": text with a zero byte/, 'at its row');
+$maria->sql('DROP DATABASE shop');
+$pgsql->sql('DROP SCHEMA shop CASCADE');
+
+# A table without a key: its rows are found by what became of them.
+$pgsql->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.f (a float8, d date)', 'ALTER TABLE shop.f REPLICA IDENTITY FULL', q{INSERT INTO shop.f VALUES ('NaN', 'infinity'), (1, 'infinity'), ('NaN', '2020-01-01')});
+my $keyless = Syncline::Pair->new(source => $pgsql, target => $maria, id => 'keyless', objects => '{ database = "shop"; }', more => qq(lossy = ["nan", "dates"];\n));
+$keyless->start('caught-up');
+is($keyless->wait(60), 0, 'without a key') or diag $keyless->output;
+$pgsql->sql(q{UPDATE shop.f SET a = 2 WHERE d = '2020-01-01'}, q{DELETE FROM shop.f WHERE a = 1}, q{UPDATE shop.f SET d = '2021-01-01' WHERE a = 'NaN'});
+$keyless->start('caught-up');
+is($keyless->wait(60), 0, 'streamed') or diag $keyless->output;
+is(join(' ', map { join ',', map { $_ // 'NULL' } @$_ } @{$maria->rows('SELECT * FROM shop.f ORDER BY d')}), '2,2020-01-01 NULL,2021-01-01', 'its rows');
+$maria->sql('DROP DATABASE shop');
+$pgsql->sql('DROP SCHEMA shop CASCADE');
 
 # With a word our own tables have the types that people want.
 $pgsql->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.t (id int PRIMARY KEY, n numeric, w numeric(100,50), j jsonb, a numeric[])', q{INSERT INTO shop.t VALUES (1, 1.5, 2.5, '{"a": 1.50}', '{1.5}')});

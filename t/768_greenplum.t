@@ -11,6 +11,7 @@ use Syncline::Compare;
 use Syncline::Greenplum;
 use Syncline::Load;
 use Syncline::MariaDB;
+use Syncline::MySQL;
 use Syncline::Pair;
 use Syncline::PostgreSQL;
 use Test::More;
@@ -149,6 +150,22 @@ like(check(channel($source, $six->endpoint(''), $b)), qr/^fail  Version of the d
 like(check(channel($source, $new->endpoint . ' dialect = "greenplum";', $b)), qr/remedy: set target\.dialect = "postgresql"/, 'and what is none');
 $old->sql(q{CREATE ROLE plain LOGIN PASSWORD 'secret'}, 'GRANT CREATE ON DATABASE test TO plain', 'GRANT USAGE ON SCHEMA shop, syncline TO plain', 'GRANT SELECT, INSERT, UPDATE ON shop.b TO plain');
 like(check(channel($source, $six->endpoint =~ s/user = "syncline"/user = "plain"/r, $b, qq(existing = "ignore";\n))), qr/^fail  Destination database permissions\n      cause: the account lacks DELETE, TRUNCATE, ALTER TABLE/m, 'rights (R46)');
+
+# From MySQL 9.6 on what cascades did is in the log: nothing is left for the target to do. Not where
+# the engine does it itself.
+my $nine = Syncline::MySQL->new(version => '9.7');
+$nine->sql('CREATE DATABASE shop', 'CREATE TABLE shop.h (id INT PRIMARY KEY, v INT)', 'CREATE TABLE shop.i (id INT PRIMARY KEY, h INT, FOREIGN KEY (h) REFERENCES shop.h (id) ON DELETE CASCADE ON UPDATE CASCADE)', 'CREATE TABLE shop.j (id INT PRIMARY KEY, h INT)',
+    'INSERT INTO shop.h VALUES (1, 1), (2, 2), (3, 3)', 'INSERT INTO shop.i VALUES (10, 1), (20, 2), (30, 3)', 'INSERT INTO shop.j VALUES (10, 1), (20, 2), (30, 3)');
+my $cascades = channel($nine, $six, objects({}, qw(h i j)));
+unlike(check($cascades), qr/^fail/m, 'cascades that are in the log pass');
+carried($cascades, 'loaded');
+$nine->sql('DELETE FROM shop.h WHERE id = 1', 'UPDATE shop.h SET id = 9 WHERE id = 2', 'DELETE FROM shop.j WHERE h < 3', 'ALTER TABLE shop.j ADD FOREIGN KEY (h) REFERENCES shop.h (id) ON DELETE SET NULL', 'DELETE FROM shop.h WHERE id = 3');
+carried($cascades, 'cascades');
+is(described($six, "SELECT * FROM shop.$_ ORDER BY 1"), described($nine, "SELECT * FROM shop.$_ ORDER BY 1"), "of MySQL 9.7: table $_") for qw(h i j);
+push @{$nine->{options}}, '--innodb-native-foreign-keys=ON';
+$nine->stop->start;
+like(check($cascades), qr/cause: foreign key \S+ of source table shop\.i has an action/, 'cascades that the engine does are not in the log');
+undef $nine;
 
 # ---- PostgreSQL to Greenplum (R127-R131, S6.10) ----
 

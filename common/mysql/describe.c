@@ -277,6 +277,20 @@ action(const char *rule)
 	return strcmp(rule, "SET DEFAULT") == 0 ? FK_SET_DEFAULT : FK_NONE;
 }
 
+bool
+mysql_logs_cascades(struct client *c)
+{
+	struct err ignored;
+	char *native = NULL;
+	bool logs = !c->server.mariadb && c->server.version >= 90600 &&
+		    client_value(c, &native, &ignored, "SELECT @@innodb_native_foreign_keys") ==
+			    RC_OK &&
+		    native != NULL && strcmp(native, "0") == 0;
+
+	free(native);
+	return logs;
+}
+
 /* Both sides of the join have the filter, and their order is given: else the server opens every
  * table that it has. */
 static enum rc
@@ -301,8 +315,11 @@ read_fks(struct client *c, const char *filter, const char *r_filter, struct tabl
 		"ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME, t.CONSTRAINT_NAME, t.ORDINAL_POSITION",
 		filter, r_filter);
 
+	bool in_log;
+
 	if (rc != RC_OK)
 		return rc;
+	in_log = mysql_num_rows(res) != 0 && mysql_logs_cascades(c);
 	while ((row = mysql_fetch_row(res)) != NULL) {
 		struct table *t = table_list_find(out, &hint, row[0], row[1]);
 		uint32_t n;
@@ -315,6 +332,7 @@ read_fks(struct client *c, const char *filter, const char *r_filter, struct tabl
 			fk->ref_table = xstrdup(row[5]);
 			fk->on_delete = action(row[8]);
 			fk->on_update = action(row[9]);
+			fk->in_log = in_log;
 		}
 		n = fk->ncolumns++;
 		fk->columns = xreallocarray(fk->columns, n + 1, sizeof *fk->columns);

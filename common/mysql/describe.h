@@ -16,6 +16,9 @@
 enum rc mysql_describe(struct client *c, const char *db, const char *name, struct table_list *out,
 	struct err *e) MUSTCHECK;
 
+/* Whether this server logs what cascades of foreign keys do to rows. */
+bool mysql_logs_cascades(struct client *c);
+
 /*
  * Bytes of a column that is shown as text but is bytes to us, as it is in the
  * log: INET4, INET6, UUID. 0 for all others. The server's own order of bytes is

@@ -329,6 +329,7 @@ take_fks(const PGresult *res, struct table_list *out)
 			fk->ref_table = xstrdup(PQgetvalue(res, i, 5));
 			fk->on_delete = action(*PQgetvalue(res, i, 8));
 			fk->on_update = action(*PQgetvalue(res, i, 9));
+			fk->in_log = true;
 			fk->clause = xstrdup(PQgetvalue(res, i, 10));
 		}
 		n = fk->ncolumns++;

@@ -188,6 +188,10 @@ enum rc execute_self_committing(
 /* ---- conflict.c ---- */
 /* Whether a change of this kind may find no row, since what would have brought it is left out. */
 bool conflict_may_miss(const struct apply *a, enum event_kind op);
+/* The rows of a load that failed, each alone in a transaction anew, until the culprit is named in
+ * *e. */
+enum rc conflict_load(
+	struct apply_lane *l, struct change *const *rows, uint32_t n, struct err *e) MUSTCHECK;
 /* One change by itself, by the channel's policy. */
 enum rc conflict_row(
 	struct apply_lane *l, const struct work *w, const struct change *c, struct err *e);

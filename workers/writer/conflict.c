@@ -268,6 +268,34 @@ where_rows_existed(struct apply_lane *l, const struct change *c, struct outcome 
 }
 
 enum rc
+conflict_load(struct apply_lane *l, struct change *const *rows, uint32_t n, struct err *e)
+{
+	const struct sink_ops *ops = l->apply->sink->ops;
+	struct err why;
+
+	if (ops->rollback(l->sink, &why) != RC_OK || ops->begin(l->sink, &why) != RC_OK)
+		return e->rc;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct target *t = rows[i]->target;
+		struct outcome o;
+		char *key;
+
+		if (run(l, rows[i], ROW_STRICT, false, &o, &why) != RC_OK)
+			return e->rc;
+		if (o.kind == OUTCOME_DONE || o.kind == OUTCOME_DUPLICATE)
+			continue;
+		key = row_text(t, &rows[i]->after, true);
+		err_set(e, RC_DATA, "cannot load the row of %s.%s where %s: %s", t->db, t->name,
+			key, o.detail);
+		free(key);
+		return err_remedy(e,
+			"change the row at the source, or see what `lossy` accepts (TYPES in "
+			"syncline.conf(5)); then `syncline start`");
+	}
+	return e->rc;
+}
+
+enum rc
 conflict_row(struct apply_lane *l, const struct work *w, const struct change *c, struct err *e)
 {
 	struct outcome o;

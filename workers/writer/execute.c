@@ -243,6 +243,8 @@ load_rows(struct apply_lane *l, struct work *w, uint32_t from, struct err *e)
 	rc = ops_of(l)->load(l->sink, &w->slot->target, w->changes + from, w->nchanges - from,
 		w->keep, &kept, e);
 	lane_heard(l);
+	if (rc == RC_DATA)
+		return conflict_load(l, w->changes + from, w->nchanges - from, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(WRITER_CHUNK_ROWS, e);
 	w->rows_loaded += w->nchanges - from;

@@ -70,8 +70,8 @@ sub clean {
 }
 
 sub pair {
-    my ($source, $target) = @_;
-    return Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }', more => "chunk_rows = 150;\n");
+    my ($source, $target, $more) = @_;
+    return Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }', more => "chunk_rows = 150;\n" . ($more // ''));
 }
 
 my @ddl = (
@@ -108,10 +108,9 @@ my @pg_ddl = (
     'ALTER TABLE shop.copy ADD PRIMARY KEY (w, lang)', 'UPDATE shop.copy SET hits = hits + 1', 'ALTER TABLE shop.late RENAME COLUMN v TO text',
 );
 
-# As for the others: loaded under load, statements, a kill of a worker.
-sub pg_smoke {
+# Two servers as new, with tables at the source.
+sub pg_begin {
     my ($source, $target) = @_;
-    my @wrong;
     for my $db ($source, $target) {
         $db->sql(map { "DROP SCHEMA IF EXISTS $_ CASCADE" } qw(shop syncline));
         $db->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
@@ -119,6 +118,34 @@ sub pg_smoke {
     }
     pg_schema($source, $target);
     pg_fill($source, 400);
+}
+
+# All tables from one snapshot, under load: a worker is killed, and the load begins again.
+sub pg_held {
+    my ($source, $target) = @_;
+    pg_begin($source, $target);
+    my $load = Syncline::Load->start($source, pg_load(), writers => 2, seed => 9, pause => 0.004);
+    my $pair = pair($source, $target, qq{snapshot = "held";\n});
+    $pair->start;
+    $pair->wait_for(qr/flowing/, 30);
+    $pair->kill_worker;
+    $pair->kill_all;
+    $pair->start('loaded');
+    my @wrong = ends($pair, 'held: load');
+    $load->stop;
+    return @wrong if @wrong;
+    $pair->start('caught-up');
+    push @wrong, ends($pair, 'held: stream'), compare($source, $target, 'shop');
+    push @wrong, 'held: a conflict: ' . $pair->output if $pair->output =~ /^conflict/m;
+    push @wrong, 'held: it was not: ' . $pair->output if $pair->output !~ /holds one snapshot/;
+    return @wrong;
+}
+
+# As for the others: loaded under load, statements, a kill of a worker.
+sub pg_smoke {
+    my ($source, $target) = @_;
+    my @wrong;
+    pg_begin($source, $target);
     my $load = Syncline::Load->start($source, pg_load(), writers => 2, seed => 7, pause => 0.004);
     my $pair = pair($source, $target);
     $pair->start('loaded');
@@ -146,7 +173,10 @@ sub pg_smoke {
 # A few tables with all common types, loaded while they are written to, DDL, a kill of a worker.
 sub smoke {
     my ($source, $target) = @_;
-    return pg_smoke($source, $target) if $source->kind eq 'postgresql';
+    if ($source->kind eq 'postgresql') {
+        my @wrong = pg_smoke($source, $target);
+        return @wrong ? @wrong : pg_held($source, $target);
+    }
     my @wrong;
     clean($_) for $source, $target;
     limit(lacks($source), lacks($target));

@@ -39,6 +39,7 @@ log_tables_open(struct log_tables *lt, struct err *e)
 				      : strcmp(timestamp, "1") == 0 ? DDL_YES
 								    : DDL_NO};
 	free(timestamp);
+	lt->logs_cascades = rc == RC_OK && mysql_logs_cascades(c);
 	return rc;
 }
 
@@ -453,6 +454,8 @@ table_after(struct log_tables *lt, const struct ddl *d, const struct ddl_name *n
 		env.collation = collation; /* outlives what the table has: that is made anew */
 	}
 	if (rc == RC_OK && t != NULL && ddl_apply(t, d, &env, &why) != DDL_UNSURE) {
+		for (uint32_t i = 0; i < t->nfks; i++)
+			t->fks[i].in_log = lt->logs_cascades;
 		now = ddl_table_collation(d, &env);
 		free(t->collation);
 		t->collation = now != NULL ? xstrdup(now) : NULL;

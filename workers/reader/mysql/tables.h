@@ -35,6 +35,7 @@ struct log_tables {
 	struct log_map *maps;
 	size_t nmaps, maps_cap;
 	struct ddl_env env;
+	bool logs_cascades;
 	char *engine;
 };
 

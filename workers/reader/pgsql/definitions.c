@@ -126,6 +126,13 @@ static const char routine_query[] =
 	"d.adrelid) ELSE '' END || CASE WHEN a.attnotnull THEN ' NOT NULL' " \
 	"ELSE '' END"
 
+/* A column that is none of the table's own, with another default than its parent's. */
+#define INHERITS_OTHERWISE \
+	"NOT EXISTS (SELECT FROM pg_inherits h JOIN pg_attribute pa ON pa.attrelid = h.inhparent " \
+	"AND pa.attname = a.attname LEFT JOIN pg_attrdef pd ON pd.adrelid = pa.attrelid AND " \
+	"pd.adnum = pa.attnum WHERE h.inhrelid = c.oid AND pg_get_expr(pd.adbin, pd.adrelid) IS NOT " \
+	"DISTINCT FROM pg_get_expr(d.adbin, d.adrelid))"
+
 /* Every table of the tree below c.oid, as p(oid, level), itself first. */
 #define TREE \
 	"(WITH RECURSIVE p (oid, level) AS (SELECT c.oid, 0 UNION ALL " \
@@ -143,10 +150,11 @@ static const char table_query[] =
 	NAME("n.nspname", "c.relname") " || ' (' || concat_ws(', ', (SELECT string_agg(" COLUMN
 	", ', ' ORDER BY a.attnum) FROM pg_attribute a JOIN pg_type at ON at.oid = a.atttypid "
 	"LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum "
-	"WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), "
+	"WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND (a.attislocal OR " INHERITS_OTHERWISE ")), "
 	"(SELECT string_agg('CONSTRAINT ' || quote_ident(k.conname) || ' ' || "
 	"pg_get_constraintdef(k.oid), ', ' ORDER BY k.contype, k.conname) "
-	"FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c'))) "
+	"FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype IN ('p', 'u', 'x', 'c') AND "
+	"k.conislocal AND k.convalidated)) "
 	"|| ')' || coalesce((SELECT ' INHERITS (' || string_agg("
 	NAME("hn.nspname", "hc.relname") ", ', ' ORDER BY h.inhseqno) || ')' "
 	"FROM pg_inherits h JOIN pg_class hc ON hc.oid = h.inhparent JOIN pg_namespace hn ON "

@@ -28,7 +28,7 @@ enum targets { ALL_TARGETS, OTHER_ENGINES };
 /* clang-format off */
 #define OF_TABLE(catalog, relation) \
 	"FROM " catalog " o JOIN pg_class c ON c.oid = o." relation " JOIN pg_namespace n ON " \
-	"n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND "
+	"n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v') AND "
 #define OF_SCHEMA(catalog, name, schema) \
 	"SELECT n.nspname, '', o." name " FROM " catalog " o JOIN pg_namespace n ON n.oid = o." \
 	schema " WHERE NOT EXISTS (SELECT FROM pg_depend x WHERE x.deptype = 'e' AND x.classid " \
@@ -61,6 +61,18 @@ static const struct kind {
 		"JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL "
 		"aclexplode(c.relacl) a WHERE c.relkind IN ('r', 'p') AND a.grantee <> c.relowner "
 		"AND pg_get_userbyid(a.grantee) <> current_user"},
+	{"constraints that are NOT VALID", 0, 0, ALL_TARGETS,
+		"ALTER TABLE .. VALIDATE CONSTRAINT at the source, if its rows are as it says; at the "
+		"target rows that are not would stop the load",
+		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
+		"o.contype = 'c' AND NOT o.convalidated"},
+	{"constraints of single partitions", 100000, 0, ALL_TARGETS, MAKE,
+		"SELECT n.nspname, r.relname, c.relname || ' ' || o.conname FROM pg_constraint o JOIN "
+		"pg_class c ON c.oid = o.conrelid AND c.relispartition JOIN pg_namespace n ON n.oid = "
+		"c.relnamespace JOIN pg_class r ON r.oid = (WITH RECURSIVE p (oid) AS (SELECT c.oid "
+		"UNION ALL SELECT h.inhparent FROM p JOIN pg_inherits h ON h.inhrelid = p.oid) SELECT "
+		"p.oid FROM p WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = p.oid)) "
+		"WHERE o.contype IN ('c', 'f') AND o.coninhcount = 0"},
 	{"extended statistics", 100000, 0, ALL_TARGETS, MAKE,
 		"SELECT n.nspname, c.relname, o.stxname " OF_TABLE("pg_statistic_ext", "stxrelid")
 		"true"},

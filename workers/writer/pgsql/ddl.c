@@ -494,8 +494,12 @@ truncate_tables(struct pgsql_lane *l, const struct event_ddl *d, struct err *e)
 	buf_init(&b);
 	for (uint32_t i = 0; i < d->nchanges; i++)
 		if (d->changes[i].effect == DDL_TRUNCATED) {
+			const struct table_change *ch = &d->changes[i];
+			const struct routes *r = l->sink->env.routes;
+
 			buf_puts(&b, comma);
-			add_target(l, &b, d->changes[i].db, d->changes[i].name);
+			pgsink_quote_rows(l, &b, routes_table_db(r, ch->db, ch->name),
+				routes_target_table(r, ch->db, ch->name));
 			comma = ", ";
 		}
 	if (b.len != 0)

@@ -160,14 +160,14 @@ weaken_indexes(const struct pgsql_shape *s)
 	}
 }
 
-/* What these did is not in MySQL's log: the target must do it again. */
+/* What these did is not in MySQL's log (before 9.6): the target would have to do it again. */
 enum rc
 pgsink_check_cascades(const struct pgsql_sink *s, const struct table *t, struct err *e)
 {
-	for (uint32_t i = 0; i < t->nfks && !s->dialect->foreign_keys && !s->native; i++) {
+	for (uint32_t i = 0; i < t->nfks && !s->dialect->foreign_keys; i++) {
 		const struct foreign_key *fk = &t->fks[i];
 
-		if (fk->on_delete == FK_NONE && fk->on_update == FK_NONE)
+		if (fk->in_log || (fk->on_delete == FK_NONE && fk->on_update == FK_NONE))
 			continue;
 		err_set(e, RC_CONFIG,
 			"foreign key %s of source table %s.%s has an action (CASCADE, SET NULL), "

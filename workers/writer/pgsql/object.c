@@ -392,7 +392,7 @@ pgsink_empty(struct pgsql_lane *l, const char *schema, const char *name, struct 
 	buf_init(&b);
 	/* What nothing can refer to goes at once. */
 	buf_puts(&b, l->sink->dialect->foreign_keys ? "DELETE FROM " : "TRUNCATE TABLE ");
-	pgsql_quote_table(&b, schema, name);
+	pgsink_quote_rows(l, &b, schema, name);
 	rc = pgsink_exec(l, buf_text(&b), e);
 	buf_release(&b);
 	return rc;
@@ -404,18 +404,43 @@ makes_schemas(const struct pgsql_lane *l)
 	return conf_has_word(l->sink->env.conf, "initial", "schema");
 }
 
+/* Tables that inherit from it would go with it. */
+static enum rc
+has_heirs(struct pgsql_lane *l, const char *schema, const char *name, bool *has, struct err *e)
+{
+	struct buf table, literal;
+	char *heir = NULL;
+	enum rc rc;
+
+	buf_init(&table);
+	buf_init(&literal);
+	pgsql_quote_table(&table, schema, name);
+	pgsql_quote_text(&literal, buf_text(&table));
+	rc = pgsql_value(&l->c, &heir, e,
+		"SELECT 1 FROM pg_inherits JOIN pg_class p ON p.oid = inhparent WHERE p.oid = "
+		"to_regclass(%s) AND p.relkind = 'r' LIMIT 1",
+		buf_text(&literal));
+	*has = heir != NULL;
+	free(heir);
+	buf_release(&literal);
+	buf_release(&table);
+	return rc;
+}
+
 static enum rc
 make_table(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
 	const char *schema, const char *name, enum existing existing, struct err *e)
 {
 	enum table_state state = TABLE_STATE_COUNT;
-	bool there = false, ours, made;
+	bool there = false, heirs = false, ours, made;
 	enum rc rc = pgsink_is_there(l, schema, name, &there, e);
 
 	if (rc == RC_OK)
 		rc = our_state(l, o, &state, e);
 	ours = state != TABLE_STATE_COUNT;
-	made = !there || (state == TABLE_RELOAD && makes_schemas(l));
+	if (rc == RC_OK && state == TABLE_RELOAD)
+		rc = has_heirs(l, schema, name, &heirs, e);
+	made = !there || (state == TABLE_RELOAD && makes_schemas(l) && !heirs);
 	if (rc == RC_OK && there && !ours && existing == EXISTING_INTERCEPT)
 		return sink_intercept(o, schema, name, e);
 	if (rc == RC_OK && there && state == TABLE_RELOAD && existing == EXISTING_IGNORE)

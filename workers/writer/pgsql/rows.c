@@ -261,7 +261,7 @@ remove_clashes(struct pgsql_lane *l, const struct change *c, struct err *e)
 			continue;
 		buf_init(&b);
 		buf_puts(&b, "DELETE FROM ");
-		pgsql_quote_table(&b, t->db, t->name);
+		pgsink_quote_rows(l, &b, t->db, t->name);
 		if (where_index(l, &b, t, &t->table->indexes[i], &c->after))
 			rc = pgsink_exec(l, buf_text(&b), e);
 		buf_release(&b);

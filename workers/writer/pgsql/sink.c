@@ -467,22 +467,19 @@ static enum rc
 pgsink_has_rows(struct sink_lane *base, const struct target *t, bool *has, struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
-	char *there = NULL, *one = NULL;
-	struct buf name, text;
-	enum rc rc;
+	bool there = false;
+	char *one = NULL;
+	struct buf rows;
+	enum rc rc = pgsink_is_there(l, t->db, t->name, &there, e);
 
-	buf_init(&name);
-	buf_init(&text);
-	pgsql_quote_table(&name, t->db, t->name);
-	pgsql_quote_text(&text, buf_text(&name));
-	rc = pgsql_value(&l->c, &there, e, "SELECT to_regclass(%s)", buf_text(&text));
-	if (rc == RC_OK && there != NULL)
-		rc = pgsql_value(&l->c, &one, e, "SELECT 1 FROM %s LIMIT 1", buf_text(&name));
+	buf_init(&rows);
+	if (rc == RC_OK && there) {
+		pgsink_quote_rows(l, &rows, t->db, t->name);
+		rc = pgsql_value(&l->c, &one, e, "SELECT 1 FROM %s LIMIT 1", buf_text(&rows));
+	}
 	*has = one != NULL;
-	free(there);
 	free(one);
-	buf_release(&name);
-	buf_release(&text);
+	buf_release(&rows);
 	return rc;
 }
 

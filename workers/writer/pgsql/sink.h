@@ -135,6 +135,10 @@ void pgsink_type(struct buf *b, const struct column *c);
 enum rc pgsink_render(struct transcoder *tr, const struct column *s, const struct column *t,
 	const struct value *v, struct buf *out, struct err *e) MUSTCHECK;
 
+/* The table's name where its rows are meant: "ONLY a.b", for those of tables that inherit from it
+ * are theirs; not of a partitioned one, which has none but its partitions'. */
+void pgsink_quote_rows(struct pgsql_lane *l, struct buf *b, const char *schema, const char *name);
+
 /* Runs changes of one shape, one execution each, in one round trip; *found: rows found or written.
  */
 enum rc pgsink_pipeline(struct pgsql_lane *l, enum form form, const struct change *const *changes,

@@ -89,16 +89,40 @@ add_exact(struct buf *b, const struct column *t, uint32_t parameter)
 		parameter, t->native);
 }
 
+void
+pgsink_quote_rows(struct pgsql_lane *l, struct buf *b, const char *schema, const char *name)
+{
+	struct err ignored;
+	char *alone = NULL;
+	struct buf table, literal;
+
+	buf_init(&table);
+	buf_init(&literal);
+	pgsql_quote_table(&table, schema, name);
+	pgsql_quote_text(&literal, buf_text(&table));
+	/* Greenplum 6 has partitions that inherit. */
+	if (!l->sink->dialect->distributed &&
+		pgsql_value(&l->c, &alone, &ignored,
+			"SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relkind = 'r'",
+			buf_text(&literal)) == RC_OK &&
+		alone != NULL)
+		buf_puts(b, "ONLY ");
+	buf_puts(b, buf_text(&table));
+	free(alone);
+	buf_release(&table);
+	buf_release(&literal);
+}
+
 /* One row of those that look the same: partitions have row numbers of their own. */
 static void
-add_where(struct pgsql *c, struct buf *b, const struct statement *s)
+add_where(struct pgsql_lane *l, struct buf *b, const struct statement *s)
 {
 	const struct target *t = s->target;
 
 	buf_puts(b, " WHERE ");
 	if (t->key == NULL) {
 		buf_puts(b, "(tableoid, ctid) = (SELECT tableoid, ctid FROM ");
-		pgsql_quote_table(b, t->db, t->name);
+		pgsink_quote_rows(l, b, t->db, t->name);
 		buf_puts(b, " WHERE ");
 	}
 	for (uint32_t k = 0; k < s->nbefore; k++) {
@@ -111,7 +135,7 @@ add_where(struct pgsql *c, struct buf *b, const struct statement *s)
 			continue;
 		}
 		pgsql_quote_name(b, col->name);
-		pgsql_operator(c, b, "=", col);
+		pgsql_operator(&l->c, b, "=", col);
 		buf_printf(b, "$%u", s->nafter + k + 1);
 	}
 	if (t->key == NULL)
@@ -136,10 +160,10 @@ insert_text(struct buf *b, const struct statement *s, int version)
 }
 
 static void
-update_text(struct pgsql *c, struct buf *b, const struct statement *s)
+update_text(struct pgsql_lane *l, struct buf *b, const struct statement *s)
 {
 	buf_puts(b, "UPDATE ");
-	pgsql_quote_table(b, s->target->db, s->target->name);
+	pgsink_quote_rows(l, b, s->target->db, s->target->name);
 	buf_puts(b, " SET ");
 	for (uint32_t k = 0; k < s->nafter; k++) {
 		if (k != 0)
@@ -147,20 +171,20 @@ update_text(struct pgsql *c, struct buf *b, const struct statement *s)
 		pgsql_quote_name(b, target_column(s->target, s->after[k])->name);
 		buf_printf(b, " = $%u", k + 1);
 	}
-	add_where(c, b, s);
+	add_where(l, b, s);
 }
 
 static void
-statement_text(struct pgsql *c, struct buf *b, const struct statement *s)
+statement_text(struct pgsql_lane *l, struct buf *b, const struct statement *s)
 {
 	if (s->form == FORM_UPDATE) {
-		update_text(c, b, s);
+		update_text(l, b, s);
 	} else if (s->form == FORM_DELETE) {
 		buf_puts(b, "DELETE FROM ");
-		pgsql_quote_table(b, s->target->db, s->target->name);
-		add_where(c, b, s);
+		pgsink_quote_rows(l, b, s->target->db, s->target->name);
+		add_where(l, b, s);
 	} else {
-		insert_text(b, s, c->version);
+		insert_text(b, s, l->c.version);
 	}
 }
 
@@ -261,7 +285,7 @@ prepare(struct pgsql_lane *l, const struct statement *s, struct err *e)
 	if (rc != RC_OK)
 		return rc;
 	buf_init(&b);
-	statement_text(&l->c, &b, s);
+	statement_text(l, &b, s);
 	res = pgsql_answer(&l->c, PQsendPrepare(l->c.conn, s->name, buf_text(&b),
 					  (int)(s->nafter + s->nbefore), types));
 	if (PQresultStatus(res) != PGRES_COMMAND_OK)
