@@ -204,6 +204,8 @@ pgsink_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, s
 		rc = pgsink_merge(l,
 			b->op == EVENT_UPDATE ? FORM_STAGED_UPDATE : FORM_STAGED_DELETE, b->changes,
 			b->count, matched, e);
+	else if (b->op != EVENT_INSERT)
+		rc = pgsink_arrays(l, form_of(b->op), b->changes, b->count, matched, e);
 	else
 		rc = pgsink_pipeline(l, form_of(b->op), b->changes, b->count, matched, e);
 	return rc == RC_CONFIG && pgsql_is(&l->c, DUPLICATE) ? RC_CONFLICT : rc;

@@ -62,6 +62,9 @@ enum form {
 	FORM_INSERT_KEEP,
 	FORM_UPDATE,
 	FORM_DELETE,
+	/* of rows by their key, each parameter an array */
+	FORM_ARRAY_UPDATE,
+	FORM_ARRAY_DELETE,
 	/* the same by way of a temporary table, which has the statement's name */
 	FORM_STAGED_KEEP,
 	FORM_STAGED_UPDATE,
@@ -73,6 +76,8 @@ struct statement {
 	const struct target *target;
 	enum form form;
 	uint64_t shape;
+	bool lacking;	 /* a type has no arrays: nothing is prepared */
+	uint64_t since;	 /* mono_us */
 	uint64_t used;	 /* for the LRU */
 	uint32_t *after; /* columns of the rows, in the order of the parameters: new values */
 	uint32_t nafter;
@@ -142,6 +147,9 @@ void pgsink_quote_rows(struct pgsql_lane *l, struct buf *b, const char *schema, 
 /* Runs changes of one shape, one execution each, in one round trip; *found: rows found or written.
  */
 enum rc pgsink_pipeline(struct pgsql_lane *l, enum form form, const struct change *const *changes,
+	uint32_t n, uint64_t *found, struct err *e) MUSTCHECK;
+/* The same for UPDATE and DELETE, as few executions. */
+enum rc pgsink_arrays(struct pgsql_lane *l, enum form form, const struct change *const *changes,
 	uint32_t n, uint64_t *found, struct err *e) MUSTCHECK;
 /* The statement of changes like this one; a staged one has its lists and its name alone. */
 enum rc pgsink_statement(struct pgsql_lane *l, enum form form, const struct change *c,

@@ -2,7 +2,8 @@
  * statement.c - prepared statements of row changes; see sink.h of the room.
  *
  * A statement is executed once for each change, all executions of a batch in
- * one pipeline. Values travel as text, their types are the columns' own.
+ * one pipeline, or once for many (array.c). Values travel as text, their types
+ * are the columns' own.
  */
 #include "common/compat.h"
 
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/loop.h"
 #include "common/pgsql/describe.h"
 #include "workers/writer/pgsql/sink.h"
 
@@ -41,13 +43,19 @@ in_key(const struct target *t, uint32_t i)
 static bool
 updates(enum form f)
 {
-	return f == FORM_UPDATE || f == FORM_STAGED_UPDATE;
+	return f == FORM_UPDATE || f == FORM_STAGED_UPDATE || f == FORM_ARRAY_UPDATE;
 }
 
 static bool
 deletes(enum form f)
 {
-	return f == FORM_DELETE || f == FORM_STAGED_DELETE;
+	return f == FORM_DELETE || f == FORM_STAGED_DELETE || f == FORM_ARRAY_DELETE;
+}
+
+static bool
+takes_arrays(enum form f)
+{
+	return f == FORM_ARRAY_UPDATE || f == FORM_ARRAY_DELETE;
 }
 
 /* A key that does not move is left out: it may be an identity that takes no value. */
@@ -174,10 +182,51 @@ update_text(struct pgsql_lane *l, struct buf *b, const struct statement *s)
 	add_where(l, b, s);
 }
 
+/* The arrays as rows, whose columns have the parameters' numbers. */
+static void
+add_arrays(struct buf *b, const struct statement *s)
+{
+	uint32_t n = s->nafter + s->nbefore;
+
+	buf_puts(b, " unnest(");
+	for (uint32_t k = 1; k <= n; k++)
+		buf_printf(b, "%s$%u", k != 1 ? ", " : "", k);
+	buf_puts(b, ") AS v (");
+	for (uint32_t k = 1; k <= n; k++)
+		buf_printf(b, "%sp%u", k != 1 ? ", " : "", k);
+	buf_puts(b, ") WHERE ");
+}
+
+static void
+array_text(struct pgsql_lane *l, struct buf *b, const struct statement *s)
+{
+	buf_puts(b, updates(s->form) ? "UPDATE " : "DELETE FROM ");
+	pgsink_quote_rows(l, b, s->target->db, s->target->name);
+	buf_puts(b, updates(s->form) ? " AS t SET " : " AS t USING");
+	for (uint32_t k = 0; k < s->nafter; k++) {
+		buf_puts(b, k != 0 ? ", " : "");
+		pgsql_quote_name(b, target_column(s->target, s->after[k])->name);
+		buf_printf(b, " = v.p%u", k + 1);
+	}
+	if (updates(s->form))
+		buf_puts(b, " FROM");
+	add_arrays(b, s);
+	for (uint32_t k = 0; k < s->nbefore; k++) {
+		const struct column *col = target_column(s->target, s->before[k]);
+
+		buf_puts(b, k != 0 ? " AND t." : "t.");
+		pgsql_quote_name(b, col->name);
+		pgsql_operator(&l->c, b, "=", col);
+		buf_printf(b, "v.p%u", s->nafter + k + 1);
+	}
+}
+
 static void
 statement_text(struct pgsql_lane *l, struct buf *b, const struct statement *s)
 {
-	if (s->form == FORM_UPDATE) {
+	if (takes_arrays(s->form)) {
+		array_text(l, b, s);
+	} else if (s->form == FORM_UPDATE) {
 		update_text(l, b, s);
 	} else if (s->form == FORM_DELETE) {
 		buf_puts(b, "DELETE FROM ");
@@ -189,6 +238,9 @@ statement_text(struct pgsql_lane *l, struct buf *b, const struct statement *s)
 }
 
 /* ---- cache ---- */
+
+/* A plan that was made for a small table is none for what it has grown to. */
+#define PLAN_US 60000000u
 
 static bool
 is_staged(enum form f)
@@ -202,7 +254,7 @@ drop(struct pgsql_lane *l, struct statement *s)
 {
 	if (*s->name != '\0' && is_staged(s->form))
 		buf_printf(&l->garbage, "DROP TABLE IF EXISTS pg_temp.%s; ", s->name);
-	else if (*s->name != '\0')
+	else if (*s->name != '\0' && !s->lacking)
 		buf_printf(&l->garbage, "DEALLOCATE %s; ", s->name);
 	free(s->after);
 	free(s->before);
@@ -243,8 +295,9 @@ type_of(const PGresult *columns, const char *name)
 	return 0;
 }
 
-/* The columns' own: left alone, the server would read the other side of "regclass = $1" as an oid,
- * and of "varchar = $1" as a text. */
+/* The columns' own, or arrays of them (0: there are none that are written like others): left alone,
+ * the server would read the other side of "regclass = $1" as an oid, and of "varchar = $1" as a
+ * text. */
 static enum rc
 parameter_types(struct pgsql_lane *l, const struct statement *s, Oid **types, struct err *e)
 {
@@ -258,8 +311,10 @@ parameter_types(struct pgsql_lane *l, const struct statement *s, Oid **types, st
 	pgsql_quote_table(&table, t->db, t->name);
 	pgsql_quote_text(&literal, buf_text(&table));
 	rc = pgsql_query(&l->c, &res, e,
-		"SELECT attname, atttypid FROM pg_attribute WHERE attrelid = %s::regclass AND "
-		"attnum > 0 AND NOT attisdropped",
+		"SELECT attname, %s FROM pg_attribute JOIN pg_type t ON t.oid = atttypid WHERE "
+		"attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+		takes_arrays(s->form) ? "CASE typdelim WHEN ',' THEN typarray ELSE 0 END"
+				      : "atttypid",
 		buf_text(&literal));
 	buf_release(&table);
 	buf_release(&literal);
@@ -274,8 +329,17 @@ parameter_types(struct pgsql_lane *l, const struct statement *s, Oid **types, st
 	return RC_OK;
 }
 
+static bool
+has_zero(const Oid *types, uint32_t n)
+{
+	for (uint32_t k = 0; k < n; k++)
+		if (types[k] == 0)
+			return true;
+	return false;
+}
+
 static enum rc
-prepare(struct pgsql_lane *l, const struct statement *s, struct err *e)
+prepare(struct pgsql_lane *l, struct statement *s, struct err *e)
 {
 	Oid *types = NULL;
 	enum rc rc = parameter_types(l, s, &types, e);
@@ -284,6 +348,11 @@ prepare(struct pgsql_lane *l, const struct statement *s, struct err *e)
 
 	if (rc != RC_OK)
 		return rc;
+	if (takes_arrays(s->form) && has_zero(types, s->nafter + s->nbefore)) {
+		s->lacking = true;
+		free(types);
+		return RC_OK;
+	}
 	buf_init(&b);
 	statement_text(l, &b, s);
 	res = pgsql_answer(&l->c, PQsendPrepare(l->c.conn, s->name, buf_text(&b),
@@ -304,12 +373,15 @@ pgsink_statement(struct pgsql_lane *l, enum form form, const struct change *c,
 	struct statement *s = find_or_evict(l, &want);
 	enum rc rc = RC_OK;
 
+	if (*s->name != '\0' && mono_us() - s->since > PLAN_US)
+		drop(l, s);
 	s->used = ++l->clock;
 	*out = s;
 	if (*s->name != '\0')
 		return RC_OK;
 	*s = want;
 	s->used = l->clock;
+	s->since = mono_us();
 	if (!deletes(form))
 		list_after(s, c);
 	if (deletes(form) || updates(form))
