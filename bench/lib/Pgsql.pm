@@ -16,7 +16,9 @@ use Syncline::PostgreSQL;
 my @settings = qw(shared_buffers=1GB max_wal_size=16GB checkpoint_timeout=1h autovacuum=off wal_compression=off);
 
 sub server { my ($data) = @_; return Syncline::PostgreSQL->new(options => \@settings, data => $data) }
-sub login { my ($db) = @_; return sprintf '-h %s -p %d -U root -d test', $db->dir, $db->port }
+# Over the network for everybody, as a gateway would.
+sub login { my ($db) = @_; return sprintf '-h 127.0.0.1 -p %d -U syncline -d test', $db->port }
+$ENV{PGPASSWORD} = 'secret';
 
 # The postmaster's children that are there now or have been.
 sub cpu_of_server {
@@ -226,8 +228,8 @@ sub catch_up_ours {
 
 sub subscribe {
     my ($source, $target, $slot) = @_;
-    $target->sql(sprintf "CREATE SUBSCRIPTION native CONNECTION 'host=%s port=%d user=root dbname=test' PUBLICATION native WITH (create_slot = false, slot_name = '%s', copy_data = false)",
-        $source->dir, $source->port, $slot);
+    $target->sql(sprintf "CREATE SUBSCRIPTION native CONNECTION 'host=127.0.0.1 port=%d user=syncline password=secret dbname=test' PUBLICATION native WITH (create_slot = false, slot_name = '%s', copy_data = false)",
+        $source->port, $slot);
 }
 
 sub catch_up_native {
