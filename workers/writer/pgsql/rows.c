@@ -88,9 +88,9 @@ flush(struct pgsql_lane *l, struct err *e)
 }
 
 static enum rc
-begin_copy(struct pgsql_lane *l, const char *into, struct err *e)
+begin_copy(struct pgsql_lane *l, const char *into, bool binary, struct err *e)
 {
-	char *sql = xasprintf("COPY %s FROM STDIN", into);
+	char *sql = xasprintf("COPY %s FROM STDIN%s", into, binary ? " WITH (FORMAT binary)" : "");
 	PGresult *res = pgsql_ask(&l->c, sql);
 	enum rc rc = RC_OK;
 
@@ -102,21 +102,27 @@ begin_copy(struct pgsql_lane *l, const char *into, struct err *e)
 }
 
 enum rc
-pgsink_copy(struct pgsql_lane *l, const char *into, const struct copied *columns, uint32_t ncolumns,
+pgsink_copy(struct pgsql_lane *l, const char *into, struct copied *columns, uint32_t ncolumns,
 	const struct change *const *rows, uint32_t n, uint64_t *found, struct err *e)
 {
 	struct err failure = {0};
-	enum rc rc = begin_copy(l, into, e), end = RC_OK;
+	bool binary = pgsink_is_binary(l, rows[0]->target, columns, ncolumns);
+	enum rc rc = begin_copy(l, into, binary, e), end = RC_OK;
 	PGresult *res;
 
 	if (rc != RC_OK)
 		return rc;
 	buf_clear(&l->text);
+	if (binary)
+		pgsink_binary_begin(l);
 	for (uint32_t i = 0; i < n && rc == RC_OK; i++) {
-		rc = copy_row(l, columns, ncolumns, rows[i], e);
+		rc = binary ? pgsink_binary_row(l, columns, ncolumns, rows[i], e)
+			    : copy_row(l, columns, ncolumns, rows[i], e);
 		if (rc == RC_OK && l->text.len > COPY_BYTES)
 			rc = flush(l, e);
 	}
+	if (rc == RC_OK && binary)
+		pgsink_binary_end(l);
 	if (rc == RC_OK && l->text.len != 0)
 		rc = flush(l, e);
 	if (PQputCopyEnd(l->c.conn, rc == RC_OK ? NULL : "a row cannot be written") != 1 &&

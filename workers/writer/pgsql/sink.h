@@ -158,14 +158,27 @@ void pgsink_drop_statements(struct pgsql_lane *l);
 /* Whether column i of the rows stands in the image and has a column at the target. */
 bool pgsink_is_carried(const struct target *t, const struct row *r, uint32_t i);
 
+/* Appends a value in COPY's binary format, its length before it, to l->text. */
+typedef enum rc pgsink_put(struct pgsql_lane *l, const struct column *source,
+	const struct column *target, const struct value *v, struct err *e);
+
 /* A column of a COPY: the rows' i-th, of the image before or after. */
 struct copied {
 	uint32_t column;
 	bool before;
+	pgsink_put *put; /* see pgsink_is_binary */
 };
 
+/* binary.c: whether all of the columns can go so; sets their `put`. */
+bool pgsink_is_binary(
+	const struct pgsql_lane *l, const struct target *t, struct copied *columns, uint32_t n);
+void pgsink_binary_begin(struct pgsql_lane *l);
+enum rc pgsink_binary_row(struct pgsql_lane *l, const struct copied *columns, uint32_t n,
+	const struct change *c, struct err *e) MUSTCHECK;
+void pgsink_binary_end(struct pgsql_lane *l);
+
 /* into: "table (a, b)". All rows are written, or it is an error. */
-enum rc pgsink_copy(struct pgsql_lane *l, const char *into, const struct copied *columns,
+enum rc pgsink_copy(struct pgsql_lane *l, const char *into, struct copied *columns,
 	uint32_t ncolumns, const struct change *const *rows, uint32_t n, uint64_t *found,
 	struct err *e) MUSTCHECK;
 /* Runs changes of one shape as one statement, by way of a temporary table. */
