@@ -186,9 +186,27 @@ find_following(
 		if (was)
 			left_out(c);
 		return RC_OK;
+	case NOTE_SAID:
 	case NOTE_KINDS:
 	default:
 		return RC_OK;
+	}
+}
+
+/* What a target of our own kind is to say, too; all of it in one statement. */
+static void
+gather_said(const struct stream *st, const struct note *n, struct buf *out)
+{
+	const struct source_env *env = &st->s->env;
+
+	for (uint32_t i = 0; i < n->n; i++) {
+		const struct noted *c = &n->changes[i];
+
+		if (c->kind == NOTE_SAID &&
+			(c->of_table ? selects(st, c->db, c->name)
+				     : routes_database(env->routes, c->db)) &&
+			conf_is(env->conf, "target.kind", "postgresql"))
+			buf_printf(out, "%s%s", out->len != 0 ? "; " : "", c->sql);
 	}
 }
 
@@ -207,15 +225,21 @@ static enum rc
 follow_note(struct stream *st, const struct note *n, const char *sql, struct following *f,
 	struct err *e)
 {
+	struct buf said;
 	bool again = false;
 	enum rc rc = RC_OK;
 
+	buf_init(&said);
+	gather_said(st, n, &said);
 	for (uint32_t i = 0; i < n->n && rc == RC_OK; i++) {
 		rc = find_following(st, &n->changes[i], f, i, e);
 		again = again || f->again[i];
 	}
 	if (rc == RC_OK && f->n != 0)
-		rc = feed_change(st, sql, f->changes, f->n, !again, e);
+		rc = feed_change(st, sql, f->changes, f->n, !again && said.len == 0, e);
+	if (rc == RC_OK && said.len != 0)
+		rc = feed_change(st, buf_text(&said), NULL, 0, !again, e);
+	buf_release(&said);
 	for (uint32_t i = 0; i < n->n && rc == RC_OK; i++) {
 		const struct noted *c = &n->changes[i];
 
