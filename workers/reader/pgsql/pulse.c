@@ -164,9 +164,10 @@ static enum rc
 feed_values(struct stream *st, struct err *e)
 {
 	struct event_ddl ev = {.db = "",
-		.sql = buf_text(&st->values),
+		.sql = "",
 		.session = "",
-		.session_charset = "utf8mb4"};
+		.session_charset = "utf8mb4",
+		.beside = buf_text(&st->values)};
 	enum rc rc = stream_begin(st, e);
 
 	if (rc == RC_OK)

@@ -572,30 +572,28 @@ make_changes(
 }
 
 /*
- * A statement of a source of our own kind that is about no table: a view, a
- * routine, a sequence and where it stands. Rows do not need it: what the target
- * cannot have stays away.
+ * What a source of our own kind has about no table: a view, a routine, a
+ * sequence and where it stands. Rows do not need it: what the target cannot have
+ * stays away.
  */
 static enum rc
-run_said(struct pgsql_lane *l, const struct event_ddl *d, char **skipped, struct err *e)
+run_beside(struct pgsql_lane *l, const char *sql, struct err *e)
 {
 	struct buf b;
 	enum rc rc;
 
-	if (!l->sink->native) {
-		*skipped = xasprintf("`%.200s` changes no table that is carried", d->sql);
+	if (*sql == '\0')
 		return RC_OK;
-	}
 	buf_init(&b);
-	pgsink_map_names(l->sink->env.routes, d->sql, &b);
-	rc = pgsink_exec(l, "SAVEPOINT said", e);
+	pgsink_map_names(l->sink->env.routes, sql, &b);
+	rc = pgsink_exec(l, "SAVEPOINT beside", e);
 	if (rc == RC_OK)
 		rc = pgsink_exec(l, buf_text(&b), e);
 	if (rc != RC_OK && rc != RC_RETRY) {
 		log_warn("what the source's statement has made is left out at the target: %s: "
 			 "%.200s",
 			e->text, buf_text(&b));
-		rc = pgsink_exec(l, "ROLLBACK TO SAVEPOINT said", e);
+		rc = pgsink_exec(l, "ROLLBACK TO SAVEPOINT beside", e);
 	}
 	buf_release(&b);
 	return rc;
@@ -612,9 +610,13 @@ pgsink_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table
 	FAILPOINT(WRITER_DDL);
 	pgsink_drop_statements(l);
 	rc = pgsink_begin(base, e);
+	if (rc == RC_OK && d->nchanges == 0 && *d->beside == '\0')
+		*skipped = xasprintf("`%.200s` changes no table that is carried", d->sql);
 	pgsink_busy(l, true);
 	if (rc == RC_OK)
-		rc = d->nchanges != 0 ? make_changes(l, d, c, e) : run_said(l, d, skipped, e);
+		rc = make_changes(l, d, c, e);
+	if (rc == RC_OK)
+		rc = run_beside(l, d->beside, e);
 	pgsink_busy(l, false);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(WRITER_DDL_RUN, e);
