@@ -143,6 +143,8 @@ struct event_ddl {
 	const char *sql;     /* "" : there is no text, only changes */
 	const char *session; /* assignments for SET SESSION, as the source had them; may be "" */
 	const char *session_charset; /* the character set that sql is written in */
+	const char *beside; /* what a target of the source's own kind says behind the changes, with
+			       them: of what is no table; NULL: nothing */
 	const struct table_change *changes;
 	uint32_t nchanges;
 };

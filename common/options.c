@@ -129,6 +129,13 @@ static const struct option channel_rows[] = {
 		.reload = RELOAD_CHANNEL,
 		.help = "Our server id as a replica, unique at the source; default: derived from "
 			"the channel's id."},
+	{.path = "source.heartbeat_table",
+		.type = OPTION_STRING,
+		.kinds = "postgresql",
+		.reload = RELOAD_CHANNEL,
+		.help = "A table of ours in state_schema at the source that gets a row every ten "
+			"seconds, such as dts_postgres_heartbeat, for who watches it; default: "
+			"none."},
 	{.path = "source.tables",
 		.type = OPTION_INT,
 		.preset = "4",

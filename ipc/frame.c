@@ -59,7 +59,8 @@ static size_t
 size_ddl(const struct event_ddl *d)
 {
 	return size_str(d->db) + size_str(d->sql) + size_str(d->session) +
-	       size_str(d->session_charset) + size_changes(d);
+	       size_str(d->session_charset) + size_str(d->beside != NULL ? d->beside : "") +
+	       size_changes(d);
 }
 
 size_t
@@ -248,6 +249,7 @@ w_ddl(struct out *o, const struct event_ddl *d)
 	w_str(o, d->sql);
 	w_str(o, d->session);
 	w_str(o, d->session_charset);
+	w_str(o, d->beside != NULL ? d->beside : "");
 	w_changes(o, d);
 }
 
@@ -455,6 +457,7 @@ r_ddl(struct cursor *c, struct arena *a, struct event_ddl *d)
 	d->sql = r_str(c, a);
 	d->session = r_str(c, a);
 	d->session_charset = r_str(c, a);
+	d->beside = r_str(c, a);
 	d->nchanges = r_count(c, 29);
 	changes = arena_calloc(a, d->nchanges, sizeof *changes);
 	for (uint32_t i = 0; i < d->nchanges; i++)

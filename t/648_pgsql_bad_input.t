@@ -115,8 +115,8 @@ at_start('pgsql-missing-rights-source', break => at($source, 'ALTER ROLE synclin
 at_start('pgsql-missing-rights-target', break => at($target, 'CREATE SCHEMA shop', 'GRANT CREATE ON DATABASE test TO syncline', 'ALTER ROLE syncline NOSUPERUSER'),
     mend => at($target, 'REVOKE CREATE ON DATABASE test FROM syncline', @all));
 at_start('pgsql-no-right-to-make-our-tables', break => at($target, 'CREATE SCHEMA shop AUTHORIZATION syncline', 'ALTER ROLE syncline NOSUPERUSER'), mend => at($target, @all));
-while_streaming('pgsql-right-gone-target', break => sub { $target->sql('ALTER TABLE shop.a OWNER TO root', 'ALTER ROLE syncline NOSUPERUSER'); $source->sql(q{INSERT INTO shop.a VALUES (3, 'three')}) },
-    mend => at($target, @all, 'ALTER TABLE shop.a OWNER TO syncline'));
+while_streaming('pgsql-right-gone-target', break => sub { $target->sql('GRANT SET ON PARAMETER session_replication_role TO syncline', 'ALTER TABLE shop.a OWNER TO root', 'ALTER ROLE syncline NOSUPERUSER'); $source->sql(q{INSERT INTO shop.a VALUES (3, 'three')}) },
+    mend => at($target, @all, 'REVOKE SET ON PARAMETER session_replication_role FROM syncline', 'ALTER TABLE shop.a OWNER TO syncline'));
 
 # Tables.
 at_start('pgsql-no-identity', break => at($source, 'CREATE TABLE shop.k (id int)'), mend => at($source, 'ALTER TABLE shop.k REPLICA IDENTITY FULL'));

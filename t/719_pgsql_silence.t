@@ -15,11 +15,11 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 my $patience = $Syncline::Daemon::patience;
-my %server = map { $_ => Syncline::PostgreSQL->new } qw(source target);
+my %server = (source => Syncline::PostgreSQL->new(options => ['wal_sender_timeout=2s']), target => Syncline::PostgreSQL->new);
 my %proxy = map { $_ => Syncline::Proxy->new(port => $server{$_}->port) } qw(source target);
 my $c = Syncline::Channel->new(
     %server, source_port => $proxy{source}->port, target_port => $proxy{target}->port, read_timeout => '1s',
-    more => "chunk_rows = 50;\nlanes = 2;\n",
+    more => "chunk_rows = 50;\nlanes = 2;\nring_size = \"1MiB\";\n",
 );
 
 # What the log has said since the last call: \z of it is remembered.
@@ -116,8 +116,9 @@ $t->sql('DROP TRIGGER slow ON shop.marker');
 my $lock = $t->dbh;
 $lock->begin_work;
 $lock->do('LOCK TABLE shop.marker IN SHARE MODE');
-$server{source}->sql('UPDATE shop.marker SET n = -1 WHERE id = 1');
+$server{source}->sql('UPDATE shop.marker SET n = -1 WHERE id = 1', 'CREATE TABLE shop.wide_rows (id int PRIMARY KEY, v text)', q{INSERT INTO shop.wide_rows SELECT i, repeat(i::text, 1000) FROM generate_series(1, 3000) i});
 says(qr/the target has not answered for 1 s: its session works \(active, Lock: relation\)/, 'a lock is waited for');
+sleep 4;    # the ring is full, nobody reads the log: the source waits longer than its wal_sender_timeout
 $lock->rollback;
 ok(defined $c->arrive(60 * $patience), 'and goes') or diag $c->explain;
 is_deeply([$c->workers], \@workers, 'by the same workers');

@@ -60,6 +60,7 @@ sample_ddl(void)
 		.sql = "ALTER TABLE t ADD c INT",
 		.session = "sql_mode=''",
 		.session_charset = "utf8mb4",
+		.beside = "CREATE VIEW v AS SELECT 1",
 		.changes = changes,
 		.nchanges = COUNT_OF(changes)};
 }

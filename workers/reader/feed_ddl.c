@@ -223,7 +223,10 @@ emit_ddl(
 	if (rc != RC_OK || !carried)
 		return rc;
 	FAILPOINT(READER_DDL);
-	if ((rc = feed_emit_begin(f)) != RC_OK)
+	/* A log that does not tell where a transaction lies has the statement's place counted from
+	 * the position before: the target must have that one, or a statement that has run is met
+	 * again at another place. */
+	if ((rc = feed_say_position(f)) != RC_OK || (rc = feed_emit_begin(f)) != RC_OK)
 		return rc;
 	if (f->excludes_ddl)
 		log_info("ddl = \"exclude\": not carried: %.200s", ev->ddl.sql);

@@ -274,6 +274,7 @@ keep_ddl(struct work *w, struct event_ddl *d)
 	d->sql = keep_text(w, d->sql);
 	d->session = keep_text(w, d->session);
 	d->session_charset = keep_text(w, d->session_charset);
+	d->beside = keep_text(w, d->beside);
 	keep_changes(w, d);
 }
 

@@ -42,6 +42,17 @@ check_server(struct pgsql_source *s, struct checks *out)
 }
 
 static void
+check_truncate(struct pgsql *c, struct checks *out)
+{
+	if (c->version >= PGSOURCE_OLDEST && c->version < 110000)
+		checks_add(out, CHECK_WARN, "TRUNCATE in the source database",
+			"empty tables by DELETE; or run `syncline resync` for a table that was "
+			"truncated",
+			"PostgreSQL %d.%d does not log TRUNCATE: the target keeps the rows",
+			c->version / 10000, c->version / 100 % 100);
+}
+
+static void
 check_wal_level(struct pgsql *c, struct checks *out)
 {
 	static const char item[] = "Value of wal_level in the source database";
@@ -134,8 +145,7 @@ ask_table(struct pgsql *c, const struct table *t, struct table_rights *out)
 	buf_puts(&b, " AND c.relname = ");
 	pgsql_quote_text(&b, t->name);
 	good = pgsql_query(c, &res, &ignored,
-		       "SELECT relreplident = 'f' OR (relreplident = 'd' AND EXISTS (SELECT FROM "
-		       "pg_index WHERE indrelid = c.oid AND indisprimary)), "
+		       "SELECT " HAS_IDENTITY ", "
 		       "has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, "
 		       "'SELECT'), pg_has_role(relowner, 'USAGE'), "
 		       "relpersistence = 'p', relreplident = 'f' FROM "
@@ -185,7 +195,8 @@ check_table(struct pgsql_source *s, const struct table *t, bool *identities, str
 		*identities = false;
 		checks_add(out, CHECK_FAIL, "Replica identity",
 			"give it a primary key, or run ALTER TABLE .. REPLICA IDENTITY FULL",
-			"%s.%s has no replica identity (or one that is not its primary key): once "
+			"%s.%s has no replica identity (or an index that is not its only key): "
+			"once "
 			"it is published its rows could not be updated or deleted",
 			t->db, t->name);
 	}
@@ -361,6 +372,7 @@ pgsource_check(struct source *base, bool want_sql, struct checks *out, struct er
 	checks_pass(out, CONNECTIVITY);
 	if (!check_server(s, out))
 		return RC_OK;
+	check_truncate(&s->main, out);
 	check_wal_level(&s->main, out);
 	check_encoding(&s->main, out);
 	check_slots(s, out);

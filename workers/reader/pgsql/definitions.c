@@ -241,6 +241,35 @@ static const char edge_query[] =
 	"d.refobjid >= 12000 ORDER BY 1, 2, 3, 4";
 /* clang-format on */
 
+char *
+definitions_query(enum object_kind kind, int version)
+{
+	const char *generated = version >= 120000 ? "a.attgenerated" : "''";
+
+	switch (kind) {
+	case OBJECT_EXTENSION:
+		return xstrdup(extension_query);
+	case OBJECT_TYPE:
+		return xasprintf(type_query, version >= 140000 ? MULTIRANGE_NAME : "''");
+	case OBJECT_SEQUENCE:
+		return xstrdup(sequence_query);
+	case OBJECT_FUNCTION:
+		return xasprintf(routine_query,
+			version >= 110000 ? "p.prokind IN ('f', 'w')" : "NOT p.proisagg");
+	case OBJECT_PROCEDURE:
+		return xasprintf(routine_query, version >= 110000 ? "p.prokind = 'p'" : "false");
+	case OBJECT_TABLE:
+		return xasprintf(table_query, generated, generated);
+	case OBJECT_VIEW:
+		return xstrdup(view_query);
+	case OBJECT_DATABASE:
+	case OBJECT_TRIGGER:
+	case OBJECT_COUNT:
+	default:
+		return NULL;
+	}
+}
+
 /* ---- what stands on what ---- */
 
 enum visit { VISIT_NONE, VISIT_OPEN, VISIT_DONE };
@@ -325,34 +354,17 @@ read_edges(struct definitions *d, struct pgsql *c, struct err *e)
 static enum rc
 read_all(struct definitions *d, struct pgsql *c, struct err *e)
 {
-	char *types = xasprintf(type_query, c->version >= 140000 ? MULTIRANGE_NAME : "''"),
-	     *functions = xasprintf(routine_query,
-		     c->version >= 110000 ? "p.prokind IN ('f', 'w')" : "NOT p.proisagg"),
-	     *procedures =
-		     xasprintf(routine_query, c->version >= 110000 ? "p.prokind = 'p'" : "false"),
-	     *tables = xasprintf(table_query, c->version >= 120000 ? "a.attgenerated" : "''",
-		     c->version >= 120000 ? "a.attgenerated" : "''");
-	const struct {
-		enum object_kind kind;
-		const char *sql;
-	} queries[] = {
-		{OBJECT_EXTENSION, extension_query},
-		{OBJECT_TYPE, types},
-		{OBJECT_SEQUENCE, sequence_query},
-		{OBJECT_FUNCTION, functions},
-		{OBJECT_PROCEDURE, procedures},
-		{OBJECT_TABLE, tables},
-		{OBJECT_VIEW, view_query},
-	};
+	static const enum object_kind kinds[] = {OBJECT_EXTENSION, OBJECT_TYPE, OBJECT_SEQUENCE,
+		OBJECT_FUNCTION, OBJECT_PROCEDURE, OBJECT_TABLE, OBJECT_VIEW};
 	enum rc rc = RC_OK;
 
-	static_assert(COUNT_OF(queries) <= COUNT_OF(d->results), "a result each");
-	for (size_t i = 0; i < COUNT_OF(queries) && rc == RC_OK; i++)
-		rc = take(d, c, queries[i].kind, queries[i].sql, e);
-	free(types);
-	free(functions);
-	free(procedures);
-	free(tables);
+	static_assert(COUNT_OF(kinds) <= COUNT_OF(d->results), "a result each");
+	for (size_t i = 0; i < COUNT_OF(kinds) && rc == RC_OK; i++) {
+		char *sql = definitions_query(kinds[i], c->version);
+
+		rc = take(d, c, kinds[i], sql, e);
+		free(sql);
+	}
 	return rc == RC_OK ? read_edges(d, c, e) : rc;
 }
 

@@ -12,12 +12,23 @@
 #include "common/mem.h"
 #include "workers/reader/pgsql/stream.h"
 
+/* What becomes of tables, and what is said beside that (NULL: nothing). */
+struct followed {
+	const char *sql;
+	const char *beside;
+	const struct ddl_change *changes;
+	uint32_t n;
+};
+
 /* done: with it the change in hand is, too; else that is a row which follows. */
 static enum rc
-feed_change(struct stream *st, const char *sql, const struct ddl_change *changes, uint32_t n,
-	bool done, struct err *e)
+feed_change(struct stream *st, const struct followed *f, bool done, struct err *e)
 {
-	struct event_ddl ev = {.db = "", .sql = sql, .session = "", .session_charset = "utf8mb4"};
+	struct event_ddl ev = {.db = "",
+		.sql = f->sql,
+		.session = "",
+		.session_charset = "utf8mb4",
+		.beside = f->beside};
 	enum rc rc = RC_OK;
 
 	if (st->feeding && st->rows)
@@ -25,7 +36,7 @@ feed_change(struct stream *st, const char *sql, const struct ddl_change *changes
 	if (rc == RC_OK)
 		rc = stream_begin(st, e);
 	if (rc == RC_OK)
-		rc = feed_ddl(st->feed, &ev, changes, n);
+		rc = feed_ddl(st->feed, &ev, f->changes, f->n);
 	if (rc == RC_OK)
 		rc = stream_cut(st, done ? st->seen : st->seen - 1, e);
 	return rc == RC_OK ? stream_begin(st, e) : rc;
@@ -41,7 +52,8 @@ follow(struct stream *st, const struct relation *r, const struct table *now, str
 
 	ch.columns = columns;
 	if (rc == RC_OK)
-		rc = feed_change(st, "", &ch, 1, false, e);
+		rc = feed_change(
+			st, &(struct followed){.sql = "", .changes = &ch, .n = 1}, false, e);
 	column_changes_free(columns, ch.ncolumns);
 	if (rc != RC_OK)
 		return rc;
@@ -84,7 +96,8 @@ stream_truncate(struct stream *st, const struct pgout_event *ev, struct err *e)
 				.effect = DDL_TRUNCATED, .db = r->schema, .name = r->name};
 	}
 	if (n != 0)
-		rc = feed_change(st, "", changes, n, true, e);
+		rc = feed_change(
+			st, &(struct followed){.sql = "", .changes = changes, .n = n}, true, e);
 	free(changes);
 	return rc;
 }
@@ -186,9 +199,27 @@ find_following(
 		if (was)
 			left_out(c);
 		return RC_OK;
+	case NOTE_SAID:
 	case NOTE_KINDS:
 	default:
 		return RC_OK;
+	}
+}
+
+/* What a target of our own kind is to say, too; all of it in one statement. */
+static void
+gather_said(const struct stream *st, const struct note *n, struct buf *out)
+{
+	const struct source_env *env = &st->s->env;
+
+	for (uint32_t i = 0; i < n->n; i++) {
+		const struct noted *c = &n->changes[i];
+
+		if (c->kind == NOTE_SAID &&
+			(c->of_table ? selects(st, c->db, c->name)
+				     : routes_database(env->routes, c->db)) &&
+			conf_is(env->conf, "target.kind", "postgresql"))
+			buf_printf(out, "%s%s", out->len != 0 ? "; " : "", c->sql);
 	}
 }
 
@@ -207,15 +238,25 @@ static enum rc
 follow_note(struct stream *st, const struct note *n, const char *sql, struct following *f,
 	struct err *e)
 {
+	struct buf said;
 	bool again = false;
 	enum rc rc = RC_OK;
 
+	buf_init(&said);
+	gather_said(st, n, &said);
 	for (uint32_t i = 0; i < n->n && rc == RC_OK; i++) {
 		rc = find_following(st, &n->changes[i], f, i, e);
 		again = again || f->again[i];
 	}
-	if (rc == RC_OK && f->n != 0)
-		rc = feed_change(st, sql, f->changes, f->n, !again, e);
+	/* At once, or a restart in between would rename a table twice. */
+	if (rc == RC_OK && (f->n != 0 || said.len != 0))
+		rc = feed_change(st,
+			&(struct followed){.sql = sql,
+				.beside = buf_text(&said),
+				.changes = f->changes,
+				.n = f->n},
+			!again, e);
+	buf_release(&said);
 	for (uint32_t i = 0; i < n->n && rc == RC_OK; i++) {
 		const struct noted *c = &n->changes[i];
 
@@ -289,7 +330,8 @@ stream_meet(struct stream *st, const struct relation *r, bool *joins, struct err
 	*joins = rc == RC_OK && !known;
 	ch.table = now;
 	if (*joins && !(SPEAKS_LINES(&st->s->main) && st->s->notes)) {
-		rc = feed_change(st, "", &ch, 1, false, e);
+		rc = feed_change(
+			st, &(struct followed){.sql = "", .changes = &ch, .n = 1}, false, e);
 		if (rc == RC_OK)
 			rc = feed_load_again(st->feed, r->schema, r->name);
 		st->rows = true;

@@ -92,6 +92,15 @@ pgsource_command(
 	return rc;
 }
 
+/* We may look away for long: a full ring, behind it a target that makes an index. Older servers let
+ * nobody but their administrator set it. */
+static enum rc
+be_patient(struct pgsql_source *s, struct err *e)
+{
+	return s->main.version >= 120000 ? pgsql_exec(&s->log, "SET wal_sender_timeout = '1h'", e)
+					 : RC_OK;
+}
+
 enum rc
 pgsource_identify(struct source *base, char **id, struct err *e)
 {
@@ -101,6 +110,8 @@ pgsource_identify(struct source *base, char **id, struct err *e)
 
 	if (rc == RC_OK)
 		rc = pgsql_open(&s->log, s->env.conf, "source", true, e);
+	if (rc == RC_OK)
+		rc = be_patient(s, e);
 	if (rc == RC_OK)
 		rc = pgsource_command(s, &res, e, "IDENTIFY_SYSTEM", 4);
 	if (rc != RC_OK)

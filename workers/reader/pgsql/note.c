@@ -77,6 +77,7 @@ static const struct {
 	{'C', NOTE_CREATED, 3, 2},
 	{'A', NOTE_CHANGED, 3, 2},
 	{'K', NOTE_UNKEYED, 2, 0},
+	{'S', NOTE_SAID, 4, 0},
 };
 
 static const char part_letters[] = {
@@ -118,6 +119,10 @@ add_head(struct note *n, const struct line *l)
 	if (c->kind == NOTE_RENAMED) {
 		c->to_db = xstrdup(l->fields[2]);
 		c->to_name = xstrdup(l->fields[3]);
+	}
+	if (c->kind == NOTE_SAID) {
+		c->of_table = *l->fields[2] == 't';
+		c->sql = xstrdup(l->fields[3]);
 	}
 	return true;
 }
@@ -167,7 +172,7 @@ make_table(struct noted *c, const struct parts *p)
 	bool renamed = c->kind == NOTE_RENAMED;
 	struct table_list list = {0};
 
-	if (c->kind == NOTE_DROPPED || c->kind == NOTE_UNKEYED)
+	if (c->kind == NOTE_DROPPED || c->kind == NOTE_UNKEYED || c->kind == NOTE_SAID)
 		return;
 	table_list_add(
 		&list, table_new(renamed ? c->to_db : c->db, renamed ? c->to_name : c->name));
@@ -234,6 +239,7 @@ note_release(struct note *n)
 		free(c->name);
 		free(c->to_db);
 		free(c->to_name);
+		free(c->sql);
 		table_free(c->table);
 		for (uint32_t k = 0; k < c->nfills; k++) {
 			free((char *)c->fills[k].from);

@@ -14,6 +14,8 @@
  *     C db name again                    created; its parts follow
  *     A db name again                    changed; its parts and new columns follow
  *     K db name                          has no replica identity, and is not published
+ *     S db name of sql                   a PostgreSQL target can say the same: of a t(able), or
+ *                                        what is made, changed or dropped is none
  *     c .. | i .. | f ..                 columns, indexes, foreign keys (describe.h)
  *     n column fill computed             what older rows have in a new column
  */
@@ -24,7 +26,15 @@
 
 #include "workers/reader/pgsql/source.h"
 
-enum note_kind { NOTE_DROPPED, NOTE_RENAMED, NOTE_CREATED, NOTE_CHANGED, NOTE_UNKEYED, NOTE_KINDS };
+enum note_kind {
+	NOTE_DROPPED,
+	NOTE_RENAMED,
+	NOTE_CREATED,
+	NOTE_CHANGED,
+	NOTE_UNKEYED,
+	NOTE_SAID,
+	NOTE_KINDS
+};
 
 struct noted {
 	enum note_kind kind;
@@ -33,7 +43,9 @@ struct noted {
 	char *to_db; /* of RENAMED */
 	char *to_name;
 	bool again;		     /* it has rows that the log does not tell */
-	struct table *table;	     /* as it is now; NULL of DROPPED and UNKEYED */
+	char *sql;		     /* of SAID */
+	bool of_table;		     /* likewise */
+	struct table *table;	     /* as it is now; NULL of DROPPED, UNKEYED and SAID */
 	struct column_change *fills; /* `to` is the new column's name */
 	uint32_t nfills;
 };

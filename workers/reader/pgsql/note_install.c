@@ -22,6 +22,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "workers/reader/pgsql/definitions.h"
 #include "workers/reader/pgsql/note.h"
 
 /* $S: the schema, quoted; $T: it as a literal. */
@@ -37,12 +38,12 @@ static const char objects[] =
 	"db text NOT NULL, tab text NOT NULL);\n"
 	"CREATE TABLE IF NOT EXISTS $S.known (oid oid PRIMARY KEY, db name NOT NULL, name name NOT "
 	"NULL, last int NOT NULL, description text NOT NULL, rewritten boolean NOT NULL DEFAULT "
-	"false);\n"
+	"false, presets text NOT NULL DEFAULT '');\n"
+	"ALTER TABLE $S.known ADD COLUMN IF NOT EXISTS presets text NOT NULL DEFAULT '';\n"
 	/* Those without an identity could not be changed any more once they are published. */
 	"CREATE OR REPLACE VIEW $S.tables AS SELECT c.oid, n.nspname AS db, c.relname AS name, "
-	"(SELECT max(a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid)::int AS last, "
-	"c.relreplident = 'f' OR (c.relreplident = 'd' AND EXISTS (SELECT FROM pg_index i WHERE "
-	"i.indrelid = c.oid AND i.indisprimary)) AS keyed FROM pg_class c JOIN pg_namespace n ON "
+	"(SELECT max(a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid)::int AS "
+	"last, " HAS_IDENTITY " AS keyed FROM pg_class c JOIN pg_namespace n ON "
 	"n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND $P c.relpersistence = 'p' AND "
 	"n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', $T);\n"
 	"CREATE OR REPLACE FUNCTION $S.line(kind text, fields text[]) RETURNS text LANGUAGE sql "
@@ -58,14 +59,16 @@ static const char capture_head[] =
 	"  said text := coalesce(current_query(), '');\n"
 	"  parts boolean := tag = 'ALTER TABLE' AND said ~* '\\mpartition\\M';\n"
 	"  ids oid[]; t record; a record; lines text := ''; again boolean; v text; m bigint;\n"
+	"  others text := '';\n"
 	"BEGIN\n"
+	"$W"
 	"  IF NOT wide THEN\n"
 	"    SELECT array_agg(DISTINCT coalesce(i.indrelid, c.objid)) INTO ids\n"
 	"      FROM pg_event_trigger_ddl_commands() c LEFT JOIN pg_index i ON i.indexrelid = "
 	"c.objid\n"
 	"      WHERE c.classid = 'pg_class'::regclass AND c.schema_name IS DISTINCT FROM "
 	"'pg_temp';\n"
-	"    IF ids IS NULL THEN RETURN; END IF;\n"
+	"    IF ids IS NULL AND others = '' THEN RETURN; END IF;\n"
 	"  END IF;\n"
 	"  FOR t IN DELETE FROM $S.known k WHERE NOT EXISTS (SELECT FROM $S.tables x WHERE x.oid = "
 	"k.oid) RETURNING k.db, k.name LOOP\n"
@@ -75,7 +78,7 @@ static const char capture_head[] =
 	"had,\n"
 	"      k.db AS from_db, k.name AS from_name, k.rewritten, k.description AS was, "
 	"$S.describe(x.oid) AS "
-	"now\n"
+	"now, $S.presets(x.oid) AS presets, k.presets AS had_presets\n"
 	"      FROM $S.tables x LEFT JOIN $S.known k ON k.oid = x.oid\n"
 	"      WHERE wide AND k.oid IS NOT NULL OR parts AND k.oid IS NULL OR x.oid = ANY (ids) "
 	"LOOP\n"
@@ -83,11 +86,20 @@ static const char capture_head[] =
 	"      lines := lines || $S.line('K', ARRAY[t.db, t.name]);\n"
 	"      CONTINUE;\n"
 	"    END IF;\n"
+	"    SELECT string_agg(p, '; ') INTO v FROM unnest(string_to_array(t.presets, chr(1))) p\n"
+	"      WHERE p <> ALL (string_to_array(coalesce(t.had_presets, ''), chr(1))) AND NOT "
+	"(t.new "
+	"AND p LIKE '% DROP DEFAULT');\n"
+	"    IF v IS NOT NULL THEN\n"
+	"      others := others || $S.line('S', ARRAY[t.db::text, t.name, 't', v]);\n"
+	"      UPDATE $S.known SET presets = t.presets WHERE oid = t.oid;\n"
+	"    END IF;\n"
 	"    CONTINUE WHEN t.was = t.now AND t.from_db = t.db AND t.from_name = t.name AND NOT "
 	"parts;\n"
 	"    again := false;\n"
 	"    IF t.new THEN\n"
-	"      INSERT INTO $S.known VALUES (t.oid, t.db, t.name, t.last, t.now);\n"
+	"      INSERT INTO $S.known VALUES (t.oid, t.db, t.name, t.last, t.now, false, "
+	"t.presets);\n"
 	"      EXECUTE format('SELECT EXISTS (SELECT FROM %I.%I)', t.db, t.name) INTO again;\n"
 	"      lines := lines || $S.line('C', ARRAY[t.db, t.name, again::text]);\n"
 	"    ELSE\n"
@@ -149,6 +161,7 @@ static const char publish[] =
 
 static const char capture_tail[] =
 	"  END LOOP;\n"
+	"  lines := lines || others;\n"
 	"  IF lines <> '' THEN\n"
 	"    INSERT INTO $S.ddl (tag, query, path, changes) VALUES (tag, said, path, lines) "
 	"RETURNING n INTO m;\n"
@@ -175,7 +188,7 @@ static const char capture_tail[] =
 	"END $f$;\n"
 	"CREATE EVENT TRIGGER syncline_end ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE "
 	"TABLE AS', 'SELECT INTO', 'ALTER TABLE', 'CREATE INDEX', 'ALTER INDEX', 'CREATE SCHEMA', "
-	"'ALTER SCHEMA') EXECUTE PROCEDURE $S.note();\n"
+	"'ALTER SCHEMA'$E) EXECUTE PROCEDURE $S.note();\n"
 	"CREATE EVENT TRIGGER syncline_drop ON sql_drop EXECUTE PROCEDURE $S.note();\n"
 	"ALTER EVENT TRIGGER syncline_end ENABLE ALWAYS;\n"
 	"ALTER EVENT TRIGGER syncline_drop ENABLE ALWAYS;\n"
@@ -183,8 +196,50 @@ static const char capture_tail[] =
 	"$S.note_rewrite();\n"
 	"ALTER EVENT TRIGGER syncline_rewrite ENABLE ALWAYS;\n"
 	"TRUNCATE $S.known;\n"
-	"INSERT INTO $S.known SELECT oid, db, name, last, $S.describe(oid) FROM $S.tables WHERE "
-	"keyed;\n";
+	"INSERT INTO $S.known SELECT oid, db, name, last, $S.describe(oid), false, $S.presets(oid) "
+	"FROM $S.tables WHERE keyed;\n";
+
+/* What stands beside tables, in the words in which it is made; what it was goes with it. */
+static const char others[] =
+	"  IF tag ~ '^DROP' THEN\n"
+	"    FOR a IN SELECT * FROM pg_event_trigger_dropped_objects() d WHERE d.original AND NOT "
+	"d.is_temporary AND d.object_type IN ('view', 'materialized view', 'function', "
+	"'procedure', 'sequence', 'type', 'domain') LOOP\n"
+	"      others := others || $S.line('S', ARRAY[a.schema_name, a.object_identity, 'o', "
+	"format('DROP %s IF EXISTS %s', a.object_type, a.object_identity)]);\n"
+	"    END LOOP;\n"
+	"  ELSE\n"
+	"    FOR a IN SELECT c.schema_name, c.object_identity, CASE tag WHEN 'ALTER TYPE' THEN "
+	"(SELECT string_agg(format('ALTER TYPE %s ADD VALUE IF NOT EXISTS %L', "
+	"c.object_identity, m.enumlabel) || CASE WHEN m.before IS NULL THEN '' ELSE format(' AFTER "
+	"%L', m.before) END, '; ' "
+	"ORDER BY m.enumsortorder) FROM (SELECT enumlabel, enumsortorder, lag(enumlabel) OVER "
+	"(ORDER BY enumsortorder) AS before FROM pg_enum WHERE enumtypid = c.objid) m) ELSE "
+	"regexp_replace(regexp_replace($S.define(c.classid, c.objid), '^CREATE "
+	"(VIEW|FUNCTION|PROCEDURE) ', 'CREATE OR REPLACE \\1 '), '^CREATE (SEQUENCE) ', CASE "
+	"tag WHEN 'ALTER SEQUENCE' THEN 'ALTER \\1 ' ELSE 'CREATE \\1 IF NOT EXISTS ' END) END "
+	"AS sql FROM pg_event_trigger_ddl_commands() c WHERE c.object_type IN ('view', "
+	"'materialized view', 'function', 'procedure', 'sequence', 'type') AND NOT "
+	"c.in_extension AND c.schema_name NOT IN ('pg_temp', $T) LOOP\n"
+	"      CONTINUE WHEN a.sql IS NULL;\n"
+	"      others := others || $S.line('S', ARRAY[a.schema_name, a.object_identity, 'o', "
+	"a.sql]);\n"
+	"    END LOOP;\n"
+	"  END IF;\n";
+
+static const char other_tags[] =
+	", 'CREATE VIEW', 'CREATE MATERIALIZED VIEW', 'CREATE FUNCTION', 'CREATE SEQUENCE', 'ALTER "
+	"SEQUENCE', 'CREATE TYPE', 'ALTER TYPE', 'CREATE DOMAIN'";
+
+/* What columns get that nothing is said of; one that counts has it from how its column was made. */
+static const char presets[] =
+	"CREATE OR REPLACE FUNCTION $S.presets(oid) RETURNS text LANGUAGE sql STABLE AS $f$ SELECT "
+	"coalesce(string_agg(format('ALTER TABLE %s ALTER COLUMN %I %s', $1::regclass, c.attname, "
+	"coalesce('SET DEFAULT ' || x.text, 'DROP DEFAULT')), chr(1) ORDER BY c.attnum), '') FROM "
+	"pg_attribute c LEFT JOIN pg_attrdef d ON d.adrelid = c.attrelid AND d.adnum = c.attnum "
+	"CROSS JOIN LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) AS text) x WHERE c.attrelid = "
+	"$1 AND c.attnum > 0 AND NOT c.attisdropped AND NOT ($I) $G AND coalesce(x.text, '') NOT "
+	"LIKE 'nextval(%'$f$;\n";
 
 /* ---- the statements ---- */
 
@@ -232,16 +287,55 @@ put_describe(struct buf *b, int version, const char *schema)
 	buf_puts(b, "$f$;\n");
 }
 
+/* The statement that makes what has this class and number in the catalog, and is no table. */
+static void
+put_define(struct buf *b, int version, const char *schema)
+{
+	static const enum object_kind kinds[] = {
+		OBJECT_TYPE, OBJECT_SEQUENCE, OBJECT_FUNCTION, OBJECT_PROCEDURE, OBJECT_VIEW};
+
+	buf_printf(b,
+		"CREATE OR REPLACE FUNCTION %s.define(oid, oid) RETURNS text LANGUAGE sql STABLE "
+		"AS $d$ SELECT q.sql FROM (",
+		schema);
+	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+		char *sql = definitions_query(kinds[i], version);
+
+		buf_printf(b, "%s%s", i != 0 ? " UNION ALL " : "", sql);
+		free(sql);
+	}
+	buf_puts(b, ") q (class, id, db, name, sql) WHERE q.class = $1::bigint AND q.id = "
+		    "$2::bigint$d$;\n");
+}
+
+/* Before 10 nothing is told of what is no table. */
+static void
+put_others(
+	int version, const char *schema, const char *literal, struct buf *beside, struct buf *tags)
+{
+	const struct word words[] = {{"$S", schema}, {"$T", literal}};
+
+	if (version < 100000)
+		return;
+	put(beside, others, words, COUNT_OF(words));
+	buf_puts(tags, other_tags);
+	if (version >= 110000)
+		buf_puts(tags, ", 'CREATE PROCEDURE'");
+}
+
 static void
 make_sql(struct pgsql_source *s, struct buf *b)
 {
 	int version = s->main.version;
-	struct buf schema, literal;
+	struct buf schema, literal, tags, beside;
 
 	buf_init(&schema);
 	buf_init(&literal);
+	buf_init(&tags);
+	buf_init(&beside);
 	pgsql_quote_name(&schema, conf_str(s->env.conf, "state_schema"));
 	pgsql_quote_text(&literal, conf_str(s->env.conf, "state_schema"));
+	put_others(version, buf_text(&schema), buf_text(&literal), &beside, &tags);
 	const struct word words[] = {
 		{"$S", buf_text(&schema)},
 		{"$T", buf_text(&literal)},
@@ -252,10 +346,15 @@ make_sql(struct pgsql_source *s, struct buf *b)
 					 : "pg_event_trigger_table_rewrite_oid()"},
 		{"$G", version >= 120000 ? "AND attgenerated = ''" : ""},
 		{"$I", version >= 100000 ? "c.attidentity <> ''" : "false"},
+		{"$W", version >= 100000 ? buf_text(&beside) : ""},
+		{"$E", buf_text(&tags)},
 	};
 
 	put(b, objects, words, COUNT_OF(words));
 	put_describe(b, version, buf_text(&schema));
+	if (version >= 100000)
+		put_define(b, version, buf_text(&schema));
+	put(b, presets, words, COUNT_OF(words));
 	put(b, capture_head, words, COUNT_OF(words));
 	put(b, version >= 110000 ? fills_by_catalog : fills_by_value, words, COUNT_OF(words));
 	if (version >= 100000)
@@ -263,6 +362,8 @@ make_sql(struct pgsql_source *s, struct buf *b)
 	put(b, capture_tail, words, COUNT_OF(words));
 	buf_release(&schema);
 	buf_release(&literal);
+	buf_release(&tags);
+	buf_release(&beside);
 }
 
 /* ---- at the source ---- */

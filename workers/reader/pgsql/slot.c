@@ -191,6 +191,8 @@ pgsource_clear(struct source *base, struct err *e)
 	if (rc == RC_OK)
 		rc = note_deselect(s, e);
 	if (rc == RC_OK)
+		rc = pgsource_end_beat(s, e);
+	if (rc == RC_OK)
 		log_info("the source keeps no log for this channel any more: slot and publication "
 			 "%s are dropped",
 			s->name);

@@ -135,17 +135,16 @@ has_identity(struct pgsql_source *s, const struct table *t, struct err *e)
 	buf_init(&b);
 	pgsql_quote_table(&b, t->db, t->name);
 	rc = pgsql_value(&s->main, &identity, e,
-		"SELECT CASE WHEN relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index WHERE "
-		"indrelid = c.oid AND indisprimary) THEN 'n' ELSE relreplident END FROM pg_class c "
-		"WHERE oid = '%s'::regclass",
+		"SELECT relreplident FROM pg_class c WHERE oid = '%s'::regclass AND "
+		"NOT " HAS_IDENTITY,
 		buf_text(&b));
-	if (rc == RC_OK && identity != NULL && (*identity == 'n' || *identity == 'i')) {
+	if (rc == RC_OK && identity != NULL) {
 		err_set(e, RC_CONFIG,
-			*identity == 'n'
-				? "source table %s has no replica identity: its rows could not be "
-				  "updated or deleted any more once it is published"
-				: "source table %s has an index as its replica identity, by which "
-				  "changes of its primary key would go unseen",
+			*identity == 'i'
+				? "source table %s has an index as its replica identity, by which "
+				  "changes of its other keys would go unseen"
+				: "source table %s has no replica identity: its rows could not be "
+				  "updated or deleted any more once it is published",
 			buf_text(&b));
 		err_remedy(e, "give it a primary key, or run ALTER TABLE %s REPLICA IDENTITY FULL",
 			buf_text(&b));

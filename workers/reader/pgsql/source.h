@@ -6,7 +6,8 @@
  * catalog.c  the selected tables at the beginning, pinned; definitions.c  what makes them
  * held.c     snapshot = "held": slot, first position and the snapshots of all lanes
  * slot.c     the slot of a channel that goes on, and of one that is given up
- * stream.c   the log thread: messages into the feed; follow.c  statements
+ * stream.c   the log thread: messages into the feed; follow.c  statements;
+ *            pulse.c  the heartbeat's table, sequences
  * tables.c   the tables as of a place in the log
  * note.c, note_install.c   what the source itself notes of statements
  * lane.c     chunk bounds, snapshots, reading
@@ -105,6 +106,16 @@ enum rc pgsource_check_slot(
 
 /* CONFIG, and what to do about it. */
 enum rc pgsource_publication_gone(const struct pgsql_source *s, struct err *e);
+/*
+ * SQL: whether the table c can be carried: old rows tell their key, by which rows
+ * are found at the target. An index that is the replica identity must be the only
+ * one that could be that key: changes of another would go unseen.
+ */
+#define HAS_IDENTITY                                                                        \
+	"(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid " \
+	"AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN "               \
+	"i.indisreplident AND (i.indisprimary OR (SELECT count(*) FROM pg_index u WHERE "   \
+	"u.indrelid = c.oid AND u.indisunique) = 1) ELSE false END))"
 /* SQL: whether the publication of that name is there. */
 #define PUBLISHED "EXISTS (SELECT FROM pg_publication WHERE pubname = slot_name)"
 /* The remedy that begins with `first`, and ends with how everything loads again. */
@@ -119,6 +130,8 @@ void pgsource_let_go(struct pgsql_source *s);
 enum rc pgsource_pin(struct pgsql_source *s, struct pgsql *c, const struct table_list *list,
 	struct err *e) MUSTCHECK;
 
+/* The heartbeat's table goes, where there is one. */
+enum rc pgsource_end_beat(struct pgsql_source *s, struct err *e) MUSTCHECK;
 /* The slot goes, where it is. */
 enum rc pgsource_drop_slot(struct pgsql_source *s, struct err *e) MUSTCHECK;
 /* Slot and publication go, where they are. */

@@ -69,8 +69,8 @@ stream_begin(struct stream *st, struct err *e)
 	return rc;
 }
 
-static enum rc
-commit_feeding(struct stream *st, struct err *e)
+enum rc
+stream_commit(struct stream *st, struct err *e)
 {
 	struct event_commit c;
 
@@ -87,7 +87,7 @@ stream_cut(struct stream *st, uint64_t changes, struct err *e)
 	 * statement knows it again by this. */
 	st->at = (struct pgsql_position){.lsn = st->commit_lsn, .changes = changes};
 	pgsource_note_emitted(st->s, st->xid, st->at.lsn);
-	return commit_feeding(st, e);
+	return stream_commit(st, e);
 }
 
 /* ---- rows ---- */
@@ -224,7 +224,8 @@ take_begin(struct stream *st, const struct pgout_event *ev)
 {
 	bool lines = SPEAKS_LINES(&st->s->main);
 
-	/* A line does not tell where the commit is; but the server sends none of before. */
+	/* A line does not tell where the commit is; but the server sends none of before. What lies
+	 * between is counted from the position before it, which the feed has said by then. */
 	st->commit_lsn = lines ? st->at.lsn : ev->lsn;
 	st->time_us = lines ? now_us() : (uint64_t)(ev->time + EPOCH_2000_US);
 	st->xid = ev->xid;
@@ -251,7 +252,7 @@ take_commit(struct stream *st, const struct pgout_event *ev, struct err *e)
 		}
 		if (st->selected)
 			pgsource_note_emitted(st->s, st->xid, ev->lsn);
-		rc = commit_feeding(st, e);
+		rc = stream_commit(st, e);
 	}
 	st->framing = OUTSIDE;
 	return rc;
@@ -382,7 +383,7 @@ measure(struct stream *st, struct err *e)
 	if (now < st->status_at + STATUS_US)
 		return RC_OK;
 	st->status_at = now;
-	set_stat(st, STAT_CAUGHT_UP, st->end != 0 && st->at.lsn >= st->end);
+	set_stat(st, STAT_CAUGHT_UP, st->end != 0 && st->at.lsn >= st->end && st->values.len == 0);
 	if ((rc = look_at_source(st, e)) != RC_OK)
 		return rc;
 	set_stat(st, STAT_READ_LAG, st->end > st->at.lsn ? st->end - st->at.lsn : 0);
@@ -390,6 +391,8 @@ measure(struct stream *st, struct err *e)
 		st->clock_at = now;
 		measure_clock(st);
 	}
+	if ((rc = stream_pulse(st, e)) != RC_OK)
+		return rc;
 	return send_status(st, e);
 }
 
@@ -647,6 +650,8 @@ pgsource_stream(struct source *base, const char *resume, const char *applied, st
 	if (st.feeding)
 		feed_abandon(st.feed, NULL);
 	log_relations_release(&st.relations);
+	PQclear(st.sequences);
+	buf_release(&st.values);
 	arena_release(&st.message);
 	buf_release(&st.text);
 	return rc;

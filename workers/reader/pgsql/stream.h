@@ -1,6 +1,7 @@
 /*
  * stream.h - the log thread's state, shared by stream.c (messages, rows,
- * transactions, the connection) and follow.c (statements).
+ * transactions, the connection), follow.c (statements) and pulse.c (what is done
+ * every so often).
  */
 #ifndef WORKERS_READER_PGSQL_STREAM_H
 #define WORKERS_READER_PGSQL_STREAM_H
@@ -37,14 +38,23 @@ struct stream {
 	struct arena message; /* what is decoded of one message */
 	struct buf text;
 	char txid[16];
-	uint64_t status_at, clock_at; /* mono_us; 0: never */
-	uint64_t end;		      /* of the source's log, when last asked */
+	uint64_t status_at, clock_at, pulse_at; /* mono_us; 0: never */
+	PGresult *sequences;			/* where they stood when last looked at */
+	struct buf values; /* a statement that says so, once the log has been read up to there */
+	uint64_t values_at;
+	uint64_t end; /* of the source's log, when last asked */
 };
 
 /* stream.c: opens the feed's transaction where it is not open. */
 enum rc stream_begin(struct stream *st, struct err *e) MUSTCHECK;
 /* A boundary within the source's transaction: so many of its changes are in the feed. */
 enum rc stream_cut(struct stream *st, uint64_t changes, struct err *e) MUSTCHECK;
+
+/* What is in the feed's transaction is whole, at the place where the log stands. */
+enum rc stream_commit(struct stream *st, struct err *e) MUSTCHECK;
+
+/* pulse.c: the heartbeat's row; sequences that have moved. */
+enum rc stream_pulse(struct stream *st, struct err *e) MUSTCHECK;
 
 /* follow.c: a relation that is not as its table was: the feed hears of it before the row. */
 enum rc stream_check_relation(struct stream *st, struct relation *r, struct err *e) MUSTCHECK;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/failpoint.h"
+#include "common/log.h"
 #include "common/loop.h"
 #include "common/pgsql/describe.h"
 #include "ipc/proto.h"
@@ -570,6 +571,34 @@ make_changes(
 	return rc;
 }
 
+/*
+ * What a source of our own kind has about no table: a view, a routine, a
+ * sequence and where it stands. Rows do not need it: what the target cannot have
+ * stays away.
+ */
+static enum rc
+run_beside(struct pgsql_lane *l, const char *sql, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	if (*sql == '\0')
+		return RC_OK;
+	buf_init(&b);
+	pgsink_map_names(l->sink->env.routes, sql, &b);
+	rc = pgsink_exec(l, "SAVEPOINT beside", e);
+	if (rc == RC_OK)
+		rc = pgsink_exec(l, buf_text(&b), e);
+	if (rc != RC_OK && rc != RC_RETRY) {
+		log_warn("what the source's statement has made is left out at the target: %s: "
+			 "%.200s",
+			e->text, buf_text(&b));
+		rc = pgsink_exec(l, "ROLLBACK TO SAVEPOINT beside", e);
+	}
+	buf_release(&b);
+	return rc;
+}
+
 enum rc
 pgsink_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table_record *records,
 	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
@@ -581,11 +610,13 @@ pgsink_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table
 	FAILPOINT(WRITER_DDL);
 	pgsink_drop_statements(l);
 	rc = pgsink_begin(base, e);
-	if (rc == RC_OK && d->nchanges == 0)
+	if (rc == RC_OK && d->nchanges == 0 && *d->beside == '\0')
 		*skipped = xasprintf("`%.200s` changes no table that is carried", d->sql);
 	pgsink_busy(l, true);
 	if (rc == RC_OK)
 		rc = make_changes(l, d, c, e);
+	if (rc == RC_OK)
+		rc = run_beside(l, d->beside, e);
 	pgsink_busy(l, false);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(WRITER_DDL_RUN, e);

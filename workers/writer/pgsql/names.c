@@ -2,7 +2,8 @@
  * names.c - statements of a PostgreSQL source with the target's names; see sink.h of the room.
  *
  * The source's server has composed them: every object but a column is named
- * with its schema, as schema.name, or in a literal that becomes a regclass.
+ * with its schema, as schema.name, or in a literal that becomes a regclass, by
+ * a cast or by to_regclass.
  * What stands in a routine's body is text, and stays.
  */
 #include "common/compat.h"
@@ -113,16 +114,26 @@ put_name(const struct routes *r, const char *p, struct buf *out)
 	return end;
 }
 
+static bool
+is_behind(const char *p, const char *sql, const char *word)
+{
+	size_t n = strlen(word);
+
+	return (size_t)(p - sql) >= n && memcmp(p - n, word, n) == 0;
+}
+
 /* 'a.b'::regclass is a name, too. */
 static const char *
-put_literal(const struct routes *r, const char *p, bool escapes, struct buf *out)
+put_literal(const struct routes *r, const char *sql, const char *p, struct buf *out)
 {
+	bool escapes = is_behind(p, sql, "E") || is_behind(p, sql, "e");
 	static const char cast[] = "::regclass";
 	const char *end = skip_literal(p, escapes);
 	struct buf name, mapped;
 	size_t n = (size_t)(end - p);
 
-	if (strncmp(end, cast, sizeof cast - 1) != 0 || n < 2) {
+	if ((strncmp(end, cast, sizeof cast - 1) != 0 && !is_behind(p, sql, "to_regclass(")) ||
+		n < 2) {
 		buf_add(out, p, n);
 		return end;
 	}
@@ -154,7 +165,7 @@ pgsink_map_names(const struct routes *r, const char *sql, struct buf *out)
 			buf_add(out, p, (size_t)(end - p));
 			p = end;
 		} else if (*p == '\'') {
-			p = put_literal(r, p, p > sql && (p[-1] == 'E' || p[-1] == 'e'), out);
+			p = put_literal(r, sql, p, out);
 		} else if (begins_name(*p)) {
 			p = put_name(r, p, out);
 		} else if (isdigit((unsigned char)*p)) { /* 1.5 is no name, nor is 1e5 */
