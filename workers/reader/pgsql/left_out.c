@@ -23,6 +23,10 @@
 	"nothing need be done, row changes carry what they did; for the day when applications " \
 	"write to the target make them there"
 
+#define ROWS_HAVE                                                                             \
+	"nothing need be done, rows come with what they made; for the day when applications " \
+	"write to the target make them there"
+
 enum targets { ALL_TARGETS, OTHER_ENGINES };
 
 /* clang-format off */
@@ -118,10 +122,14 @@ static const struct kind {
 	{"functions and procedures", 0, 109999, OTHER_ENGINES, MAKE,
 		OF_SCHEMA("pg_proc", "proname", "pronamespace") "NOT o.proisagg AND "
 		NOT_MADE_WITH},
-	{"constraints (CHECK, EXCLUDE)", 0, 0, OTHER_ENGINES,
-		"nothing need be done: the source keeps them for its rows",
+	{"defaults and identities", 120000, 0, OTHER_ENGINES, ROWS_HAVE,
+		"SELECT n.nspname, c.relname, o.attname FROM pg_attribute o JOIN pg_class c ON c.oid = "
+		"o.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') "
+		"AND o.attnum > 0 AND NOT o.attisdropped AND o.attgenerated = '' AND (o.atthasdef OR "
+		"o.attidentity <> '')"},
+	{"constraints (CHECK, EXCLUDE, FOREIGN KEY)", 0, 0, OTHER_ENGINES, ROWS_HAVE,
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
-		"o.contype IN ('c', 'x')"},
+		"o.contype IN ('c', 'x', 'f')"},
 };
 /* clang-format on */
 
