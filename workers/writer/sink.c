@@ -25,7 +25,6 @@ sink_find(const char *kind)
 	return NULL;
 }
 
-#define TYPES "Destination column types"
 #define MANY 20 /* nobody reads more of the same */
 
 /* One that the source computes is computed at the target, or is not there: its values are nowhere
@@ -36,7 +35,7 @@ check_generated(const struct sink_env *env, const struct table *source, const st
 {
 	if (here || !env->losses.foreign)
 		return true;
-	checks_add(out, CHECK_WARN, TYPES,
+	checks_add(out, CHECK_WARN, SINK_TYPES,
 		"make it at the target by hand, as a generated column, if it is wanted there",
 		"column \"%s\" of %s.%s is generated and is left out", c->name, source->db,
 		source->name);
@@ -53,7 +52,7 @@ check_loss(const struct sink_env *env, const struct table *source, const struct 
 	if (l == LOSS_COUNT)
 		return true;
 	(void)loss_refuse(l, source, from, to, &e);
-	checks_add(out, CHECK_FAIL, TYPES, e.remedy, "%s", e.text);
+	checks_add(out, CHECK_FAIL, SINK_TYPES, e.remedy, "%s", e.text);
 	return false;
 }
 
@@ -78,23 +77,19 @@ check_columns(const struct sink_env *env, const struct table *source, const stru
 }
 
 void
-sink_check_columns(struct sink *s, const struct sink_env *env, struct checks *out)
+sink_check_columns(struct sink *s, const struct sink_env *env, const struct found_table *t,
+	bool there, uint32_t *named, struct checks *out)
 {
-	uint32_t named = 0;
+	struct table *here = NULL;
+	struct err ignored;
 
-	for (uint32_t i = 0; i < env->found->count && named < MANY; i++) {
-		const struct table *source = env->found->tables[i].table;
-		struct table *here = NULL;
-		struct err ignored;
-
-		if (s->ops->describe(s, routes_table_db(env->routes, source->db, source->name),
-			    routes_target_table(env->routes, source->db, source->name), &here,
-			    &ignored) == RC_OK)
-			named += check_columns(env, source, here, out);
-		table_free(here);
-	}
-	if (env->found->count != 0)
-		checks_pass_rest(out, TYPES);
+	if (*named >= MANY)
+		return;
+	if (!there ||
+		s->ops->describe(s, routes_table_db(env->routes, t->db, t->name),
+			routes_target_table(env->routes, t->db, t->name), &here, &ignored) == RC_OK)
+		*named += check_columns(env, t->table, here, out);
+	table_free(here);
 }
 
 enum rc
