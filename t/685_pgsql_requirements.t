@@ -54,10 +54,10 @@ $covered{R38}++;
 my $wrong = sub { $_[0]->endpoint =~ s/"secret"/"wrong"/r };
 my $closed = sub { $_[0]->endpoint(Syncline::Server::free_port()) =~ s/;$/; connect_timeout = "1s";/r };
 my $nowhere = sub { $_[0]->endpoint =~ s/"test"/"nowhere"/r };
-for (['wrong password', $wrong, 'password authentication failed'], ['closed port', $closed, 'refused'], ['a database that is not there', $nowhere, 'database "nowhere" does not exist']) {
-    my ($what, $end, $cause) = @$_;
-    requirement($what =~ /database/ ? 'R39 R42' : 'R39', "$what at the source", pair => pair($end->($source), $target), good => $full, item => 'Source database connectivity', cause => $cause, remedy => 'check host, port, database, user and password');
-    requirement($what =~ /database/ ? 'R39 R42' : 'R39', "$what at the target", pair => pair($source, $end->($target)), good => $full, item => 'Destination database connectivity', cause => $cause, remedy => 'check host, port, database, user and password');
+for (['wrong password', $wrong, 'password authentication failed', 'password_file'], ['closed port', $closed, 'refused', 'see that the server runs'], ['a database that is not there', $nowhere, 'database "nowhere" does not exist', 'create it there']) {
+    my ($what, $end, $cause, $remedy) = @$_;
+    requirement($what =~ /database/ ? 'R39 R42' : 'R39', "$what at the source", pair => pair($end->($source), $target), good => $full, item => 'Source database connectivity', cause => $cause, remedy => $remedy);
+    requirement($what =~ /database/ ? 'R39 R42' : 'R39', "$what at the target", pair => pair($source, $end->($target)), good => $full, item => 'Destination database connectivity', cause => $cause, remedy => $remedy);
 }
 
 # What the source is.

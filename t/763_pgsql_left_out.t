@@ -75,9 +75,10 @@ my %expected = (
 my ($said, $out) = left_out($target);
 is_deeply({map { $_ => $said->{$_}[0] } keys %$said}, \%expected, 'each kind is named') or diag $out;
 like($said->{$_}[1], qr/by hand|nothing need be done|VALIDATE CONSTRAINT/, "$_: with what to do") for sort keys %$said;
-my %others = (views => 'shop.mv, shop.vi', 'sequences that no column counts by' => 'shop.sq', 'functions and procedures' => 'shop.bt_in, shop.bt_out, shop.f, shop.pr, shop.same', 'constraints (CHECK, EXCLUDE)' => 'shop.a a_p_excl, shop.a a_r_check, shop.a nv, shop.p3 own');
+my %others = (views => 'shop.mv, shop.vi', 'sequences that no column counts by' => 'shop.sq', 'functions and procedures' => 'shop.bt_in, shop.bt_out, shop.f, shop.pr, shop.same', 'constraints (CHECK, EXCLUDE)' => 'shop.a a_p_excl, shop.a a_r_check, shop.a nv, shop.p3 own', 'foreign keys' => 'shop.b b_a_fkey', 'defaults and identities' => 'shop.b id, shop.d id');
 ($said, $out) = left_out($maria);
 is_deeply({map { $_ => $said->{$_}[0] } keys %$said}, {%expected, %others}, 'to MySQL: what only PostgreSQL is told, too') or diag $out;
+like($out, qr/^warn  Destination column types\n      cause: column "g" of shop\.b is generated and is left out/m, 'and a generated column');
 ($said) = left_out($target, '', '{ database = "shop"; table = "b"; }');
 is_deeply([sort keys %$said], [qw(rules triggers)], 'one table: what belongs to it');
 ($said, $out) = left_out($target, qq(initial = ["data"];\n));
@@ -85,6 +86,14 @@ is_deeply($said, {}, 'without the initial schema it is nobody\'s business');
 $source->sql(map { "CREATE SEQUENCE shop.s$_" } 1 .. 7);
 ($said) = left_out($maria);
 is($said->{'sequences that no column counts by'}[0], 'shop.s1, shop.s2, shop.s3, shop.s4, shop.s5 and 3 more', 'of many the first');
+
+# Of a server before 10 tables alone are carried, with their foreign keys.
+my $old = Syncline::PostgreSQL->new(version => '9.6');
+$old->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.a (id int PRIMARY KEY, v int DEFAULT 5 CHECK (v > 0), a int REFERENCES shop.a)', 'CREATE VIEW shop.v AS SELECT 1 AS one');
+my $alone = Syncline::Pair->new(source => $old, target => $target, objects => '{ database = "shop"; }');
+my $told = `$Syncline::Pair::build/syncline check ${\ $alone->conf} 2>&1`;
+is(join('; ', $told =~ /^warn  Objects that are not carried\n      cause: (.+)$/mg), 'views: shop.v; defaults: shop.a v; constraints (CHECK, EXCLUDE): shop.a a_v_check', 'of 9.6') or diag $told;
+undef $old;
 
 # Where tables stand on what is not carried, the channel stops there and goes on when it is there.
 $_->sql('DROP SCHEMA IF EXISTS shop CASCADE') for $source, $target;

@@ -82,6 +82,18 @@ $target->sql(q{UPDATE syncline.table_state SET state = 'reload' WHERE name = 'sa
 carried('loaded again');
 is($target->one(q{SELECT count(*) FROM pg_indexes WHERE schemaname = 'shop' AND tablename = 'said'}), 3, 'with its indexes');
 
+# What MySQL computes is told, unless it is there.
+$source->sql('CREATE DATABASE computed', 'CREATE TABLE computed.t (id INT PRIMARY KEY, v INT, g INT AS (v + 1) STORED, h INT AS (v + 2) VIRTUAL)', 'INSERT INTO computed.t (id, v) VALUES (1, 1)');
+$ENV{SYNCLINE_LIBEXEC} = $Syncline::Pair::build;
+my $computed = Syncline::Pair->new(id => 'computed', source => $source, target => $target, objects => '{ database = "computed"; }', more => qq(existing = "ignore";\n));
+my $out = qx{$Syncline::Pair::build/syncline check ${\ $computed->conf} 2>&1};
+like($out, qr/^warn  Destination column types\n      cause: column "$_" of computed\.t is generated and is left out/m, "a generated column: $_") for qw(g h);
+$target->sql('CREATE SCHEMA computed', 'CREATE TABLE computed.t (id int PRIMARY KEY, v int, g int GENERATED ALWAYS AS (v + 1) STORED, h int GENERATED ALWAYS AS (v + 2) STORED)', 'GRANT ALL ON SCHEMA computed TO syncline', 'ALTER TABLE computed.t OWNER TO syncline');
+unlike(qx{$Syncline::Pair::build/syncline check ${\ $computed->conf} 2>&1}, qr/is generated/, 'made by hand, it is not');
+$computed->start('caught-up');
+is($computed->wait(60), 0, 'and is computed there') or diag $computed->output;
+is($target->one('SELECT t::text FROM computed.t'), '(1,1,2,3)', 'with its values');
+
 # MySQL tells its defaults otherwise.
 $source = Syncline::MySQL->new;
 $source->sql('CREATE DATABASE shop', q{CREATE TABLE shop.m (id INT AUTO_INCREMENT PRIMARY KEY, a INT DEFAULT 7, b VARCHAR(9) DEFAULT 'NULL', c BIT(3) DEFAULT b'11', d TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP, e VARCHAR(9) DEFAULT (CONCAT('a', 'b')), f DATETIME DEFAULT NULL)});

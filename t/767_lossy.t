@@ -102,8 +102,8 @@ sub by_column {
     $_->sql(($make eq q(SCHEMA) xor $_ == $target) ? 'DROP SCHEMA shop CASCADE' : 'DROP DATABASE shop') for $source, $target;
 }
 
-my ($maria, $eight, $pgsql) = (Syncline::MariaDB->new, Syncline::MySQL->new, Syncline::PostgreSQL->new);
-by_column($pgsql, $eight, 'SCHEMA', @to_mysql);
+my ($maria, $nine, $pgsql) = (Syncline::MariaDB->new, Syncline::MySQL->new(version => '9.7'), Syncline::PostgreSQL->new);
+by_column($pgsql, $nine, 'SCHEMA', @to_mysql);
 by_column($maria, $pgsql, 'DATABASE', @to_pgsql);
 
 # ---- values ----
@@ -189,15 +189,15 @@ $pgsql->sql('DROP SCHEMA shop CASCADE');
 
 # With a word our own tables have the types that people want.
 $pgsql->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.t (id int PRIMARY KEY, n numeric, w numeric(100,50), j jsonb, a numeric[])', q{INSERT INTO shop.t VALUES (1, 1.5, 2.5, '{"a": 1.50}', '{1.5}')});
-my $pair = Syncline::Pair->new(source => $pgsql, target => $eight, objects => '{ database = "shop"; }', more => qq(lossy = ["digits", "json"];\n));
+my $pair = Syncline::Pair->new(source => $pgsql, target => $nine, objects => '{ database = "shop"; }', more => qq(lossy = ["digits", "json"];\n));
 $pair->start('caught-up');
 is($pair->wait(60), 0, 'digits and JSON') or diag $pair->output;
-is($eight->one(q{SELECT GROUP_CONCAT(COLUMN_TYPE ORDER BY ORDINAL_POSITION) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'shop'}), 'int,decimal(65,30),decimal(65,30),json,longtext', 'types at MySQL');
-is($eight->one('SELECT CONCAT(n + w, j->"$.a") FROM shop.t'), '4.' . '0' x 30 . '1.5', 'values');
-$eight->sql('CREATE DATABASE back', 'CREATE TABLE back.t (id INT PRIMARY KEY, j JSON)', q{INSERT INTO back.t VALUES (1, '{"a": 1}')});
-$pair = Syncline::Pair->new(source => $eight, target => $pgsql, id => 'back', objects => '{ database = "back"; }', more => qq(lossy = ["json"];\n));
+is($nine->one(q{SELECT GROUP_CONCAT(COLUMN_TYPE ORDER BY ORDINAL_POSITION) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = 'shop'}), 'int,decimal(65,30),decimal(65,30),json,longtext', 'types at MySQL');
+is($nine->one('SELECT CONCAT(n + w, j->"$.a") FROM shop.t'), '4.' . '0' x 30 . '1.5', 'values');
+$nine->sql('CREATE DATABASE back', 'CREATE TABLE back.t (id INT PRIMARY KEY, j JSON, x VECTOR(2))', q{INSERT INTO back.t VALUES (1, '{"a": 1}', x'0000803f00000040')});
+$pair = Syncline::Pair->new(source => $nine, target => $pgsql, id => 'back', objects => '{ database = "back"; }', more => qq(lossy = ["json"];\n));
 $pair->start('caught-up');
 is($pair->wait(60), 0, 'JSON, the other way') or diag $pair->output;
-is($pgsql->one(q{SELECT pg_typeof(j) || ' ' || (j->'a') FROM back.t}), 'jsonb 1', 'jsonb');
+is($pgsql->one(q{SELECT pg_typeof(j) || ' ' || (j->'a') || ' ' || pg_typeof(x) || ' ' || x::text FROM back.t}), 'jsonb 1 bytea \x0000803f00000040', 'jsonb, and a VECTOR');
 
 done_testing;

@@ -285,12 +285,15 @@ conflict_load(struct apply_lane *l, struct change *const *rows, uint32_t n, stru
 		if (o.kind == OUTCOME_DONE || o.kind == OUTCOME_DUPLICATE)
 			continue;
 		key = row_text(t, &rows[i]->after, true);
+		why = *e;
 		err_set(e, RC_DATA, "cannot load the row of %s.%s where %s: %s", t->db, t->name,
 			key, o.detail);
 		free(key);
-		return err_remedy(e,
-			"change the row at the source, or see what `lossy` accepts (TYPES in "
-			"syncline.conf(5)); then `syncline start`");
+		return err_remedy(e, "%s",
+			*why.remedy != '\0' ? why.remedy
+					    : "change the row at the source, or see what `lossy` "
+					      "accepts (TYPES "
+					      "in syncline.conf(5)); then `syncline start`");
 	}
 	return e->rc;
 }

@@ -25,53 +25,71 @@ sink_find(const char *kind)
 	return NULL;
 }
 
-#define TYPES "Destination column types"
 #define MANY 20 /* nobody reads more of the same */
 
-/* Returns how many can. */
+/* One that the source computes is computed at the target, or is not there: its values are nowhere
+ * in the log. */
+static bool
+check_generated(const struct sink_env *env, const struct table *source, const struct column *c,
+	bool here, struct checks *out)
+{
+	if (here || !env->losses.foreign)
+		return true;
+	checks_add(out, CHECK_WARN, SINK_TYPES,
+		"make it at the target by hand, as a generated column, if it is wanted there",
+		"column \"%s\" of %s.%s is generated and is left out", c->name, source->db,
+		source->name);
+	return false;
+}
+
+static bool
+check_loss(const struct sink_env *env, const struct table *source, const struct column *from,
+	const struct column *to, struct checks *out)
+{
+	enum loss l = loss_column(&env->losses, from, to);
+	struct err e;
+
+	if (l == LOSS_COUNT)
+		return true;
+	(void)loss_refuse(l, source, from, to, &e);
+	checks_add(out, CHECK_FAIL, SINK_TYPES, e.remedy, "%s", e.text);
+	return false;
+}
+
+/* here: NULL: it is to be made. Returns how many have been named. */
 static uint32_t
 check_columns(const struct sink_env *env, const struct table *source, const struct table *here,
 	struct checks *out)
 {
-	uint32_t losing = 0;
+	uint32_t named = 0;
 
 	for (uint32_t i = 0; i < source->ncolumns; i++) {
 		const struct column *from = &source->columns[i];
 		const char *name = routes_column(env->routes, source->db, source->name, from->name);
-		uint32_t to = name != NULL ? table_column(here, name) : UINT32_MAX;
-		enum loss l = to != UINT32_MAX && !from->generated
-				      ? loss_column(&env->losses, from, &here->columns[to])
-				      : LOSS_COUNT;
-		struct err e;
+		uint32_t to = name != NULL && here != NULL ? table_column(here, name) : UINT32_MAX;
 
-		if (l == LOSS_COUNT)
-			continue;
-		(void)loss_refuse(l, source, from, &here->columns[to], &e);
-		checks_add(out, CHECK_FAIL, TYPES, e.remedy, "%s", e.text);
-		losing++;
+		if (name != NULL && from->generated)
+			named += !check_generated(env, source, from, to != UINT32_MAX, out);
+		else if (to != UINT32_MAX)
+			named += !check_loss(env, source, from, &here->columns[to], out);
 	}
-	return losing;
+	return named;
 }
 
 void
-sink_check_columns(struct sink *s, const struct sink_env *env, struct checks *out)
+sink_check_columns(struct sink *s, const struct sink_env *env, const struct found_table *t,
+	bool there, uint32_t *named, struct checks *out)
 {
-	uint32_t losing = 0;
+	struct table *here = NULL;
+	struct err ignored;
 
-	for (uint32_t i = 0; i < env->found->count && losing < MANY; i++) {
-		const struct table *source = env->found->tables[i].table;
-		struct table *here = NULL;
-		struct err ignored;
-
-		if (s->ops->describe(s, routes_table_db(env->routes, source->db, source->name),
-			    routes_target_table(env->routes, source->db, source->name), &here,
-			    &ignored) == RC_OK &&
-			here != NULL)
-			losing += check_columns(env, source, here, out);
-		table_free(here);
-	}
-	if (env->found->count != 0)
-		checks_pass_rest(out, TYPES);
+	if (*named >= MANY)
+		return;
+	if (!there ||
+		s->ops->describe(s, routes_table_db(env->routes, t->db, t->name),
+			routes_target_table(env->routes, t->db, t->name), &here, &ignored) == RC_OK)
+		*named += check_columns(env, t->table, here, out);
+	table_free(here);
 }
 
 enum rc

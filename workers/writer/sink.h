@@ -222,8 +222,11 @@ struct sink_ops {
 };
 
 const struct sink_ops *sink_find(const char *kind);
-/* Of a check: the columns of tables that are here already, as far as they can lose something. */
-void sink_check_columns(struct sink *s, const struct sink_env *env, struct checks *out);
+/* Of a check: what columns of a selected table, here already or to be made, lose; *named: how many
+ * have been named, no more than a few. */
+#define SINK_TYPES "Destination column types"
+void sink_check_columns(struct sink *s, const struct sink_env *env, const struct found_table *t,
+	bool there, uint32_t *named, struct checks *out);
 enum existing sink_existing(const struct conf *c);
 
 /* What every engine says alike: FENCED, and CONFIG of a table that was there before us. */

@@ -23,7 +23,13 @@
 	"nothing need be done, row changes carry what they did; for the day when applications " \
 	"write to the target make them there"
 
-enum targets { ALL_TARGETS, OTHER_ENGINES };
+#define ROWS_HAVE                                                                             \
+	"nothing need be done, rows come with what they made; for the day when applications " \
+	"write to the target make them there"
+
+/* To whom it is not told: nobody; who gets tables alone - from a server before 10, or another
+ * engine; another engine. */
+enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES };
 
 /* clang-format off */
 #define OF_TABLE(catalog, relation) \
@@ -33,6 +39,11 @@ enum targets { ALL_TARGETS, OTHER_ENGINES };
 	"SELECT n.nspname, '', o." name " FROM " catalog " o JOIN pg_namespace n ON n.oid = o." \
 	schema " WHERE NOT EXISTS (SELECT FROM pg_depend x WHERE x.deptype = 'e' AND x.classid " \
 	"= '" catalog "'::regclass AND x.objid = o.oid) AND "
+
+#define WITH_DEFAULT \
+	"SELECT n.nspname, c.relname, o.attname FROM pg_attribute o JOIN pg_class c ON c.oid = " \
+	"o.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') " \
+	"AND o.attnum > 0 AND NOT o.attisdropped AND "
 
 /* A range has functions of its own. */
 #define NOT_MADE_WITH \
@@ -106,22 +117,26 @@ static const struct kind {
 		OF_SCHEMA("pg_ts_parser", "prsname", "prsnamespace") "true"},
 	{"text search templates", 0, 0, ALL_TARGETS, MAKE_FIRST,
 		OF_SCHEMA("pg_ts_template", "tmplname", "tmplnamespace") "true"},
-	/* What another engine is not told of. */
-	{"views", 0, 0, OTHER_ENGINES, MAKE,
+	{"views", 0, 0, TABLES_ALONE, MAKE,
 		OF_SCHEMA("pg_class", "relname", "relnamespace") "o.relkind IN ('v', 'm')"},
-	{"sequences that no column counts by", 0, 0, OTHER_ENGINES, MAKE,
+	{"sequences that no column counts by", 0, 0, TABLES_ALONE, MAKE,
 		OF_SCHEMA("pg_class", "relname", "relnamespace") "o.relkind = 'S' AND NOT EXISTS "
 		"(SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = "
 		"o.oid AND d.deptype IN ('a', 'i'))"},
-	{"functions and procedures", 110000, 0, OTHER_ENGINES, MAKE,
+	{"functions and procedures", 110000, 0, TABLES_ALONE, MAKE,
 		OF_SCHEMA("pg_proc", "proname", "pronamespace") "o.prokind <> 'a' AND " NOT_MADE_WITH},
-	{"functions and procedures", 0, 109999, OTHER_ENGINES, MAKE,
+	{"functions and procedures", 0, 109999, TABLES_ALONE, MAKE,
 		OF_SCHEMA("pg_proc", "proname", "pronamespace") "NOT o.proisagg AND "
 		NOT_MADE_WITH},
-	{"constraints (CHECK, EXCLUDE)", 0, 0, OTHER_ENGINES,
-		"nothing need be done: the source keeps them for its rows",
+	{"defaults and identities", 120000, 0, TABLES_ALONE, ROWS_HAVE,
+		WITH_DEFAULT "o.attgenerated = '' AND (o.atthasdef OR o.attidentity <> '')"},
+	{"defaults", 0, 119999, TABLES_ALONE, ROWS_HAVE, WITH_DEFAULT "o.atthasdef"},
+	{"constraints (CHECK, EXCLUDE)", 0, 0, TABLES_ALONE, ROWS_HAVE,
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
 		"o.contype IN ('c', 'x')"},
+	{"foreign keys", 0, 0, OTHER_ENGINES, ROWS_HAVE,
+		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
+		"o.contype = 'f'"},
 };
 /* clang-format on */
 
@@ -174,8 +189,9 @@ check_kind(
 void
 pgsource_check_left_out(struct pgsql_source *s, struct checks *out)
 {
-	bool other = !conf_is(s->env.conf, "target.kind", "postgresql");
 	int version = s->main.version;
+	bool other = !conf_is(s->env.conf, "target.kind", "postgresql"),
+	     alone = other || version < 100000;
 	bool any = false;
 	struct err e;
 
@@ -185,6 +201,7 @@ pgsource_check_left_out(struct pgsql_source *s, struct checks *out)
 		const struct kind *k = &kinds[i];
 
 		if (version < k->since || (k->until != 0 && version > k->until) ||
+			(k->targets == TABLES_ALONE && !alone) ||
 			(k->targets == OTHER_ENGINES && !other))
 			continue;
 		if (check_kind(s, k, &any, out, &e) != RC_OK) {

@@ -467,6 +467,7 @@ struct here {
 	bool begun; /* the channel has been: what is there is its own */
 	bool exist, known;
 	uint32_t conflicts;
+	uint32_t losing; /* columns */
 	const struct found_table **to_make;
 	uint32_t nto_make;
 };
@@ -482,6 +483,8 @@ check_one(struct mysql_sink *s, struct here *h, uint32_t i, struct checks *out)
 
 	if (!same && !knows(&h->databases, db))
 		h->exist = check_existence(s, db, out) && h->exist;
+	if (!h->begun)
+		sink_check_columns(&s->base, &s->env, t, there, &h->losing, out);
 	if (!h->begun && h->conflicts < MANY)
 		h->conflicts += !check_existing(s, t, there, out);
 	if (!check_charsets(s, t, &h->sets, out))
@@ -525,7 +528,7 @@ check_found(struct mysql_sink *s, bool can_try, struct checks *out, struct err *
 	if (rc == RC_OK && can_try && h.nto_make != 0)
 		rc = try_tables(s, h.to_make, h.nto_make, out, e);
 	if (rc == RC_OK)
-		sink_check_columns(&s->base, &s->env, out);
+		checks_pass_rest(out, SINK_TYPES);
 	names_release(&h.tables);
 	names_release(&h.databases);
 	names_release(&h.sets);

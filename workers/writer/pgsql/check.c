@@ -293,7 +293,8 @@ check_key(struct pgsql_sink *s, const struct buf *table, const struct buf *liter
 }
 
 static void
-check_table(struct pgsql_sink *s, const struct found_table *t, bool begun, struct checks *out)
+check_table(struct pgsql_sink *s, const struct found_table *t, bool begun, uint32_t *losing,
+	struct checks *out)
 {
 	struct buf table, literal;
 	bool there, good = true;
@@ -311,8 +312,10 @@ check_table(struct pgsql_sink *s, const struct found_table *t, bool begun, struc
 		if (good)
 			checks_pass_rest(out, KEYS);
 	}
-	if (!begun)
+	if (!begun) {
 		check_existing(s, t, &table, there, out);
+		sink_check_columns(&s->base, &s->env, t, there, losing, out);
+	}
 	if (there)
 		check_table_rights(s, &table, &literal, out);
 	buf_release(&table);
@@ -323,12 +326,14 @@ static void
 check_tables(struct pgsql_sink *s, struct checks *out)
 {
 	bool begun = is_begun(s);
+	uint32_t losing = 0;
 
 	for (uint32_t i = 0; i < s->env.found->count; i++)
-		check_table(s, &s->env.found->tables[i], begun, out);
-	if (s->env.found->count != 0)
-		checks_pass_rest(out, CONFLICT);
-	sink_check_columns(&s->base, &s->env, out);
+		check_table(s, &s->env.found->tables[i], begun, &losing, out);
+	if (s->env.found->count == 0)
+		return;
+	checks_pass_rest(out, CONFLICT);
+	checks_pass_rest(out, SINK_TYPES);
 }
 
 /* Where UPDATE and DELETE lock whole tables, lanes wait for each other. */
