@@ -542,7 +542,9 @@ check_tables(const struct channel_conf *a, const struct routes *ra, const struct
 				continue;
 			conf_note_add(notes, b->file, object_line(b->conf, b->file, k), false,
 				"objects[%zu] writes target tables that %s:%u writes, too: map one "
-				"of them to another name, or set existing = \"ignore\" in both",
+				"of them to another name, set existing = \"ignore\" in both, or "
+				"take "
+				"away the file of one that is Completed",
 				k, a->file, object_line(a->conf, a->file, i));
 			return;
 		}
