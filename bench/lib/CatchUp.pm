@@ -139,6 +139,7 @@ sub fastest {
         holds => holds(@{$fastest{meter}}), beside => 'our own apply = "atomic"');
     figure('fastest-replica', ours => $rate{fastest}, peer => $rate{replica}, unit => 'rows/s', ratio => $rate{fastest} / $rate{replica}, goal => '-',
         beside => "MariaDB's replica, one thread");
+    figure('fastest-memory', ours => median(@{$fastest{memory}}), unit => 'MiB', goal => '<=64', beside => 'reader + writer without rings');
     my ($cpu, $peer) = (median(@{$fastest{ours}}), median(@{$atomic{ours}}));
     figure('fastest-target-cpu', ours => $cpu, peer => $peer, unit => 'us/row', ratio => $peer / $cpu, goal => '-', beside => 'CPU of the target server; our own "atomic"');
 }

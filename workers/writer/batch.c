@@ -285,37 +285,39 @@ go_together(
 }
 
 /* The later image, with what it does not carry from the earlier one. */
-static struct row
-over(struct arena *a, const struct row *early, const struct row *late)
+static void
+write_over(struct row *r, const struct row *late)
 {
-	struct row r = {.ncols = late->ncols,
-		.col = arena_dup(a, late->col, late->ncols * sizeof *late->col)};
+	for (uint32_t i = 0; i < r->ncols; i++)
+		if (late->col[i].kind != VALUE_ABSENT && late->col[i].kind != VALUE_UNCHANGED)
+			r->col[i] = late->col[i];
+}
 
-	for (uint32_t i = 0; i < r.ncols && early->ncols == r.ncols; i++)
-		if (r.col[i].kind == VALUE_ABSENT || r.col[i].kind == VALUE_UNCHANGED)
-			r.col[i] = early->col[i];
-	return r;
+static bool
+has_token(const struct change *c, const struct token *t)
+{
+	for (uint32_t k = 0; k < c->ntokens; k++)
+		if (c->tokens[k].hash == t->hash && c->tokens[k].mode == t->mode)
+			return true;
+	return false;
 }
 
 /* What must not pass one of the two must not pass both. */
 static void
 join_tokens(struct arena *a, struct change *c, const struct change *second)
 {
-	struct token *all = arena_alloc(a, (c->ntokens + second->ntokens) * sizeof *all);
-	uint32_t n = c->ntokens;
+	struct token *all = NULL;
 
-	memcpy(all, c->tokens, n * sizeof *all);
 	for (uint32_t i = 0; i < second->ntokens; i++) {
-		const struct token *t = &second->tokens[i];
-		uint32_t k = 0;
-
-		while (k < n && (all[k].hash != t->hash || all[k].mode != t->mode))
-			k++;
-		if (k == n)
-			all[n++] = *t;
+		if (has_token(c, &second->tokens[i]))
+			continue;
+		if (all == NULL) {
+			all = arena_alloc(a, (c->ntokens + second->ntokens) * sizeof *all);
+			memcpy(all, c->tokens, c->ntokens * sizeof *all);
+			c->tokens = all;
+		}
+		all[c->ntokens++] = second->tokens[i];
 	}
-	c->tokens = all;
-	c->ntokens = n;
 }
 
 /* The second becomes part of the first, which is the row's newest; a copy, the first time. */
@@ -324,9 +326,16 @@ join(struct arena *a, struct newest *row, struct change **first, const struct ch
 	enum event_kind op)
 {
 	struct change *c = row->is_merged ? *first : arena_dup(a, *first, sizeof *c);
+	const struct row *image = c->after.ncols != 0 ? &c->after : &second->after;
 
+	if (!row->is_merged || c->after.ncols == 0)
+		c->after.col = arena_dup(a, image->col, image->ncols * sizeof *image->col);
+	c->after.ncols = image->ncols;
 	row->is_merged = true;
-	c->after = op == EVENT_DELETE ? (struct row){0} : over(a, &c->after, &second->after);
+	if (op == EVENT_DELETE)
+		c->after = (struct row){0};
+	else
+		write_over(&c->after, &second->after);
 	c->op = op;
 	c->shape = batch_shape(c);
 	join_tokens(a, c, second);
