@@ -43,6 +43,16 @@ ends(const char *source, const char *target, const char *word)
 	return l;
 }
 
+static enum loss
+padding(const char *from, const char *to)
+{
+	struct losses l = ends("mysql", "mysql", NULL);
+	struct column a = {.name = "a", .type = TYPE_BINARY, .native = (char *)from},
+		      b = {.name = "a", .type = TYPE_BINARY, .native = (char *)to};
+
+	return loss_column(&l, &a, &b);
+}
+
 static void
 test_columns(void **state)
 {
@@ -67,6 +77,10 @@ test_columns(void **state)
 	assert_int_equal(loss_column(&accepted, &wide, &narrow), LOSS_COUNT);
 	assert_int_equal(loss_column(&fake, &wide, &narrow), LOSS_COUNT);
 	assert_int_equal(loss_column(&same, &wide, &narrow), LOSS_DIGITS);
+	assert_int_equal(padding("varbinary(16)", "binary(16)"), LOSS_PADDING);
+	assert_int_equal(padding("longblob", "binary(16)"), LOSS_PADDING);
+	assert_int_equal(padding("uuid", "binary(16)"), LOSS_COUNT);
+	assert_int_equal(padding("binary(4)", "binary(16)"), LOSS_COUNT);
 	narrow.native = wide.native; /* one type, however we understand it */
 	assert_int_equal(loss_column(&same, &wide, &narrow), LOSS_COUNT);
 }

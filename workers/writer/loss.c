@@ -42,6 +42,12 @@ begins(const struct column *c, const char *with)
 }
 
 static bool
+has(const struct column *c, const char *word)
+{
+	return c->native != NULL && strcasestr(c->native, word) != NULL;
+}
+
+static bool
 is_date(const struct column *c)
 {
 	return c->type == TYPE_DATE || c->type == TYPE_DATETIME || c->type == TYPE_TIMESTAMP;
@@ -134,10 +140,10 @@ static bool
 loses_padding(const struct column *from, const struct column *to)
 {
 	if (from->type == TYPE_BINARY)
-		return begins(to, "binary(") && !begins(from, "binary(");
+		return begins(to, "binary(") &&
+		       (begins(from, "varbinary") || begins(from, "bytea") || has(from, "blob"));
 	return from->type == TYPE_TEXT && (begins(to, "char(") || begins(to, "character(")) &&
-	       (begins(from, "varchar") || begins(from, "character varying") ||
-		       strcasestr(from->native != NULL ? from->native : "", "text") != NULL);
+	       (begins(from, "varchar") || begins(from, "character varying") || has(from, "text"));
 }
 
 static bool
