@@ -496,15 +496,29 @@ decode_fk(struct cursor *c, struct table *t)
 	}
 }
 
+/* A channel's tables are kept at its target from one version of us to the next. */
+static enum rc
+other_version(unsigned version, struct err *e)
+{
+	err_set(e, RC_CONFIG,
+		"a table's description was kept by another version of syncline (format %u; this "
+		"one has %d)",
+		version, SCHEMA_VERSION);
+	return err_remedy(e, "go on with the version that the channel was begun with, or `syncline "
+			     "reset` it, which loads everything again");
+}
+
 enum rc
 table_decode(struct cursor *c, struct table **out, struct err *e)
 {
-	struct table *t = xcalloc(1, sizeof *t);
+	unsigned version = cursor_u8(c);
+	struct table *t;
 	uint32_t n;
 
 	*out = NULL;
-	if (cursor_u8(c) != SCHEMA_VERSION)
-		c->bad = true;
+	if (cursor_ok(c) && version != SCHEMA_VERSION)
+		return other_version(version, e);
+	t = xcalloc(1, sizeof *t);
 	t->db = decode_name(c);
 	t->name = decode_name(c);
 	t->engine = cursor_strdup(c);
