@@ -48,10 +48,9 @@ my %fault = (
     'failpoint: lose the server' => [4, sub { $f->arm(pick(@live)->{name}, n => 1 + int rand 12, action => 'lose') }],
     'failpoint: delay' => [3, sub { $f->arm(pick(@live)->{name}, n => 1 + int rand 12, action => 'delay', ms => 1 + int rand 300) }],
     'freeze a worker' => [1, sub { my @w = $c->workers(pick(qw(reader writer))); kill 'STOP', @w; sleep rand 1.5; kill 'CONT', @w }],
-    # A half of PostgreSQL's handshake is answered as a wrong password, which is a person's to look at.
     'cut a connection' => [5, sub {
         my ($end, $how) = (pick(keys %proxy), pick(qw(cut half)));
-        my $way = $how eq 'half' && $server{$end}->kind eq 'postgresql' ? 'down' : pick(qw(up down));
+        my $way = pick(qw(up down));
         $proxy{$end}->set($how => int(exp rand log 60_000), way => $way);
     }],
     'swallow a COMMIT reply' => [4, sub { $proxy{target}->set(swallow => 1 + int rand 20) }],
