@@ -8,7 +8,8 @@ use Test::More;
 
 my $calls = join '|', qw(strcpy strcat sprintf vsprintf strtok atoi atol atoll system signal alloca gets);
 # libpq's own calls that wait without end: common/pgsql/client.h has the like.
-my $waits = join '|', qw(PQexec PQexecParams PQexecPrepared PQprepare PQdescribePrepared PQgetResult PQconnectdb PQconnectdbParams);
+# Likewise the MySQL libraries', which wait too short: common/mysql/client.h has client_ask.
+my $waits = join '|', qw(mysql_query mysql_real_query PQexec PQexecParams PQexecPrepared PQprepare PQdescribePrepared PQgetResult PQconnectdb PQconnectdbParams);
 my (@banned, @extern, @arrays, @long, @tests);
 
 for my $file (sources()) {

@@ -2,6 +2,7 @@
 #include "common/compat.h"
 
 #include <errmsg.h>
+#include <limits.h>
 #include <mysqld_error.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -134,18 +135,25 @@ set_tls(struct client *c)
 #endif
 }
 
+int
+client_timeout_ms(const struct client *c, const char *name)
+{
+	char path[64];
+	uint64_t ms;
+
+	snprintf(path, sizeof path, "%s.%s", c->end, name);
+	ms = conf_ms(c->conf, path);
+	return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
 static void
 set_options(struct client *c)
 {
-	char path[64];
-	unsigned connect_s, read_s;
+	unsigned connect_s = (unsigned)(client_timeout_ms(c, "connect_timeout") + 999) / 1000;
+	unsigned read_s = (unsigned)(client_timeout_ms(c, "read_timeout") + 999) / 1000;
 	unsigned long packet = MAX_PACKET;
 	unsigned local = 0;
 
-	snprintf(path, sizeof path, "%s.connect_timeout", c->end);
-	connect_s = (unsigned)((conf_ms(c->conf, path) + 999) / 1000);
-	snprintf(path, sizeof path, "%s.read_timeout", c->end);
-	read_s = (unsigned)((conf_ms(c->conf, path) + 999) / 1000);
 	mysql_options(c->my, MYSQL_OPT_CONNECT_TIMEOUT, &connect_s);
 	mysql_options(c->my, MYSQL_OPT_READ_TIMEOUT, &read_s);
 	mysql_options(c->my, MYSQL_OPT_WRITE_TIMEOUT, &read_s);
@@ -161,8 +169,8 @@ set_options(struct client *c)
 	set_tls(c);
 }
 
-static int
-socket_of(const struct client *c)
+int
+client_socket(const struct client *c)
 {
 #ifdef MARIADB_BASE_VERSION
 	return (int)mysql_get_socket(c->my);
@@ -299,16 +307,16 @@ identify(struct client *c)
 		c->server.version = a * 10000 + b * 100 + p;
 }
 
-enum rc
-client_open(struct client *c, const struct conf *conf, const char *end, const char *sql_mode,
-	struct err *e)
+static enum rc
+open_session(struct client *c, const char *sql_mode, struct err *e)
 {
-	const char *host, *socket, *user;
+	const struct conf *conf = c->conf;
+	const char *host, *socket, *user, *end = c->end;
 	char path[32];
 	unsigned port;
 	enum rc rc;
 
-	*c = (struct client){.end = end, .conf = conf, .my = mysql_init(NULL)};
+	c->my = mysql_init(NULL);
 	if (c->my == NULL)
 		return err_set(e, RC_RETRY, "cannot start a %s connection: no memory", end);
 	set_options(c);
@@ -328,7 +336,7 @@ client_open(struct client *c, const struct conf *conf, const char *end, const ch
 		client_close(c);
 		return rc;
 	}
-	net_watch(socket_of(c), UNTAKEN_MS);
+	net_watch(client_socket(c), UNTAKEN_MS);
 	identify(c);
 	rc = client_run(c, e,
 		"SET time_zone = '+00:00', sql_mode = '%s', autocommit = 1, NAMES binary",
@@ -338,6 +346,21 @@ client_open(struct client *c, const struct conf *conf, const char *end, const ch
 	if (rc != RC_OK)
 		client_close(c);
 	return rc;
+}
+
+enum rc
+client_open(struct client *c, const struct conf *conf, const char *end, const char *sql_mode,
+	struct err *e)
+{
+	*c = (struct client){.end = end, .conf = conf};
+	return open_session(c, sql_mode, e);
+}
+
+enum rc
+client_open_second(const struct client *first, struct client *c, struct err *e)
+{
+	*c = (struct client){.end = first->end, .conf = first->conf, .asks = true};
+	return open_session(c, "", e);
 }
 
 void
@@ -353,7 +376,7 @@ client_exec(struct client *c, const char *sql, size_t len, struct err *e)
 {
 	int more;
 
-	if (mysql_real_query(c->my, sql, len) != 0)
+	if (!client_ask(c, sql, len))
 		return client_error(c, e, "refused a statement");
 	do {
 		MYSQL_RES *res = mysql_store_result(c->my);
@@ -377,9 +400,7 @@ run(struct client *c, struct err *e, const char *fmt, va_list ap, bool drop)
 	if (drop)
 		rc = client_exec(c, sql, (size_t)n, e);
 	else
-		rc = mysql_real_query(c->my, sql, (unsigned long)n) == 0
-			     ? RC_OK
-			     : client_error(c, e, "refused a query");
+		rc = client_ask(c, sql, (size_t)n) ? RC_OK : client_error(c, e, "refused a query");
 	free(sql);
 	return rc;
 }
@@ -560,6 +581,6 @@ client_dump_next(struct client *c, const unsigned char **event, size_t *len, str
 void
 client_kick(struct client *c)
 {
-	if (c->my != NULL && socket_of(c) >= 0)
-		shutdown(socket_of(c), SHUT_RDWR);
+	if (c->my != NULL && client_socket(c) >= 0)
+		shutdown(client_socket(c), SHUT_RDWR);
 }

@@ -6,6 +6,13 @@
  * time). The one header of ours that includes <mysql.h>; the folders of this
  * engine include it and may use the library's plain calls.
  *
+ * A statement may take as long as it takes: an index, a rewrite of a table. When
+ * nothing has come for read_timeout, another connection asks what our session
+ * does: as long as it works, or waits for a lock, it is waited for; if it waits for
+ * us, has ended, or nobody answers within connect_timeout, the connection is lost
+ * (RETRY). Who refuses us counts as alive. Rows of a result, and prepared statements, have
+ * read_timeout alone.
+ *
  * A connection belongs to one thread. Failures are told apart here, once:
  * client_error turns the library's last error into RC_RETRY (connection,
  * server going away or starting; with code DEADLOCK's number kept), RC_CONFIG
@@ -37,6 +44,7 @@ struct client {
 	const char *end; /* "source" or "target": for settings */
 	char name[300];	 /* "source db1:3306": for error texts */
 	const struct conf *conf;
+	bool asks;  /* about another connection: its own silence is final */
 	void *dump; /* the open log, where the library wants one */
 };
 
@@ -48,7 +56,17 @@ struct client {
  */
 enum rc client_open(struct client *c, const struct conf *conf, const char *end,
 	const char *sql_mode, struct err *e) MUSTCHECK;
+/* Another connection like it, to ask what has become of the first: nothing there takes longer than
+ * connect_timeout. */
+enum rc client_open_second(const struct client *first, struct client *c, struct err *e) MUSTCHECK;
 void client_close(struct client *c);
+
+/* answer.c: what mysql_real_query does, which would not wait for a long statement. False: see
+ * client_error. */
+bool client_ask(struct client *c, const char *sql, size_t len) MUSTCHECK;
+int client_socket(const struct client *c);
+/* A timeout of the endpoint's settings. */
+int client_timeout_ms(const struct client *c, const char *name);
 
 /* Runs a statement without a result (results are read and dropped). */
 enum rc

@@ -599,8 +599,7 @@ mysql_lane_read(struct source_lane *base, const struct read_request *req, row_cb
 	grow(&l->values, &l->values_cap, (size_t)req->table->ncolumns + 1, sizeof *l->values);
 	buf_init(&b);
 	read_query(&b, req);
-	if (mysql_real_query(l->c.my, buf_text(&b), b.len) != 0 ||
-		(res = mysql_use_result(l->c.my)) == NULL) {
+	if (!client_ask(&l->c, buf_text(&b), b.len) || (res = mysql_use_result(l->c.my)) == NULL) {
 		rc = client_error(&l->c, e, "cannot read rows");
 		buf_release(&b);
 		return rc;

@@ -129,7 +129,7 @@ lane_failed(struct mysql_lane *l, MYSQL_STMT *st, struct err *e, const char *wha
 enum rc
 lane_exec(struct mysql_lane *l, const struct buf *sql, struct err *e)
 {
-	if (mysql_real_query(l->c.my, buf_text(sql), sql->len) != 0)
+	if (!client_ask(&l->c, buf_text(sql), sql->len))
 		return lane_failed(l, NULL, e, "refused a statement");
 	return RC_OK;
 }
@@ -150,7 +150,7 @@ lane_fk(struct mysql_lane *l, bool off, struct err *e)
 static enum rc
 simple(struct mysql_lane *l, const char *sql, struct err *e)
 {
-	if (mysql_real_query(l->c.my, sql, strlen(sql)) != 0)
+	if (!client_ask(&l->c, sql, strlen(sql)))
 		return lane_failed(l, NULL, e, "refused a statement");
 	return RC_OK;
 }
