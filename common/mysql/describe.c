@@ -291,8 +291,10 @@ mysql_logs_cascades(struct client *c)
 	return logs;
 }
 
-/* Both sides of the join have the filter, and their order is given: else the server opens every
- * table that it has. */
+/* Each side of the join by itself: joined as such, the server opens every table that it has,
+ * however they are filtered. */
+#define ALONE "LIMIT 1000000000"
+
 static enum rc
 read_fks(struct client *c, const char *filter, const char *r_filter, struct table_list *out,
 	struct err *e)
@@ -306,14 +308,13 @@ read_fks(struct client *c, const char *filter, const char *r_filter, struct tabl
 		"t.REFERENCED_TABLE_SCHEMA, "
 		"t.REFERENCED_TABLE_NAME, t.REFERENCED_COLUMN_NAME, t.ORDINAL_POSITION, "
 		"r.DELETE_RULE, r.UPDATE_RULE "
-		"FROM information_schema.REFERENTIAL_CONSTRAINTS r STRAIGHT_JOIN "
-		"information_schema.KEY_COLUMN_USAGE t "
+		"FROM (SELECT * FROM information_schema.REFERENTIAL_CONSTRAINTS r WHERE "
+		"%s " ALONE ") r JOIN (SELECT * FROM information_schema.KEY_COLUMN_USAGE t WHERE "
+		"t.REFERENCED_TABLE_NAME IS NOT NULL AND %s " ALONE ") t "
 		"ON r.CONSTRAINT_SCHEMA = t.CONSTRAINT_SCHEMA AND r.CONSTRAINT_NAME = "
-		"t.CONSTRAINT_NAME "
-		"AND r.TABLE_NAME = t.TABLE_NAME WHERE t.REFERENCED_TABLE_NAME IS NOT NULL AND %s "
-		"AND %s "
+		"t.CONSTRAINT_NAME AND r.TABLE_NAME = t.TABLE_NAME "
 		"ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME, t.CONSTRAINT_NAME, t.ORDINAL_POSITION",
-		filter, r_filter);
+		r_filter, filter);
 
 	bool in_log;
 
