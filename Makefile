@@ -196,7 +196,7 @@ SOURCES := $(SRC) $(MAINS) $(wildcard t/*/*.c bench/*.c) $(wildcard $(addsuffix 
 format:
 	clang-format -i $(wildcard $(SOURCES))
 lint:
-	clang-format --dry-run -Werror $(wildcard $(SOURCES))
+	@clang-format --dry-run -Werror $(wildcard $(SOURCES))
 	@! grep -nE '\b(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|system|alloca|gets)[ ]?\(' $(wildcard $(SRC) $(MAINS)) || \
 		{ echo "lint: a banned call"; exit 1; }
 
