@@ -163,20 +163,17 @@ int
 main(int argc, char **argv)
 {
 	static char line[65536];
+	struct conf *conf = conf_new(channel_options());
 	struct err e;
 
 	if (argc != 3)
 		return 2;
 	db = argv[2];
-	client.end = "server";
-	client.my = mysql_init(NULL);
-	if (mysql_real_connect(client.my, NULL, "root", "", NULL, 0, argv[1], 0) == NULL) {
-		printf("SERVER %s\n", mysql_error(client.my));
-		return 2;
-	}
-	client.server.version = (unsigned)mysql_get_server_version(client.my);
-	client.server.mariadb = strstr(mysql_get_server_info(client.my), "MariaDB") != NULL;
-	must(client_run(&client, &e, "SET NAMES utf8mb4"), &e);
+	must(conf_set(conf, "source.kind", "mysql", "here", &e), &e);
+	must(conf_set(conf, "source.socket", argv[1], "here", &e), &e);
+	must(conf_set(conf, "source.user", "root", "here", &e), &e);
+	must(client_open(&client, conf, "source", "", &e), &e);
+	must(client_run(&client, &e, "SET NAMES utf8mb4, sql_mode = DEFAULT"), &e);
 	must(client_run(&client, &e, "SET explicit_defaults_for_timestamp = 1"), &e);
 	while (fgets(line, sizeof line, stdin) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
@@ -186,7 +183,8 @@ main(int argc, char **argv)
 			follow(line);
 	}
 	table_free(table);
-	mysql_close(client.my);
+	client_close(&client);
+	conf_free(conf);
 	printf("%u statements, %u different, %u unsure, %u refused\n", statements, different,
 		unsure, refused);
 	return different != 0;
