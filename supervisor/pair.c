@@ -17,8 +17,8 @@
 #define TICK_MS 100
 /* A worker ends within two seconds of STOP by itself (ipc/worker.h). */
 #define STOP_BOUND_US 4000000u
-/* A supervisor that was stopped itself blames nobody. */
-#define OVERSLEPT_US 1500000u
+/* A tick later than this was missed. */
+#define OVERSLEPT_US (3 * TICK_MS * 1000u)
 
 static const char *const phase_names[PHASE_COUNT] = {
 #define X(symbol, name) [PHASE_##symbol] = (name),
@@ -260,23 +260,32 @@ on_deadline(struct pair *p)
 	}
 }
 
+/* While we do not run ourselves - frozen, or on a host that has no time for us - nobody is late. */
+static uint64_t
+not_run_us(const struct pair *p, uint64_t now)
+{
+	uint64_t since = p->ticked_us != 0 ? now - p->ticked_us : 0;
+
+	return since > OVERSLEPT_US ? since - TICK_MS * 1000 : 0;
+}
+
 static void
 on_tick(void *arg)
 {
 	struct pair *p = arg;
-	uint64_t now = mono_us();
-	bool overslept = p->ticked_us != 0 && now - p->ticked_us > OVERSLEPT_US;
+	uint64_t now = mono_us(), lost = not_run_us(p, now);
 
 	p->ticked_us = now;
 	for (int i = 0; i < END_COUNT; i++) {
 		struct worker_end *w = &p->ends[i];
 
-		if (overslept)
-			w->heard_us = now;
-		else if (is_hung(p, w, now))
+		w->heard_us = now - w->heard_us > lost ? w->heard_us + lost : now;
+		if (is_hung(p, w, now))
 			fail_hung(p, w, "has reported nothing for %llu ms and was killed",
 				(unsigned long long)p->spec.heartbeat_ms);
 	}
+	if (p->deadline_us != 0)
+		p->deadline_us += lost;
 	if (p->deadline_us != 0 && now > p->deadline_us)
 		on_deadline(p);
 }
