@@ -29,18 +29,19 @@ sub pair {
 }
 
 # Own memory: of reader and writer together 64 MiB and twice the largest change, which each has
-# once (the images of an UPDATE are one change); and no process more than its half. What the daemon
+# once (the images of an UPDATE are one change); and no process more than its half. What each of them
 # knows of a table is 1 KiB.
 sub bounded {
     my ($what, $largest, $known) = @_;
     $largest //= 0;
-    my $daemon = 16 + ($known // 0) / 1024;
+    my $tables = ($known // 0) / 1024;
     $memory->look;
     diag "$what: " . $memory->report;
     my %own = map { $_ => $memory->peak($_) } qw(synclined reader writer);
-    cmp_ok($own{synclined}, '<=', $daemon, sprintf '%s: synclined has %.0f MiB', $what, $own{synclined});
+    cmp_ok($own{synclined}, '<=', 16 + $tables, sprintf '%s: synclined has %.0f MiB', $what, $own{synclined});
     cmp_ok($own{$_}, '<=', 48 + $largest, sprintf '%s: the %s has %.0f MiB beside its rings', $what, $_, $own{$_}) for qw(reader writer);
-    cmp_ok($own{reader} + $own{writer}, '<=', 64 + 2 * $largest, sprintf '%s: together at most %d MiB', $what, 64 + 2 * $largest);
+    my $both = 64 + 2 * $largest + 2 * $tables;
+    cmp_ok($own{reader} + $own{writer}, '<=', $both, sprintf '%s: together at most %d MiB', $what, $both);
 }
 
 sub arrive {
