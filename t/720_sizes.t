@@ -34,13 +34,13 @@ sub pair {
 sub bounded {
     my ($what, $largest, $known) = @_;
     $largest //= 0;
-    my $tables = ($known // 0) / 1024;
+    my $of_tables = ($known // 0) / 1024;
     $memory->look;
     diag "$what: " . $memory->report;
     my %own = map { $_ => $memory->peak($_) } qw(synclined reader writer);
-    cmp_ok($own{synclined}, '<=', 16 + $tables, sprintf '%s: synclined has %.0f MiB', $what, $own{synclined});
+    cmp_ok($own{synclined}, '<=', 16 + $of_tables, sprintf '%s: synclined has %.0f MiB', $what, $own{synclined});
     cmp_ok($own{$_}, '<=', 48 + $largest, sprintf '%s: the %s has %.0f MiB beside its rings', $what, $_, $own{$_}) for qw(reader writer);
-    my $both = 64 + 2 * $largest + 2 * $tables;
+    my $both = 64 + 2 * $largest + 2 * $of_tables;
     cmp_ok($own{reader} + $own{writer}, '<=', $both, sprintf '%s: together at most %d MiB', $what, $both);
 }
 
