@@ -14,102 +14,102 @@
 #define HOUR (3600 * SECOND)
 
 /* What both ends of a channel have. */
-#define END_ROWS(end)                                                                           \
-	{.path = end,                                                                           \
-		.type = OPTION_GROUP,                                                           \
-		.required = true,                                                               \
-		.reload = RELOAD_CHANNEL,                                                       \
-		.help = "The " end " endpoint."},                                               \
-		{.path = end ".kind",                                                           \
-			.type = OPTION_ENUM,                                                    \
-			.required = true,                                                       \
-			.words = "mysql postgresql fake",                                       \
-			.reload = RELOAD_NEVER,                                                 \
-			.help = "What kind of server it is."},                                  \
-		{.path = end ".host",                                                           \
-			.type = OPTION_STRING,                                                  \
-			.preset = "localhost",                                                  \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "Host name or address."},                                       \
-		{.path = end ".port",                                                           \
-			.type = OPTION_INT,                                                     \
-			.min = 1,                                                               \
-			.max = 65535,                                                           \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "TCP port; default: 3306 for mysql, 5432 for postgresql."},     \
-		{.path = end ".socket",                                                         \
-			.type = OPTION_PATH,                                                    \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "UNIX socket; set, it is used instead of host and port."},      \
-		{.path = end ".database",                                                       \
-			.type = OPTION_STRING,                                                  \
-			.required = true,                                                       \
-			.kinds = "postgresql",                                                  \
-			.reload = RELOAD_NEVER,                                                 \
-			.help = "Database that we connect to; what `objects` calls a database " \
-				"is a schema of it."},                                          \
-		{.path = end ".user",                                                           \
-			.type = OPTION_STRING,                                                  \
-			.required = true,                                                       \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "Account."},                                                    \
-		{.path = end ".password",                                                       \
-			.type = OPTION_SECRET,                                                  \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "Password, in the file itself; better: password_file or "       \
-				"credential."},                                                 \
-		{.path = end ".password_file",                                                  \
-			.type = OPTION_PATH,                                                    \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "File whose first line is the password."},                      \
-		{.path = end ".credential",                                                     \
-			.type = OPTION_STRING,                                                  \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "Name of a systemd credential that holds the password."},       \
-		{.path = end ".tls",                                                            \
-			.type = OPTION_ENUM,                                                    \
-			.preset = "prefer",                                                     \
-			.kinds = "mysql postgresql",                                            \
-			.words = "off prefer require verify",                                   \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "Encryption: verify also checks the server's certificate and "  \
-				"name."},                                                       \
-		{.path = end ".tls_ca",                                                         \
-			.type = OPTION_PATH,                                                    \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "Certificates that sign the server's, PEM."},                   \
-		{.path = end ".tls_cert",                                                       \
-			.type = OPTION_PATH,                                                    \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "Our own certificate, PEM."},                                   \
-		{.path = end ".tls_key",                                                        \
-			.type = OPTION_PATH,                                                    \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "The key of our own certificate, PEM."},                        \
-		{.path = end ".connect_timeout",                                                \
-			.type = OPTION_DURATION,                                                \
-			.preset = "10s",                                                        \
-			.min = SECOND,                                                          \
-			.max = HOUR,                                                            \
-			.kinds = "mysql postgresql",                                            \
-			.reload = RELOAD_CHANNEL,                                               \
-			.help = "How long a connection may take to be made."},                  \
-	{                                                                                       \
-		.path = end ".read_timeout", .type = OPTION_DURATION, .preset = "60s",          \
-		.min = SECOND, .max = 24 * HOUR, .kinds = "mysql postgresql",                   \
-		.reload = RELOAD_CHANNEL,                                                       \
-		.help = "How long a server may stay silent before another connection asks "     \
-			"whether it works for us; if not, the connection counts as lost."       \
+#define END_ROWS(end)                                                                             \
+	{.path = end,                                                                             \
+		.type = OPTION_GROUP,                                                             \
+		.required = true,                                                                 \
+		.reload = RELOAD_CHANNEL,                                                         \
+		.help = "The " end " endpoint."},                                                 \
+		{.path = end ".kind",                                                             \
+			.type = OPTION_ENUM,                                                      \
+			.required = true,                                                         \
+			.words = "mysql postgresql fake",                                         \
+			.reload = RELOAD_NEVER,                                                   \
+			.help = "What kind of server it is."},                                    \
+		{.path = end ".host",                                                             \
+			.type = OPTION_STRING,                                                    \
+			.preset = "localhost",                                                    \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Host name or address."},                                         \
+		{.path = end ".port",                                                             \
+			.type = OPTION_INT,                                                       \
+			.min = 1,                                                                 \
+			.max = 65535,                                                             \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "TCP port; default: 3306 for mysql, 5432 for postgresql."},       \
+		{.path = end ".socket",                                                           \
+			.type = OPTION_PATH,                                                      \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "UNIX socket; set, it is used instead of host and port."},        \
+		{.path = end ".database",                                                         \
+			.type = OPTION_STRING,                                                    \
+			.required = true,                                                         \
+			.kinds = "postgresql",                                                    \
+			.reload = RELOAD_NEVER,                                                   \
+			.help = "Database that we connect to; what `objects` calls a database "   \
+				"is a schema of it."},                                            \
+		{.path = end ".user",                                                             \
+			.type = OPTION_STRING,                                                    \
+			.required = true,                                                         \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Account."},                                                      \
+		{.path = end ".password",                                                         \
+			.type = OPTION_SECRET,                                                    \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Password, in the file itself; better: password_file or "         \
+				"credential."},                                                   \
+		{.path = end ".password_file",                                                    \
+			.type = OPTION_PATH,                                                      \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "File whose first line is the password."},                        \
+		{.path = end ".credential",                                                       \
+			.type = OPTION_STRING,                                                    \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Name of a systemd credential that holds the password."},         \
+		{.path = end ".tls",                                                              \
+			.type = OPTION_ENUM,                                                      \
+			.preset = "prefer",                                                       \
+			.kinds = "mysql postgresql",                                              \
+			.words = "off prefer require verify",                                     \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Encryption: verify also checks the server's certificate and "    \
+				"name."},                                                         \
+		{.path = end ".tls_ca",                                                           \
+			.type = OPTION_PATH,                                                      \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Certificates that sign the server's, PEM."},                     \
+		{.path = end ".tls_cert",                                                         \
+			.type = OPTION_PATH,                                                      \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "Our own certificate, PEM."},                                     \
+		{.path = end ".tls_key",                                                          \
+			.type = OPTION_PATH,                                                      \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "The key of our own certificate, PEM."},                          \
+		{.path = end ".connect_timeout",                                                  \
+			.type = OPTION_DURATION,                                                  \
+			.preset = "10s",                                                          \
+			.min = SECOND,                                                            \
+			.max = HOUR,                                                              \
+			.kinds = "mysql postgresql",                                              \
+			.reload = RELOAD_CHANNEL,                                                 \
+			.help = "How long a connection may take to be made."},                    \
+	{                                                                                         \
+		.path = end ".read_timeout", .type = OPTION_DURATION, .preset = "60s",            \
+		.min = SECOND, .max = 24 * HOUR, .kinds = "mysql postgresql",                     \
+		.reload = RELOAD_CHANNEL,                                                         \
+		.help = "How long a server may say nothing before another connection asks if it " \
+			"works for us; if not, the connection counts as lost."                    \
 	}
 
 static const struct option channel_rows[] = {
