@@ -427,6 +427,17 @@ pgsql_quote_text(struct buf *b, const char *s)
 }
 
 void
+pgsql_quote_regclass(struct buf *b, const char *schema, const char *name)
+{
+	struct buf table;
+
+	buf_init(&table);
+	pgsql_quote_table(&table, schema, name);
+	pgsql_quote_text(b, buf_text(&table));
+	buf_release(&table);
+}
+
+void
 pgsql_hex(struct buf *b, const void *p, size_t n)
 {
 	static const char digits[] = "0123456789abcdef";

@@ -108,6 +108,8 @@ bool pgsql_is_deadlock(const struct pgsql *c);
 
 void pgsql_quote_name(struct buf *b, const char *name);
 void pgsql_quote_table(struct buf *b, const char *schema, const char *name);
+/* The same as a literal, which becomes a regclass. */
+void pgsql_quote_regclass(struct buf *b, const char *schema, const char *name);
 /* 'text'; it must have no zero byte. */
 void pgsql_quote_text(struct buf *b, const char *s);
 /* '\x00ff' */

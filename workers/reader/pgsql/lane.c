@@ -217,22 +217,19 @@ bound_by_place(struct pgsql_lane *l, const struct table *t, const struct buf *lo
 	struct buf *hi, bool *last, struct err *e)
 {
 	uint64_t from = 0, pages, next;
-	struct buf name, text;
+	struct buf text;
 	PGresult *res;
 	enum rc rc;
 
 	if (lo->len != 0)
 		(void)sscanf(buf_text(lo), "(%" SCNu64, &from);
-	buf_init(&name);
 	buf_init(&text);
-	pgsql_quote_table(&name, t->db, t->name);
-	pgsql_quote_text(&text, buf_text(&name));
+	pgsql_quote_regclass(&text, t->db, t->name);
 	rc = pgsql_query(&l->c, &res, e,
 		"SELECT pg_relation_size(oid) / current_setting('block_size')::int, ceil(%" PRIu64
 		" / CASE WHEN reltuples > 0 THEN reltuples / greatest(relpages, 1) ELSE %d "
 		"END)::bigint FROM pg_class WHERE oid = %s::regclass",
 		rows, ROWS_OF_A_PAGE, buf_text(&text));
-	buf_release(&name);
 	buf_release(&text);
 	if (rc != RC_OK)
 		return rc;

@@ -67,17 +67,15 @@ enum rc
 pgsink_put_off(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
 	const char *schema, const char *name, struct err *e)
 {
-	struct buf table, literal, key, referring;
+	struct buf literal, key, referring;
 	PGresult *res = NULL;
 	enum rc rc;
 
-	buf_init(&table);
 	buf_init(&literal);
 	buf_init(&key);
 	buf_init(&referring);
 	add_referring(l, &referring, t);
-	pgsql_quote_table(&table, schema, name);
-	pgsql_quote_text(&literal, buf_text(&table));
+	pgsql_quote_regclass(&literal, schema, name);
 	pgsink_add_key(l, &key, o->db, o->name);
 	rc = pgsql_run(&l->c, e,
 		"UPDATE %s.table_state SET later = NULL WHERE (channel, db, name) = (%s)",
@@ -87,7 +85,6 @@ pgsink_put_off(struct pgsql_lane *l, const struct event_object *o, const struct 
 	for (int i = 0; rc == RC_OK && i < PQntuples(res); i++)
 		rc = put_off_one(l, &key, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1), e);
 	PQclear(res);
-	buf_release(&table);
 	buf_release(&literal);
 	buf_release(&key);
 	buf_release(&referring);

@@ -86,22 +86,19 @@ has_fk(struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk
 	struct err *e)
 {
 	const struct routes *r = l->sink->env.routes;
-	struct buf table, b;
 	char *found = NULL;
+	struct buf b;
 	enum rc rc;
 
-	buf_init(&table);
 	buf_init(&b);
-	pgsql_quote_table(
-		&table, routes_table_db(r, t->db, t->name), routes_target_table(r, t->db, t->name));
-	pgsql_quote_text(&b, buf_text(&table));
+	pgsql_quote_regclass(
+		&b, routes_table_db(r, t->db, t->name), routes_target_table(r, t->db, t->name));
 	buf_puts(&b, "::regclass AND conname = ");
 	pgsql_quote_text(&b, fk->name);
 	rc = pgsql_value(
 		&l->c, &found, e, "SELECT 1 FROM pg_constraint WHERE conrelid = %s", buf_text(&b));
 	*has = found != NULL;
 	free(found);
-	buf_release(&table);
 	buf_release(&b);
 	return rc;
 }
@@ -366,7 +363,7 @@ make_anew(struct pgsql_lane *l, const struct event_object *o, const struct table
 	buf_init(&table);
 	buf_init(&literal);
 	pgsql_quote_table(&table, schema, name);
-	pgsql_quote_text(&literal, buf_text(&table));
+	pgsql_quote_regclass(&literal, schema, name);
 	rc = check_columns(l, buf_text(&literal), e);
 	if (rc == RC_OK)
 		rc = pgsql_query(&l->c, &on, e, standing_on, buf_text(&literal),
@@ -408,14 +405,12 @@ makes_schemas(const struct pgsql_lane *l)
 static enum rc
 has_heirs(struct pgsql_lane *l, const char *schema, const char *name, bool *has, struct err *e)
 {
-	struct buf table, literal;
 	char *heir = NULL;
+	struct buf literal;
 	enum rc rc;
 
-	buf_init(&table);
 	buf_init(&literal);
-	pgsql_quote_table(&table, schema, name);
-	pgsql_quote_text(&literal, buf_text(&table));
+	pgsql_quote_regclass(&literal, schema, name);
 	rc = pgsql_value(&l->c, &heir, e,
 		"SELECT 1 FROM pg_inherits JOIN pg_class p ON p.oid = inhparent WHERE p.oid = "
 		"to_regclass(%s) AND p.relkind = 'r' LIMIT 1",
@@ -423,7 +418,6 @@ has_heirs(struct pgsql_lane *l, const char *schema, const char *name, bool *has,
 	*has = heir != NULL;
 	free(heir);
 	buf_release(&literal);
-	buf_release(&table);
 	return rc;
 }
 

@@ -102,12 +102,10 @@ pgsink_quote_rows(struct pgsql_lane *l, struct buf *b, const char *schema, const
 {
 	struct err ignored;
 	char *alone = NULL;
-	struct buf table, literal;
+	struct buf literal;
 
-	buf_init(&table);
 	buf_init(&literal);
-	pgsql_quote_table(&table, schema, name);
-	pgsql_quote_text(&literal, buf_text(&table));
+	pgsql_quote_regclass(&literal, schema, name);
 	/* Greenplum 6 has partitions that inherit. */
 	if (!l->sink->dialect->distributed &&
 		pgsql_value(&l->c, &alone, &ignored,
@@ -115,9 +113,8 @@ pgsink_quote_rows(struct pgsql_lane *l, struct buf *b, const char *schema, const
 			buf_text(&literal)) == RC_OK &&
 		alone != NULL)
 		buf_puts(b, "ONLY ");
-	buf_puts(b, buf_text(&table));
+	pgsql_quote_table(b, schema, name);
 	free(alone);
-	buf_release(&table);
 	buf_release(&literal);
 }
 
@@ -302,21 +299,18 @@ static enum rc
 parameter_types(struct pgsql_lane *l, const struct statement *s, Oid **types, struct err *e)
 {
 	const struct target *t = s->target;
-	struct buf table, literal;
+	struct buf literal;
 	PGresult *res;
 	enum rc rc;
 
-	buf_init(&table);
 	buf_init(&literal);
-	pgsql_quote_table(&table, t->db, t->name);
-	pgsql_quote_text(&literal, buf_text(&table));
+	pgsql_quote_regclass(&literal, t->db, t->name);
 	rc = pgsql_query(&l->c, &res, e,
 		"SELECT attname, %s FROM pg_attribute JOIN pg_type t ON t.oid = atttypid WHERE "
 		"attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
 		takes_arrays(s->form) ? "CASE typdelim WHEN ',' THEN typarray ELSE 0 END"
 				      : "atttypid",
 		buf_text(&literal));
-	buf_release(&table);
 	buf_release(&literal);
 	if (rc != RC_OK)
 		return rc;
