@@ -51,45 +51,41 @@ out_of_range(const struct column *s, const struct column *t, const struct value 
 
 /* ---- numbers ---- */
 
-static bool
-fits(const struct column *s, const struct value *v, int64_t least, int64_t most)
+/* Of so many bytes. */
+static enum rc
+put_integer(struct pgsql_lane *l, const struct column *s, const struct column *t,
+	const struct value *v, unsigned size, struct err *e)
 {
-	int64_t n = value_i64(v);
+	unsigned spare = 64 - 8 * size;
+	int64_t n = value_i64(v), most = INT64_MAX >> spare;
+	uint64_t bytes = htobe64((uint64_t)n << spare);
 
-	return (!s->is_unsigned || n >= 0) && n >= least && n <= most;
+	if ((s->is_unsigned && n < 0) || n > most || n < -most - 1)
+		return out_of_range(s, t, v, e);
+	put_be32(&l->text, size);
+	buf_add(&l->text, &bytes, size);
+	return RC_OK;
 }
 
 static enum rc
 put_int2(struct pgsql_lane *l, const struct column *s, const struct column *t,
 	const struct value *v, struct err *e)
 {
-	if (!fits(s, v, INT16_MIN, INT16_MAX))
-		return out_of_range(s, t, v, e);
-	put_be32(&l->text, 2);
-	put_be16(&l->text, (uint16_t)value_i64(v));
-	return RC_OK;
+	return put_integer(l, s, t, v, 2, e);
 }
 
 static enum rc
 put_int4(struct pgsql_lane *l, const struct column *s, const struct column *t,
 	const struct value *v, struct err *e)
 {
-	if (!fits(s, v, INT32_MIN, INT32_MAX))
-		return out_of_range(s, t, v, e);
-	put_be32(&l->text, 4);
-	put_be32(&l->text, (uint32_t)value_i64(v));
-	return RC_OK;
+	return put_integer(l, s, t, v, 4, e);
 }
 
 static enum rc
 put_int8(struct pgsql_lane *l, const struct column *s, const struct column *t,
 	const struct value *v, struct err *e)
 {
-	if (!fits(s, v, INT64_MIN, INT64_MAX))
-		return out_of_range(s, t, v, e);
-	put_be32(&l->text, 8);
-	put_be64(&l->text, (uint64_t)value_i64(v));
-	return RC_OK;
+	return put_integer(l, s, t, v, 8, e);
 }
 
 static enum rc
@@ -318,17 +314,24 @@ put_timestamp(struct pgsql_lane *l, const struct column *s, const struct column 
 
 /* ---- bytes ---- */
 
+/* What the server's text is, behind what is in l->scratch already. */
+static enum rc
+put_scratch(struct pgsql_lane *l, const struct column *s, const struct column *t,
+	const struct value *v, struct err *e)
+{
+	enum rc rc = pgsink_render(l->transcoder, s, t, v, &l->scratch, e);
+
+	put_be32(&l->text, (uint32_t)l->scratch.len);
+	buf_add(&l->text, l->scratch.data, l->scratch.len);
+	return rc;
+}
+
 static enum rc
 put_rendered(struct pgsql_lane *l, const struct column *s, const struct column *t,
 	const struct value *v, struct err *e)
 {
-	enum rc rc;
-
 	buf_clear(&l->scratch);
-	rc = pgsink_render(l->transcoder, s, t, v, &l->scratch, e);
-	put_be32(&l->text, (uint32_t)l->scratch.len);
-	buf_add(&l->text, l->scratch.data, l->scratch.len);
-	return rc;
+	return put_scratch(l, s, t, v, e);
 }
 
 static enum rc
@@ -349,14 +352,9 @@ static enum rc
 put_jsonb(struct pgsql_lane *l, const struct column *s, const struct column *t,
 	const struct value *v, struct err *e)
 {
-	enum rc rc;
-
 	buf_clear(&l->scratch);
 	buf_u8(&l->scratch, JSONB_VERSION);
-	rc = pgsink_render(l->transcoder, s, t, v, &l->scratch, e);
-	put_be32(&l->text, (uint32_t)l->scratch.len);
-	buf_add(&l->text, l->scratch.data, l->scratch.len);
-	return rc;
+	return put_scratch(l, s, t, v, e);
 }
 
 static int
