@@ -13,6 +13,7 @@
 
 #define GTID_WAIT_S 1
 #define LOCK_WAIT_S 2
+#define UNKNOWN_VARIABLE 1193
 #define TABLE_DEF_CHANGED 1412
 
 struct mysql_lane {
@@ -338,11 +339,19 @@ open_lock(struct mysql_lane *l, struct err *e)
 		return RC_OK;
 	rc = client_open(&l->lock, s->env.conf, "source", SOURCE_SQL_MODE, e);
 	if (rc == RC_OK)
-		rc = client_run(&l->lock, e, "SET SESSION lock_wait_timeout = %d", LOCK_WAIT_S);
-	return rc;
+		rc = client_run(&l->lock, e, "SET SESSION lock_wait_timeout = %d, autocommit = 0",
+			LOCK_WAIT_S);
+	if (rc == RC_OK)
+		rc = client_run(&l->lock, e,
+			"SET SESSION innodb_lock_wait_timeout = %d, innodb_table_locks = 1",
+			LOCK_WAIT_S);
+	/* A server without InnoDB has neither. */
+	return rc != RC_OK && e->code == UNKNOWN_VARIABLE ? RC_OK : rc;
 }
 
-/* No change of the table can commit between lock and unlock; none is half-way. */
+/* No change of the table can commit between lock and unlock; none is half-way. MySQL 5.5 and 5.6
+ * and MariaDB 10.1 give the lock beside transactions that have written and not ended; InnoDB's own
+ * lock of the table, which comes with it where autocommit is off, waits for them. */
 static enum rc
 lock_table(struct mysql_lane *l, const struct table *t, struct err *e)
 {
