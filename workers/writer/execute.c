@@ -9,7 +9,6 @@
 #include "workers/writer/apply_private.h"
 
 #define BATCH_ROWS 1000
-#define LOAD_ROWS 1000
 #define WAIT_MS 50
 
 static const struct sink_ops *
@@ -317,7 +316,7 @@ run_chunk(struct apply_lane *l, struct work *w, struct err *e)
 			if ((rc = take_load_frame(l, w, &raw, e)) != RC_OK)
 				return rc;
 			w->load_end = raw.end;
-			if (w->nchanges - done < LOAD_ROWS && !holds_half(l, w))
+			if (w->nchanges - done < ops_of(l)->load_rows && !holds_half(l, w))
 				continue;
 		}
 		/* Enough for a statement, or the ring is stuck behind what we hold. */

@@ -125,6 +125,7 @@ enum existing { EXISTING_INTERCEPT, EXISTING_IGNORE, EXISTING_CLEAR };
 
 struct sink_ops {
 	const char *kind;
+	uint32_t load_rows; /* that `load` is given at once, where the ring has room for them */
 
 	enum rc (*create)(const struct sink_env *env, struct sink **out, struct err *e);
 	void (*free)(struct sink *s);
