@@ -77,7 +77,7 @@ static const struct {
 	{'C', NOTE_CREATED, 3, 2},
 	{'A', NOTE_CHANGED, 3, 2},
 	{'K', NOTE_UNKEYED, 2, 0},
-	{'S', NOTE_SAID, 4, 0},
+	{'S', NOTE_SAID, 5, 0},
 };
 
 static const char part_letters[] = {
@@ -121,8 +121,9 @@ add_head(struct note *n, const struct line *l)
 		c->to_name = xstrdup(l->fields[3]);
 	}
 	if (c->kind == NOTE_SAID) {
-		c->of_table = *l->fields[2] == 't';
-		c->sql = xstrdup(l->fields[3]);
+		c->to_db = xstrdup(l->fields[2]);
+		c->ahead = *l->fields[3] == 't';
+		c->sql = xstrdup(l->fields[4]);
 	}
 	return true;
 }

@@ -163,11 +163,13 @@ add_value(struct buf *b, const PGresult *res, int i)
 static enum rc
 feed_values(struct stream *st, struct err *e)
 {
+	const struct ddl_said said = {.db = "", .sql = buf_text(&st->values)};
 	struct event_ddl ev = {.db = "",
 		.sql = "",
 		.session = "",
 		.session_charset = "utf8mb4",
-		.beside = buf_text(&st->values)};
+		.said = &said,
+		.nsaid = 1};
 	enum rc rc = stream_begin(st, e);
 
 	if (rc == RC_OK)

@@ -9,7 +9,7 @@
  * stream.c   the log thread: messages into the feed; follow.c  statements;
  *            pulse.c  the heartbeat's table, sequences
  * tables.c   the tables as of a place in the log
- * note.c, note_install.c   what the source itself notes of statements
+ * note.c, note_install.c, note_parts.c   what the source itself notes of statements
  * lane.c     chunk bounds, snapshots, reading
  * event.c, value.c   decoding
  * check.c    the precheck, left_out.c  what is not carried

@@ -226,17 +226,22 @@ same_but_modifiers(const char *line, const char *native)
 	return strncmp(line, native, head) == 0 && strcmp(line + head, close + 1) == 0;
 }
 
+/* The catalog is younger than the log: a type of a schema may have another name there, or be gone.
+ * Notes tell of that, and of columns with another type. */
 static bool
-same_type(const struct pgout_column *c, const char *looked_up, const char *native)
+same_type(const struct log_relations *lr, const struct pgout_column *c, const char *looked_up,
+	const char *native)
 {
-	return c->native != NULL ? same_but_modifiers(c->native, native)
-				 : strcmp(looked_up, native) == 0;
+	if (c->native != NULL)
+		return same_but_modifiers(c->native, native);
+	return strcmp(looked_up, native) == 0 || (lr->s->notes && strchr(native, '.') != NULL);
 }
 
 /* ---- relation against table ---- */
 
 static bool
-same_columns(const struct relation *r, char *const *natives, const struct table *t)
+same_columns(const struct log_relations *lr, const struct relation *r, char *const *natives,
+	const struct table *t)
 {
 	uint32_t at = 0;
 
@@ -246,7 +251,7 @@ same_columns(const struct relation *r, char *const *natives, const struct table 
 		if (c->generated)
 			continue;
 		if (at >= r->ncolumns || strcmp(r->columns[at].name, c->name) != 0 ||
-			!same_type(&r->columns[at], natives[at], c->native))
+			!same_type(lr, &r->columns[at], natives[at], c->native))
 			return false;
 		at++;
 	}
@@ -375,7 +380,7 @@ become(struct log_relations *lr, const struct relation *r, char *const *natives,
 
 	if (rc != RC_OK)
 		return rc;
-	if (catalog != NULL && same_columns(r, natives, catalog)) {
+	if (catalog != NULL && same_columns(lr, r, natives, catalog)) {
 		*now = catalog;
 		return RC_OK;
 	}
@@ -422,7 +427,7 @@ log_relations_check(struct log_relations *lr, struct relation *r, bool *changed,
 			known = find_table(lr, r->schema, r->name);
 		}
 	}
-	if (rc == RC_OK && !same_columns(r, natives, *known)) {
+	if (rc == RC_OK && !same_columns(lr, r, natives, *known)) {
 		*changed = true;
 		rc = become(lr, r, natives, *known, now, e);
 	} else if (rc == RC_OK) {

@@ -17,6 +17,7 @@
 #define DUPLICATE_TABLE "42P07"
 #define DUPLICATE_OBJECT "42710"
 #define DUPLICATE_FUNCTION "42723"
+#define DUPLICATE_COLUMN "42701"
 
 static enum rc
 create_indexes(struct pgsql_lane *l, const struct table *t, const char *schema, const char *name,
@@ -464,11 +465,11 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 			     "carried), or leave the table out; then `syncline start`");
 }
 
-/* What is there already, made before a crash or by somebody else, stays. */
-static bool
-is_duplicate(const struct pgsql_lane *l)
+bool
+pgsink_is_there_already(const struct pgsql_lane *l)
 {
-	static const char *const states[] = {DUPLICATE_TABLE, DUPLICATE_OBJECT, DUPLICATE_FUNCTION};
+	static const char *const states[] = {
+		DUPLICATE_TABLE, DUPLICATE_OBJECT, DUPLICATE_FUNCTION, DUPLICATE_COLUMN};
 
 	for (size_t i = 0; i < COUNT_OF(states); i++)
 		if (pgsql_is(&l->c, states[i]))
@@ -489,7 +490,7 @@ make_other(struct pgsql_lane *l, const struct event_object *o, struct err *e)
 	buf_release(&b);
 	if (rc == RC_OK || rc == RC_RETRY)
 		return rc;
-	if (is_duplicate(l))
+	if (pgsink_is_there_already(l))
 		return pgsink_exec(l, "ROLLBACK; BEGIN", e);
 	err_context(
 		e, "cannot create %s %s.%s at the target", object_name(o->kind), o->db, o->name);
