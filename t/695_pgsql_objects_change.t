@@ -1,6 +1,7 @@
 # PostgreSQL to PostgreSQL, what becomes of objects that are no tables while the channel streams:
 # views, routines, sequences, types and domains altered, renamed and moved, their columns, labels,
-# attributes and constraints too; comments on everything; what CASCADE takes along. After each step
+# attributes and constraints too; what no column tells of a table; what a single partition has;
+# comments on everything; what CASCADE takes along. After each step
 # pg_dump says the same of both ends, and nothing had to be left out. Under other names, too. (R120)
 use strict;
 use warnings;
@@ -17,7 +18,7 @@ my ($source, $target) = map { Syncline::PostgreSQL->new } 1, 2;
 my @made = (
     'CREATE SCHEMA shop', 'CREATE SCHEMA crm', 'CREATE SCHEMA elsewhere', q{CREATE TYPE shop.mood AS ENUM ('low', 'high')}, 'CREATE DOMAIN shop.few AS int CONSTRAINT under CHECK (VALUE < 9)', 'CREATE TYPE shop.pair AS (a int, b text COLLATE "C")', 'CREATE SEQUENCE shop.s', 'CREATE TABLE crm.c (id int PRIMARY KEY)',
     'CREATE TABLE shop.t (id serial PRIMARY KEY, v text, m shop.mood, n shop.few, p shop.pair, ms shop.mood[], CONSTRAINT positive CHECK (id > 0))', 'CREATE INDEX t_v ON shop.t (v)', q{INSERT INTO shop.t (v, m, n, p, ms) VALUES ('one', 'low', 1, '(1,x)', '{high}')},
-    'CREATE VIEW shop.v AS SELECT id, v FROM shop.t', 'CREATE VIEW shop.w AS SELECT v FROM shop.v', 'CREATE MATERIALIZED VIEW shop.mv AS SELECT id, v FROM shop.t', 'CREATE UNIQUE INDEX mv_id ON shop.mv (id)',
+    'CREATE TABLE shop.part (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)', 'CREATE TABLE shop.part_1 PARTITION OF shop.part FOR VALUES FROM (0) TO (100)', 'CREATE VIEW shop.v AS SELECT id, v FROM shop.t', 'CREATE VIEW shop.w AS SELECT v FROM shop.v', 'CREATE MATERIALIZED VIEW shop.mv AS SELECT id, v FROM shop.t', 'CREATE UNIQUE INDEX mv_id ON shop.mv (id)',
     q{CREATE FUNCTION shop.f(n int, m shop.mood DEFAULT 'low') RETURNS int LANGUAGE sql AS 'SELECT 1'}, q{CREATE PROCEDURE shop.p(a int) LANGUAGE sql AS 'SELECT 1'},
 );
 my @steps = (
@@ -33,6 +34,9 @@ my @steps = (
         'CREATE TYPE shop.free AS (a int)', 'ALTER TYPE shop.free ALTER ATTRIBUTE a TYPE bigint'],
     ['a domain', 'ALTER DOMAIN shop.few SET DEFAULT 3', 'ALTER DOMAIN shop.few ADD CONSTRAINT over CHECK (VALUE > -9)', 'ALTER DOMAIN shop.few RENAME CONSTRAINT under TO below', 'ALTER DOMAIN shop.few ADD CONSTRAINT gone CHECK (VALUE <> 7)', 'ALTER DOMAIN shop.few DROP CONSTRAINT gone', 'ALTER DOMAIN shop.few RENAME TO little',
         'ALTER DOMAIN shop.little DROP DEFAULT', 'ALTER DOMAIN shop.little ADD CONSTRAINT later CHECK (VALUE <> 8) NOT VALID', 'ALTER DOMAIN shop.little VALIDATE CONSTRAINT later', 'CREATE DOMAIN shop.must AS text', 'ALTER DOMAIN shop.must SET NOT NULL', 'INSERT INTO shop.t (n) VALUES (2)'],
+    ['what no column tells of a table', 'ALTER TABLE shop.t ADD CONSTRAINT short CHECK (length(v) < 99), ADD CONSTRAINT gone CHECK (id <> 77)', 'ALTER TABLE shop.t RENAME CONSTRAINT short TO brief', 'ALTER TABLE shop.t DROP CONSTRAINT gone', 'CREATE INDEX t_expr ON shop.t (lower(v)) WHERE id > 1', 'CREATE INDEX t_gin ON shop.t USING gin (ms)',
+        'CREATE INDEX t_desc ON shop.t (v DESC) INCLUDE (m)', 'CREATE INDEX gone ON shop.t USING hash (v)', 'DROP INDEX shop.gone', 'CREATE INDEX gone ON shop.t ((id + 1))', 'DROP INDEX shop.gone', 'ALTER INDEX shop.t_expr RENAME TO t_lower', q{CREATE TABLE shop.n (id int PRIMARY KEY, v text CHECK (v <> ''), r int4range, EXCLUDE USING gist (r WITH &&))}, 'CREATE UNIQUE INDEX n_u ON shop.n (v) WHERE id > 5', q{INSERT INTO shop.n VALUES (1, 'a', '[1,2)'), (2, 'a', '[2,3)')}],
+    ['what a partition has for itself', q{COMMENT ON TABLE shop.part_1 IS 'the first'}, q{ALTER TABLE shop.part_1 ALTER COLUMN v SET DEFAULT 'x', ADD CONSTRAINT own CHECK (id < 90), ALTER COLUMN v SET NOT NULL}, 'CREATE INDEX part_1_v ON shop.part_1 (v)', 'ALTER INDEX shop.part_1_v RENAME TO part_1_w', 'CREATE INDEX gone ON shop.part_1 (v, id)', 'DROP INDEX shop.gone', q{INSERT INTO shop.part (id, v) VALUES (1, 'a')}],
     ['comments', q{COMMENT ON TABLE shop.t IS 'of t; it''s \\'}, q{COMMENT ON COLUMN shop.t.v IS 'of v'}, q{COMMENT ON COLUMN shop.t.m IS 'gone'}, 'COMMENT ON COLUMN shop.t.m IS NULL', q{COMMENT ON INDEX shop.t_v IS 'of an index'}, q{COMMENT ON CONSTRAINT positive ON shop.t IS 'of a constraint'}, q{COMMENT ON VIEW shop.v2 IS 'of a view'},
         q{COMMENT ON COLUMN shop.v2.value IS 'of its column'}, q{COMMENT ON MATERIALIZED VIEW shop.kept IS 'kept'}, q{COMMENT ON INDEX shop.kept_v IS 'of its index'}, q{COMMENT ON FUNCTION shop.g(int, shop.feeling) IS 'of a function'}, q{COMMENT ON PROCEDURE shop.q IS 'of a procedure'}, q{COMMENT ON SEQUENCE shop.numbers IS 'of a sequence'},
         q{COMMENT ON TYPE shop.feeling IS 'of an enum'}, q{COMMENT ON TYPE shop.two IS 'of a type'}, q{COMMENT ON COLUMN shop.two.first IS 'of an attribute'}, q{COMMENT ON DOMAIN shop.little IS 'of a domain'}, q{COMMENT ON CONSTRAINT below ON DOMAIN shop.little IS 'of its constraint'}, q{COMMENT ON COLUMN shop.kept.value IS 'of a kept column'}],

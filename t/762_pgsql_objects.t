@@ -46,6 +46,10 @@ my @made = (
     'CREATE FUNCTION shop.row_of(i int) RETURNS shop.child STABLE BEGIN ATOMIC SELECT * FROM shop.child WHERE id = i; END', 'CREATE VIEW shop.a_calls AS SELECT (shop.row_of(1)).name',
     'CREATE MATERIALIZED VIEW shop.mat AS SELECT p, count(*) AS n FROM shop.z_base GROUP BY p', 'CREATE UNIQUE INDEX mat_p ON shop.mat (p)',
     q{CREATE PROCEDURE shop.fill(n int) LANGUAGE plpgsql AS $$ BEGIN INSERT INTO shop.child (name, b) SELECT 'n' || i, 'b1' FROM generate_series(1, n) i; END $$},
+    q{COMMENT ON COLUMN shop.a_top.r IS 'of a view'}, q{ALTER VIEW shop.a_top ALTER COLUMN id SET DEFAULT 4}, q{COMMENT ON MATERIALIZED VIEW shop.mat IS 'kept'}, q{COMMENT ON COLUMN shop.mat.n IS 'n'}, q{COMMENT ON INDEX shop.mat_p IS 'of mat'}, q{COMMENT ON TYPE shop.pair IS 'two'}, q{COMMENT ON COLUMN shop.pair.b IS 'of two'},
+    q{COMMENT ON CONSTRAINT positive ON DOMAIN shop.cents IS 'above'}, q{COMMENT ON PROCEDURE shop.fill IS 'fills'}, q{COMMENT ON SEQUENCE shop.child_id_seq IS 'counts'}, q{COMMENT ON TYPE lib.size IS 'sizes'},
+    q{COMMENT ON TABLE shop.part IS 'whole'}, q{COMMENT ON TABLE shop.part_2020_1 IS 'part of a part'}, q{COMMENT ON COLUMN lib.part_rest.v IS 'of the rest'}, q{COMMENT ON INDEX lib.rest_only IS 'its own'}, q{ALTER TABLE lib.part_rest ALTER COLUMN v SET DEFAULT 'rest', ALTER COLUMN v SET NOT NULL}, 'ALTER TABLE shop.part_2020_1 ADD CONSTRAINT own CHECK (id < 3), ADD CONSTRAINT own_key UNIQUE (id, v, day), SET (fillfactor = 50)',
+    q{COMMENT ON CONSTRAINT own ON shop.part_2020_1 IS 'its own'}, q{ALTER TABLE shop.hashed ADD COLUMN v int DEFAULT 7}, 'ALTER TABLE shop.hashed_0 ALTER COLUMN v DROP DEFAULT',
     q{INSERT INTO shop.parent SELECT i, 'b' || i FROM generate_series(1, 20) i}, q{INSERT INTO shop.child (p, b, name, during) SELECT i, 'b' || i, 'name' || i, tstzrange('2020-01-01', '2020-01-02') FROM generate_series(1, 20) i},
     q{INSERT INTO shop."Odd ""name""; --" ("a b") SELECT 'x' FROM generate_series(1, 3)}, q{INSERT INTO shop.part SELECT date '2019-12-30' + i, 1, 'v' FROM generate_series(1, 5) i}, 'INSERT INTO shop.hashed SELECT generate_series(1, 10)',
 );
@@ -62,7 +66,7 @@ my $check = qx{$Syncline::Pair::build/syncline check ${\ $pair->conf} 2>&1};
 is($? >> 8, 0, 'the precheck passes') or diag $check;
 like($check, qr/^warn  Extensions\n.*use btree_gist, pg_trgm/m, 'and names the extensions that are needed') or diag $check;
 carried($pair, 'carried');
-same(dump_of($target, 'shop'), dump_of($source, 'shop'), 'pg_dump says the same of both');
+same(dump_of($target, 'shop', 'lib'), dump_of($source, 'shop', 'lib') =~ s/CREATE TYPE lib.unused AS ENUM \(\n    'x'\n\);\n//r, 'pg_dump says the same of both');
 is(join("\n", compare($source, $target, 'shop')), '', 'equal');
 is($target->one(q{SELECT string_agg(typname, ' ' ORDER BY typname) FROM pg_type WHERE typnamespace = 'lib'::regnamespace AND typtype = 'e'}), 'size', 'of another schema what is needed');
 my $values = q{SELECT string_agg(sequencename || ' ' || last_value, ', ' ORDER BY sequencename) FROM pg_sequences WHERE schemaname = 'shop'};

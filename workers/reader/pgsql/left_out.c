@@ -77,13 +77,16 @@ static const struct kind {
 		"target rows that are not would stop the load",
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
 		"o.contype = 'c' AND NOT o.convalidated"},
-	{"constraints of single partitions", 100000, 0, ALL_TARGETS, MAKE,
+	{"foreign keys of single partitions", 100000, 0, ALL_TARGETS, MAKE,
 		"SELECT n.nspname, r.relname, c.relname || ' ' || o.conname FROM pg_constraint o JOIN "
 		"pg_class c ON c.oid = o.conrelid AND c.relispartition JOIN pg_namespace n ON n.oid = "
 		"c.relnamespace JOIN pg_class r ON r.oid = (WITH RECURSIVE p (oid) AS (SELECT c.oid "
 		"UNION ALL SELECT h.inhparent FROM p JOIN pg_inherits h ON h.inhrelid = p.oid) SELECT "
 		"p.oid FROM p WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = p.oid)) "
-		"WHERE o.contype IN ('c', 'f') AND o.coninhcount = 0"},
+		"WHERE o.contype = 'f' AND o.coninhcount = 0"},
+	{"comments of foreign keys", 0, 0, ALL_TARGETS, MAKE,
+		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
+		"o.contype = 'f' AND obj_description(o.oid, 'pg_constraint') IS NOT NULL"},
 	{"extended statistics", 100000, 0, ALL_TARGETS, MAKE,
 		"SELECT n.nspname, c.relname, o.stxname " OF_TABLE("pg_statistic_ext", "stxrelid")
 		"true"},

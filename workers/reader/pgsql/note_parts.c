@@ -26,28 +26,29 @@ static const char kept[] =
 	"CREATE TABLE IF NOT EXISTS $S.objects (class oid NOT NULL, id oid NOT NULL, kind text NOT "
 	"NULL, db name NOT NULL, name name NOT NULL, PRIMARY KEY (class, id));\n"
 	"CREATE TABLE IF NOT EXISTS $S.parts (class oid NOT NULL, id oid NOT NULL, key text NOT NULL, "
-	"name text NOT NULL, state text NOT NULL, unmake text, PRIMARY KEY (class, id, key));\n";
+	"name text NOT NULL, state text NOT NULL, unmake text, PRIMARY KEY (class, id, key));\n"
+	"CREATE INDEX IF NOT EXISTS parts_key ON $S.parts (key);\n";
 
 #define USERS "n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', $T)"
 #define OWN(class, id) \
 	"NOT EXISTS (SELECT FROM pg_depend x WHERE x.deptype = 'e' AND x.classid = '" class \
 	"'::regclass AND x.objid = " id ")"
 
-/* Whatever has parts. */
+/* Whatever has parts; a partition is of the table at its root. */
 static const char named_tables[] =
 	"CREATE OR REPLACE VIEW $S.named AS SELECT 'pg_class'::regclass::oid AS class, c.oid AS id, "
 	"CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN "
-	"'SEQUENCE' ELSE 'TABLE' END AS kind, n.nspname AS db, c.relname AS name, ''::text AS args "
+	"'SEQUENCE' ELSE 'TABLE' END AS kind, n.nspname AS db, c.relname AS name, ''::text AS args, $R AS root "
 	"FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ($K) AND "
 	"c.relpersistence <> 't' AND " USERS " AND " OWN("pg_class", "c.oid");
 
 static const char named_others[] =
 	" UNION ALL SELECT 'pg_type'::regclass, t.oid, CASE t.typtype WHEN 'd' THEN 'DOMAIN' ELSE "
-	"'TYPE' END, n.nspname, t.typname, '' FROM pg_type t JOIN pg_namespace n ON n.oid = "
+	"'TYPE' END, n.nspname, t.typname, '', t.oid FROM pg_type t JOIN pg_namespace n ON n.oid = "
 	"t.typnamespace LEFT JOIN pg_class tc ON tc.oid = t.typrelid WHERE t.typtype IN ('e', 'c', "
 	"'d', 'r') AND (t.typrelid = 0 OR tc.relkind = 'c') AND " USERS " AND "
 	OWN("pg_type", "t.oid") " UNION ALL SELECT 'pg_proc'::regclass, p.oid, $F, n.nspname, "
-	"p.proname, '(' || pg_get_function_identity_arguments(p.oid) || ')' FROM pg_proc p JOIN "
+	"p.proname, '(' || pg_get_function_identity_arguments(p.oid) || ')', p.oid FROM pg_proc p JOIN "
 	"pg_namespace n ON n.oid = p.pronamespace WHERE NOT $A AND " USERS " AND "
 	OWN("pg_proc", "p.oid");
 
@@ -68,6 +69,28 @@ static const char parts_of_tables[] =
 	"JOIN LATERAL (SELECT pg_get_expr(e.adbin, e.adrelid) AS text FROM pg_attrdef e WHERE "
 	"e.adrelid = a.attrelid AND e.adnum = a.attnum) d ON true WHERE o.kind IN ('TABLE', 'VIEW') "
 	"AND NOT ($C) $G AND coalesce(d.text, '') NOT LIKE 'nextval(%' "
+	/* What no column tells of a table, and a partition has for itself. */
+	"UNION ALL SELECT 24, 'constraint ' || k.oid, k.conname, '', format('ALTER TABLE %s ADD "
+	"CONSTRAINT %I ', o.this, k.conname) || pg_get_constraintdef(k.oid), NULL, 'ALTER TABLE %1$s "
+	"RENAME CONSTRAINT %2$I TO %3$I', 'ALTER TABLE %1$s DROP CONSTRAINT IF EXISTS %2$I' FROM o "
+	"JOIN pg_constraint k ON k.conrelid = o.id AND k.conislocal AND k.coninhcount = 0 AND "
+	"k.convalidated AND (k.contype IN ('c', 'x') OR o.root <> o.id AND k.contype IN ('p', 'u')) "
+	"WHERE o.kind = 'TABLE' "
+	/* Plain ones of a table are among what is told of the table itself. */
+	"UNION ALL SELECT 23, 'index ' || x.indexrelid, r.relname, '', "
+	"regexp_replace(pg_get_indexdef(x.indexrelid), ' ON ONLY ', ' ON '), NULL, CASE WHEN NOT "
+	"y.plain THEN 'ALTER INDEX ' || y.schema || '.%2$I RENAME TO %3$I' END, CASE WHEN NOT y.plain "
+	"THEN 'DROP INDEX IF EXISTS ' || y.schema || '.%2$I' END FROM o JOIN pg_index x ON x.indrelid "
+	"= o.id AND x.indisvalid JOIN pg_class r ON r.oid = x.indexrelid CROSS JOIN LATERAL (SELECT "
+	"replace(quote_ident(o.db), '%', '%%') AS schema, o.kind = 'TABLE' AND o.root = o.id AND "
+	"x.indpred IS NULL AND x.indexprs IS NULL AS plain) y WHERE o.kind IN ('TABLE', 'MATERIALIZED "
+	"VIEW') AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND "
+	"k.contype IN ('p', 'u', 'x')) AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = "
+	"x.indexrelid) "
+	"UNION ALL SELECT 31, 'not null ' || a.attnum, '', a.attnotnull::text, NULL, format('ALTER "
+	"TABLE %s ALTER COLUMN %I ', o.this, a.attname) || CASE WHEN a.attnotnull THEN 'SET' ELSE "
+	"'DROP' END || ' NOT NULL', NULL, NULL FROM o JOIN pg_attribute a ON a.attrelid = o.id AND "
+	"a.attnum > 0 AND NOT a.attisdropped WHERE o.kind = 'TABLE' AND o.root <> o.id "
 	/* Of the object, its columns, indexes and constraints. */
 	"UNION ALL SELECT 40, concat_ws(' ', 'comment', c.class, c.id, c.sub), '', coalesce(c.text, "
 	"''), 'COMMENT ON ' || c.what || ' IS ' || quote_literal(c.text), 'COMMENT ON ' || c.what || "
@@ -136,12 +159,7 @@ static const char parts_of_others[] =
 	"VIEW ' || o.this || ' SET (' || x.text || ')', 'ALTER MATERIALIZED VIEW ' || o.this || ' SET "
 	"(' || x.text || ')', NULL, 'ALTER MATERIALIZED VIEW %1$s RESET (' || split_part(x.text, '=', "
 	"1) || ')' FROM o JOIN pg_class r ON r.oid = o.id CROSS JOIN LATERAL unnest(r.reloptions) x "
-	"(text) WHERE o.kind = 'MATERIALIZED VIEW' "
-	"UNION ALL SELECT 23, 'index ' || x.indexrelid, r.relname, '', pg_get_indexdef(x.indexrelid), "
-	"NULL, 'ALTER INDEX ' || y.schema || '.%2$I RENAME TO %3$I', 'DROP INDEX IF EXISTS ' || "
-	"y.schema || '.%2$I' FROM o CROSS JOIN LATERAL (SELECT replace(quote_ident(o.db), '%', '%%') "
-	"AS schema) y JOIN pg_index x ON x.indrelid = o.id JOIN pg_class r ON r.oid = "
-	"x.indexrelid WHERE o.kind = 'MATERIALIZED VIEW' ";
+	"(text) WHERE o.kind = 'MATERIALIZED VIEW' ";
 
 static const char parts_tail[] = "ORDER BY 1, 2$f$;\n";
 
@@ -215,6 +233,11 @@ note_parts(struct buf *b, int version, const char *schema, const char *literal)
 				? "CASE p.prokind WHEN 'p' THEN 'PROCEDURE' ELSE 'FUNCTION' END"
 				: "'FUNCTION'"},
 		{"$A", version >= 110000 ? "p.prokind = 'a'" : "p.proisagg"},
+		{"$R", version >= 120000
+				? "CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid "
+				  "ELSE c.oid END"
+			: others ? "CASE WHEN c.relispartition THEN 0 ELSE c.oid END"
+				 : "c.oid"},
 		{"$C", others ? "a.attidentity <> ''" : "false"},
 		{"$G", version >= 120000 ? "AND a.attgenerated = ''" : ""},
 	};

@@ -12,6 +12,7 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/pgsql/words.h"
 #include "workers/writer/pgsql/sink.h"
 
 #define DUPLICATE_TABLE "42P07"
@@ -283,6 +284,7 @@ create_table(struct pgsql_lane *l, const struct event_object *o, const struct ta
  * in which it can be made again: views and routines, by way of its row type too, and foreign keys
  * of other tables.
  */
+/* clang-format off */
 static const char standing_on[] =
 	"WITH RECURSIVE v (class, id, level) AS (SELECT 'pg_class'::regclass::oid, "
 	"%s::regclass::oid, 0 UNION ALL SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE "
@@ -291,22 +293,16 @@ static const char standing_on[] =
 	"pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid "
 	"WHERE w.ev_class <> v.id OR d.classid IN ('pg_proc'::regclass, "
 	"'pg_type'::regclass)), o (class, id, level) AS (SELECT class, id, max(level) "
-	"FROM v WHERE level > 0 GROUP BY 1, 2) SELECT 'CREATE ' || CASE c.relkind "
-	"WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW ' || c.oid::regclass || "
-	"coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '') || ' AS ' || "
-	"rtrim(pg_get_viewdef(c.oid), ';') || CASE c.relkind WHEN 'm' THEN ' WITH NO DATA' "
-	"ELSE '' END || coalesce((SELECT '; ' || string_agg(pg_get_indexdef(indexrelid), '; "
-	"') FROM pg_index WHERE indrelid = c.oid), '') || coalesce('; COMMENT ON ' || CASE "
-	"c.relkind WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW ' || c.oid::regclass || "
-	"' IS ' || quote_literal(obj_description(c.oid, 'pg_class')), ''), "
-	"c.oid::regclass::text, level FROM o JOIN pg_class c ON class = 'pg_class'::regclass "
-	"AND c.oid = id AND c.relkind IN ('v', 'm') UNION ALL SELECT "
-	"pg_get_functiondef(id::oid), id::regprocedure::text, level "
-	"FROM o WHERE class = 'pg_proc'::regclass UNION ALL SELECT 'ALTER TABLE ' || "
+	"FROM v WHERE level > 0 GROUP BY 1, 2) SELECT " CREATE_VIEW ", c.oid::regclass::text, level "
+	"FROM o JOIN pg_class c ON class = 'pg_class'::regclass AND c.oid = id AND c.relkind IN ('v', "
+	"'m') JOIN pg_namespace n ON n.oid = c.relnamespace UNION ALL SELECT " CREATE_ROUTINE("'FUNCTION'")
+	", id::regprocedure::text, level FROM o JOIN pg_proc p ON class = 'pg_proc'::regclass AND p.oid = "
+	"id JOIN pg_namespace n ON n.oid = p.pronamespace UNION ALL SELECT 'ALTER TABLE ' || "
 	"conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(conname) || ' ' || "
 	"pg_get_constraintdef(oid) || CASE WHEN convalidated THEN ' NOT VALID' ELSE '' END, "
 	"conrelid::regclass::text, 0 FROM pg_constraint WHERE contype = 'f' AND %s AND "
 	"confrelid = %s::regclass AND conrelid <> confrelid ORDER BY level";
+/* clang-format on */
 
 /* Columns of other tables that are of the table's row type would go with it, and their values. */
 static enum rc
