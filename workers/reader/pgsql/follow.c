@@ -21,6 +21,17 @@ struct followed {
 	uint32_t n;
 };
 
+/* A transaction that has nothing yet. */
+static enum rc
+begin_anew(struct stream *st, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	if (st->feeding && st->rows)
+		rc = stream_cut(st, st->seen - 1, e);
+	return rc == RC_OK ? stream_begin(st, e) : rc;
+}
+
 /* done: with it the change in hand is, too; else that is a row which follows. */
 static enum rc
 feed_change(struct stream *st, const struct followed *f, bool done, struct err *e)
@@ -31,12 +42,8 @@ feed_change(struct stream *st, const struct followed *f, bool done, struct err *
 		.session_charset = "utf8mb4",
 		.said = f->said,
 		.nsaid = f->nsaid};
-	enum rc rc = RC_OK;
+	enum rc rc = begin_anew(st, e);
 
-	if (st->feeding && st->rows)
-		rc = stream_cut(st, st->seen - 1, e);
-	if (rc == RC_OK)
-		rc = stream_begin(st, e);
 	if (rc == RC_OK)
 		rc = feed_ddl(st->feed, &ev, f->changes, f->n);
 	if (rc == RC_OK)
@@ -201,6 +208,9 @@ find_following(
 		if (was)
 			left_out(c);
 		return RC_OK;
+	case NOTE_UNPUBLISHED:
+		f->again[i] = was && strcmp(c->publication, st->s->name) == 0;
+		return f->again[i] ? pgsource_publish(st->s, c->db, c->name, e) : RC_OK;
 	case NOTE_SAID:
 	case NOTE_KINDS:
 	default:
@@ -276,13 +286,17 @@ follow_note(struct stream *st, const struct note *n, const char *sql, struct fol
 				.changes = f->changes,
 				.n = f->n},
 			!again, e);
+	else if (rc == RC_OK && again)
+		rc = begin_anew(st, e);
 	free(said);
 	for (uint32_t i = 0; i < n->n && rc == RC_OK; i++) {
 		const struct noted *c = &n->changes[i];
 
 		note_relations(st, c);
 		if (f->again[i])
-			rc = feed_load_again(st->feed, c->table->db, c->table->name);
+			rc = c->table != NULL
+				     ? feed_load_again(st->feed, c->table->db, c->table->name)
+				     : feed_load_again(st->feed, c->db, c->name);
 	}
 	st->rows = st->rows || again;
 	return rc;

@@ -13,6 +13,7 @@
  *     R db name to_db to_name again      renamed; its parts follow
  *     C db name again                    created; its parts follow
  *     A db name again                    changed; its parts and new columns follow
+ *     P db name publication              that tells nothing of it any more, or a part
  *     K db name                          has no replica identity, and is not published
  *     S db name to_db ahead sql          a PostgreSQL target says the same: of a table, or, the
  *                                        name being '', of what is none and belongs to to_db now;
@@ -33,6 +34,7 @@ enum note_kind {
 	NOTE_CREATED,
 	NOTE_CHANGED,
 	NOTE_UNKEYED,
+	NOTE_UNPUBLISHED,
 	NOTE_SAID,
 	NOTE_KINDS
 };
@@ -43,6 +45,7 @@ struct noted {
 	char *name;
 	char *to_db;		     /* of RENAMED and SAID */
 	char *to_name;		     /* of RENAMED */
+	char *publication;	     /* of UNPUBLISHED */
 	bool again;		     /* it has rows that the log does not tell */
 	char *sql;		     /* of SAID */
 	bool ahead;		     /* likewise */

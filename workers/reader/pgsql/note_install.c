@@ -81,7 +81,7 @@ static const char capture_head[] =
 	"pg_constraint k ON c.classid = 'pg_constraint'::regclass AND k.oid = c.objid LEFT JOIN "
 	"pg_index i ON c.classid = 'pg_class'::regclass AND i.indexrelid = c.objid WHERE "
 	"c.schema_name IS DISTINCT FROM 'pg_temp' GROUP BY 1, 2) x;\n"
-	"    IF ids IS NULL AND NOT wide THEN RETURN; END IF;\n"
+	"    IF ids IS NULL AND NOT wide AND tag <> 'ALTER PUBLICATION' THEN RETURN; END IF;\n"
 	"  END IF;\n";
 
 static const char capture_tables[] =
@@ -235,6 +235,18 @@ static const char others[] =
 	"    SELECT array_agg(p.class), array_agg(p.id) INTO classes, ids FROM $S.parts p JOIN "
 	"pg_event_trigger_dropped_objects() d ON p.key = 'index ' || d.objid;\n"
 	"  END IF;\n"
+	"  IF tag = 'ALTER PUBLICATION' THEN\n"
+	"    FOR a IN SELECT DISTINCT p.pubname, k.db, k.name FROM $S.selected s JOIN "
+	"pg_publication p "
+	"ON p.pubname = s.channel JOIN $S.known k ON k.db LIKE s.db AND k.name LIKE s.tab JOIN "
+	"$S.tables x ON x.oid = k.oid AND x.db = k.db AND x.name = k.name AND x.keyed JOIN "
+	"pg_class c "
+	"ON c.oid = k.oid WHERE NOT s.exclude AND NOT EXISTS (SELECT FROM $S.selected x WHERE "
+	"x.channel "
+	"= s.channel AND x.exclude AND k.db LIKE x.db AND k.name LIKE x.tab) AND NOT ($L) LOOP\n"
+	"      lines := lines || $S.line('P', ARRAY[a.db::text, a.name, a.pubname]);\n"
+	"    END LOOP;\n"
+	"  END IF;\n"
 	/* A new partition comes with its table, which loads. */
 	"  FOR a IN SELECT n.*, r.db AS of_db, r.name AS of_name, EXISTS (SELECT FROM $S.parts p "
 	"WHERE p.class = n.class AND p.id = n.id) AS known FROM unnest(classes, ids) u (class, id) "
@@ -291,7 +303,7 @@ static const char others[] =
 static const char other_tags[] =
 	", 'CREATE VIEW', 'ALTER VIEW', 'CREATE MATERIALIZED VIEW', 'ALTER MATERIALIZED VIEW', "
 	"'CREATE FUNCTION', 'ALTER FUNCTION', 'CREATE SEQUENCE', 'ALTER SEQUENCE', 'CREATE TYPE', "
-	"'ALTER TYPE', 'CREATE DOMAIN', 'ALTER DOMAIN'";
+	"'ALTER TYPE', 'CREATE DOMAIN', 'ALTER DOMAIN', 'ALTER PUBLICATION'";
 
 /* ---- the statements ---- */
 
@@ -339,15 +351,18 @@ make_sql(struct pgsql_source *s, struct buf *b)
 {
 	int version = s->main.version;
 	bool beside = version >= 100000;
-	struct buf schema, literal;
+	struct buf schema, literal, published;
 
 	buf_init(&schema);
 	buf_init(&literal);
+	buf_init(&published);
+	pgsource_put_published(&published, version);
 	pgsql_quote_name(&schema, conf_str(s->env.conf, "state_schema"));
 	pgsql_quote_text(&literal, conf_str(s->env.conf, "state_schema"));
 	const struct note_word words[] = {
 		{"$S", buf_text(&schema)},
 		{"$T", buf_text(&literal)},
+		{"$L", buf_text(&published)},
 		{"$P", beside ? "NOT c.relispartition AND" : ""},
 		{"$O", version >= 120000 ? "coalesce(pg_partition_root(pg_event_trigger_table_"
 					   "rewrite_oid()), "
@@ -374,6 +389,7 @@ make_sql(struct pgsql_source *s, struct buf *b)
 	note_put(b, capture_tail, words, COUNT_OF(words));
 	buf_release(&schema);
 	buf_release(&literal);
+	buf_release(&published);
 }
 
 /* ---- at the source ---- */

@@ -221,6 +221,8 @@ stream_pulse(struct stream *st, struct err *e)
 	st->pulse_at = mono_us();
 	if (conf_has(s->env.conf, "source.heartbeat_table"))
 		rc = beat(s, first, e);
+	if (rc == RC_OK && !SPEAKS_LINES(&s->main) && feed_follows_new(st->feed))
+		rc = stream_check_published(st, e);
 	if (rc == RC_OK && carries_sequences(s) && feed_follows_new(st->feed))
 		rc = look_at_sequences(st, e);
 	return rc;

@@ -7,7 +7,7 @@
  * held.c     snapshot = "held": slot, first position and the snapshots of all lanes
  * slot.c     the slot of a channel that goes on, and of one that is given up
  * stream.c   the log thread: messages into the feed; follow.c  statements;
- *            pulse.c  the heartbeat's table, sequences
+ *            pulse.c  the heartbeat's table, sequences; published.c  whether all tables are
  * tables.c   the tables as of a place in the log
  * note.c, note_install.c, note_parts.c   what the source itself notes of statements
  * lane.c     chunk bounds, snapshots, reading
@@ -104,6 +104,11 @@ enum rc pgsource_free_slot(struct pgsql_source *s, struct err *e) MUSTCHECK;
 enum rc pgsource_check_slot(
 	struct pgsql_source *s, struct pgsql_position from, struct err *e) MUSTCHECK;
 
+/* SQL: whether the publication p tells all of the table c. */
+void pgsource_put_published(struct buf *b, int version);
+/* A table that the publication has lost: it has it again, from here on. CONFIG: it may not. */
+enum rc pgsource_publish(
+	struct pgsql_source *s, const char *db, const char *name, struct err *e) MUSTCHECK;
 /* CONFIG, and what to do about it. */
 enum rc pgsource_publication_gone(const struct pgsql_source *s, struct err *e);
 /*

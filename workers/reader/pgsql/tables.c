@@ -94,13 +94,19 @@ log_relations_find(const struct log_relations *lr, uint32_t oid)
 /* ---- tables ---- */
 
 static struct table **
-find_table(struct log_relations *lr, const char *schema, const char *name)
+find_table(const struct log_relations *lr, const char *schema, const char *name)
 {
 	for (size_t i = 0; i < lr->tables.count; i++)
 		if (strcmp(lr->tables.tables[i]->name, name) == 0 &&
 			strcmp(lr->tables.tables[i]->db, schema) == 0)
 			return &lr->tables.tables[i];
 	return NULL;
+}
+
+bool
+log_relations_knows(const struct log_relations *lr, const char *db, const char *name)
+{
+	return find_table(lr, db, name) != NULL;
 }
 
 enum rc
