@@ -41,6 +41,13 @@
 	"d.adrelid) || '; ', '' ORDER BY a.attnum) FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid " \
 	"= d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = c.oid), '')"
 
+/* The trigger g on c in n; whatever a server's own rows fire, it does not. */
+#define CREATE_TRIGGER \
+	"pg_get_triggerdef(g.oid) || '; ' || CASE g.tgenabled WHEN 'D' THEN 'ALTER TABLE ' || " \
+	NAME("n.nspname", "c.relname") " || ' DISABLE TRIGGER ' || quote_ident(g.tgname) || '; ' ELSE '' END || " \
+	COMMENT("'TRIGGER ' || quote_ident(g.tgname) || ' ON ' || " NAME("n.nspname", "c.relname"), \
+	"obj_description(g.oid, 'pg_trigger')")
+
 /* The function or procedure p in n, which its kind says in capitals. */
 #define CREATE_ROUTINE(kind) \
 	"pg_get_functiondef(p.oid) || '; ' || " COMMENT(kind " || ' ' || " NAME("n.nspname", "p.proname") \

@@ -221,6 +221,12 @@ static const char view_query[] =
 	" FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND "
 	USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_class", "c.oid");
 
+/* Behind the rest: its table. */
+static const char trigger_query[] =
+	"SELECT 'pg_trigger'::regclass::oid::bigint, g.oid::bigint, n.nspname, g.tgname, " CREATE_TRIGGER
+	", c.relname FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON "
+	"n.oid = c.relnamespace WHERE %s AND c.relkind IN ('r', 'p', 'v') AND " USERS_SCHEMA("n");
+
 /* Who stands on whom: parts (defaults, rules, indexes, arrays, row types) stand for wholes. */
 static const char edge_query[] =
 	"WITH part (class, id, of_class, of_id) AS (SELECT 'pg_class'::regclass::oid, "
@@ -230,7 +236,7 @@ static const char edge_query[] =
 	"'pg_class'::regclass, w.ev_class FROM pg_rewrite w UNION ALL "
 	"SELECT 'pg_constraint'::regclass, k.oid, CASE WHEN k.contypid <> 0 THEN "
 	"'pg_type'::regclass ELSE 'pg_class'::regclass END, CASE WHEN k.contypid <> 0 THEN "
-	"k.contypid ELSE k.conrelid END FROM pg_constraint k WHERE k.contype <> 'f' "
+	"k.contypid ELSE k.conrelid END FROM pg_constraint k WHERE k.contype NOT IN ('f', 't') "
 	"UNION ALL SELECT 'pg_type'::regclass, t.oid, 'pg_class'::regclass, t.typrelid "
 	"FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid AND c.relkind <> 'c' "
 	"UNION ALL SELECT 'pg_class'::regclass, c.oid, 'pg_type'::regclass, c.reltype "
@@ -247,6 +253,19 @@ static const char edge_query[] =
 	"b.id = coalesce(e.oid, d.refobjid) WHERE d.deptype <> 'e' AND d.objid >= 16384 AND "
 	"d.refobjid >= 12000 ORDER BY 1, 2, 3, 4";
 /* clang-format on */
+
+const char *
+pgsource_copied_triggers(int version)
+{
+	return version >= 130000 ? "NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled <> 'R'"
+				 : "NOT g.tgisinternal AND g.tgenabled <> 'R'";
+}
+
+bool
+pgsource_copies_triggers(const struct pgsql_source *s)
+{
+	return conf_is(s->env.conf, "triggers", "copy");
+}
 
 char *
 definitions_query(enum object_kind kind, int version)
@@ -270,8 +289,9 @@ definitions_query(enum object_kind kind, int version)
 		return xasprintf(table_query, generated, generated, generated);
 	case OBJECT_VIEW:
 		return xstrdup(view_query);
-	case OBJECT_DATABASE:
 	case OBJECT_TRIGGER:
+		return xasprintf(trigger_query, pgsource_copied_triggers(version));
+	case OBJECT_DATABASE:
 	case OBJECT_COUNT:
 	default:
 		return NULL;
@@ -287,6 +307,7 @@ struct definition {
 	size_t rank;  /* where it comes if nothing says otherwise */
 	enum object_kind kind;
 	const char *db, *name, *sql; /* of the result */
+	const char *on;		     /* likewise, the table of a trigger; else NULL */
 	size_t edge;		     /* its first one that has not been followed yet */
 	enum visit visit;
 	bool wanted;
@@ -331,7 +352,8 @@ take(struct definitions *d, struct pgsql *c, enum object_kind kind, const char *
 			.kind = kind,
 			.db = PQgetvalue(res, i, 2),
 			.name = PQgetvalue(res, i, 3),
-			.sql = PQgetvalue(res, i, 4)};
+			.sql = PQgetvalue(res, i, 4),
+			.on = PQnfields(res) > 5 ? PQgetvalue(res, i, 5) : NULL};
 	return RC_OK;
 }
 
@@ -360,14 +382,15 @@ read_edges(struct definitions *d, struct pgsql *c, struct err *e)
 }
 
 static enum rc
-read_all(struct definitions *d, struct pgsql *c, struct err *e)
+read_all(struct definitions *d, struct pgsql *c, bool triggers, struct err *e)
 {
 	static const enum object_kind kinds[] = {OBJECT_EXTENSION, OBJECT_TYPE, OBJECT_SEQUENCE,
-		OBJECT_FUNCTION, OBJECT_PROCEDURE, OBJECT_TABLE, OBJECT_VIEW};
+		OBJECT_FUNCTION, OBJECT_PROCEDURE, OBJECT_TABLE, OBJECT_VIEW, OBJECT_TRIGGER};
+	size_t n = COUNT_OF(kinds) - (triggers ? 0 : 1);
 	enum rc rc = RC_OK;
 
 	static_assert(COUNT_OF(kinds) <= COUNT_OF(d->results), "a result each");
-	for (size_t i = 0; i < COUNT_OF(kinds) && rc == RC_OK; i++) {
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
 		char *sql = definitions_query(kinds[i], c->version);
 
 		rc = take(d, c, kinds[i], sql, e);
@@ -413,6 +436,8 @@ is_selected(const struct pgsql_source *s, const struct definition *o)
 		return false;
 	if (o->kind == OBJECT_TABLE)
 		return routes_table(s->env.routes, o->db, o->name);
+	if (o->kind == OBJECT_TRIGGER)
+		return routes_table(s->env.routes, o->db, o->on);
 	return o->kind != OBJECT_EXTENSION && routes_database(s->env.routes, o->db);
 }
 
@@ -451,6 +476,7 @@ add(const struct pgsql_source *s, struct definition *o, struct table_list *list,
 			return;
 	}
 	c = catalog_add(out, o->kind, o->db, o->name);
+	c->on = o->on != NULL ? xstrdup(o->on) : NULL;
 	if (o->kind == OBJECT_TABLE) {
 		c->table = list->tables[i];
 		list->tables[i] = NULL;
@@ -514,7 +540,7 @@ definitions_read(
 		add_tables_alone(s, list, out);
 		return RC_OK;
 	}
-	rc = read_all(&d, &s->main, e);
+	rc = read_all(&d, &s->main, pgsource_copies_triggers(s), e);
 	if (rc == RC_OK)
 		sort(&d);
 	for (size_t i = 0; rc == RC_OK && i < d.count; i++)

@@ -212,6 +212,7 @@ find_following(
 		f->again[i] = was && strcmp(c->publication, st->s->name) == 0;
 		return f->again[i] ? pgsource_publish(st->s, c->db, c->name, e) : RC_OK;
 	case NOTE_SAID:
+	case NOTE_TRIGGER:
 	case NOTE_KINDS:
 	default:
 		return RC_OK;
@@ -224,7 +225,7 @@ is_to_say(const struct stream *st, const struct noted *c)
 {
 	const struct routes *r = st->s->env.routes;
 
-	if (c->kind != NOTE_SAID)
+	if (c->kind != NOTE_SAID && !(c->kind == NOTE_TRIGGER && pgsource_copies_triggers(st->s)))
 		return false;
 	if (*c->name != '\0')
 		return selects(st, c->db, c->name);

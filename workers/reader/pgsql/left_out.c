@@ -15,6 +15,7 @@
 #include "workers/reader/pgsql/source.h"
 
 #define ITEM "Objects that are not carried"
+#define TRIGGERS "Triggers"
 #define NAMED 5 /* of each kind */
 #define MAKE "make them at the target by hand, if they are wanted there"
 #define MAKE_FIRST \
@@ -23,13 +24,17 @@
 	"nothing need be done, row changes carry what they did; for the day when applications " \
 	"write to the target make them there"
 
+#define COPIED                                                                                  \
+	"have the tables that they write among the objects: their rows come from the source's " \
+	"log, the copies do nothing for rows of ours"
+
 #define ROWS_HAVE                                                                             \
 	"nothing need be done, rows come with what they made; for the day when applications " \
 	"write to the target make them there"
 
-/* To whom it is not told: nobody; who gets tables alone - from a server before 10, or another
- * engine; another engine. */
-enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES };
+/* To whom it is told: all; who gets tables alone - from a server before 10, or another engine;
+ * other engines; who does not copy triggers, or does. */
+enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES, WITHOUT_TRIGGERS, WITH_TRIGGERS };
 
 /* clang-format off */
 #define OF_TABLE(catalog, relation) \
@@ -39,6 +44,10 @@ enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES };
 	"SELECT n.nspname, '', o." name " FROM " catalog " o JOIN pg_namespace n ON n.oid = o." \
 	schema " WHERE NOT EXISTS (SELECT FROM pg_depend x WHERE x.deptype = 'e' AND x.classid " \
 	"= '" catalog "'::regclass AND x.objid = o.oid) AND "
+
+#define TRIGGERS_WHERE \
+	"SELECT n.nspname, c.relname, o.tgname " OF_TABLE("pg_trigger", "tgrelid") \
+	"NOT o.tgisinternal AND "
 
 #define WITH_DEFAULT \
 	"SELECT n.nspname, c.relname, o.attname FROM pg_attribute o JOIN pg_class c ON c.oid = " \
@@ -57,9 +66,14 @@ static const struct kind {
 	const char *remedy;
 	const char *query;
 } kinds[] = {
-	{"triggers", 0, 0, ALL_TARGETS, EFFECTS,
-		"SELECT n.nspname, c.relname, o.tgname " OF_TABLE("pg_trigger", "tgrelid")
-		"NOT o.tgisinternal"},
+	{"triggers", 130000, 0, WITHOUT_TRIGGERS, EFFECTS, TRIGGERS_WHERE "o.tgparentid = 0"},
+	{"triggers", 0, 129999, WITHOUT_TRIGGERS, EFFECTS, TRIGGERS_WHERE "true"},
+	{"triggers that are copied", 130000, 0, WITH_TRIGGERS, COPIED,
+		TRIGGERS_WHERE "o.tgparentid = 0 AND o.tgenabled <> 'R'"},
+	{"triggers that are copied", 0, 129999, WITH_TRIGGERS, COPIED,
+		TRIGGERS_WHERE "o.tgenabled <> 'R'"},
+	{"triggers that fire for replicated rows alone, and are not copied", 0, 0, WITH_TRIGGERS,
+		EFFECTS, TRIGGERS_WHERE "o.tgenabled = 'R'"},
 	{"rules", 0, 0, ALL_TARGETS, EFFECTS,
 		"SELECT n.nspname, c.relname, o.rulename " OF_TABLE("pg_rewrite", "ev_class")
 		"o.rulename <> '_RETURN'"},
@@ -184,7 +198,8 @@ check_kind(
 		buf_printf(&names, " and %u more", count - NAMED);
 	*any = *any || count != 0;
 	if (count != 0)
-		checks_add(out, CHECK_WARN, ITEM, k->remedy, "%s: %s", k->what, buf_text(&names));
+		checks_add(out, CHECK_WARN, k->targets == WITH_TRIGGERS ? TRIGGERS : ITEM,
+			k->remedy, "%s: %s", k->what, buf_text(&names));
 	buf_release(&names);
 	return RC_OK;
 }
@@ -194,7 +209,7 @@ pgsource_check_left_out(struct pgsql_source *s, struct checks *out)
 {
 	int version = s->main.version;
 	bool other = !conf_is(s->env.conf, "target.kind", "postgresql"),
-	     alone = other || version < 100000;
+	     alone = other || version < 100000, copies = pgsource_copies_triggers(s) && !alone;
 	bool any = false;
 	struct err e;
 
@@ -205,7 +220,9 @@ pgsource_check_left_out(struct pgsql_source *s, struct checks *out)
 
 		if (version < k->since || (k->until != 0 && version > k->until) ||
 			(k->targets == TABLES_ALONE && !alone) ||
-			(k->targets == OTHER_ENGINES && !other))
+			(k->targets == OTHER_ENGINES && !other) ||
+			(k->targets == WITHOUT_TRIGGERS && copies) ||
+			(k->targets == WITH_TRIGGERS && !copies))
 			continue;
 		if (check_kind(s, k, &any, out, &e) != RC_OK) {
 			checks_add(out, CHECK_WARN, ITEM, "look for them yourself",

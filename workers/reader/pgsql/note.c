@@ -79,6 +79,7 @@ static const struct {
 	{'K', NOTE_UNKEYED, 2, 0},
 	{'P', NOTE_UNPUBLISHED, 3, 0},
 	{'S', NOTE_SAID, 5, 0},
+	{'T', NOTE_TRIGGER, 5, 0},
 };
 
 static const char part_letters[] = {
@@ -96,6 +97,12 @@ parts_release(struct parts *p)
 		PQclear(p->rows[i]);
 		p->rows[i] = NULL;
 	}
+}
+
+static bool
+is_said(const struct noted *c)
+{
+	return c->kind == NOTE_SAID || c->kind == NOTE_TRIGGER;
 }
 
 static bool
@@ -123,7 +130,7 @@ add_head(struct note *n, const struct line *l)
 	}
 	if (c->kind == NOTE_UNPUBLISHED)
 		c->publication = xstrdup(l->fields[2]);
-	if (c->kind == NOTE_SAID) {
+	if (is_said(c)) {
 		c->to_db = xstrdup(l->fields[2]);
 		c->ahead = *l->fields[3] == 't';
 		c->sql = xstrdup(l->fields[4]);
@@ -176,8 +183,8 @@ make_table(struct noted *c, const struct parts *p)
 	bool renamed = c->kind == NOTE_RENAMED;
 	struct table_list list = {0};
 
-	if (c->kind == NOTE_DROPPED || c->kind == NOTE_UNKEYED || c->kind == NOTE_SAID ||
-		c->kind == NOTE_UNPUBLISHED)
+	if (c->kind == NOTE_DROPPED || c->kind == NOTE_UNKEYED || c->kind == NOTE_UNPUBLISHED ||
+		is_said(c))
 		return;
 	table_list_add(
 		&list, table_new(renamed ? c->to_db : c->db, renamed ? c->to_name : c->name));

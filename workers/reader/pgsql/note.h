@@ -18,6 +18,7 @@
  *     S db name to_db ahead sql          a PostgreSQL target says the same: of a table, or, the
  *                                        name being '', of what is none and belongs to to_db now;
  *                                        ahead of changes of tables: what is dropped
+ *     T (likewise)                       so can one that copies triggers
  *     c .. | i .. | f ..                 columns, indexes, foreign keys (describe.h)
  *     n column fill computed             what older rows have in a new column
  */
@@ -36,6 +37,7 @@ enum note_kind {
 	NOTE_UNKEYED,
 	NOTE_UNPUBLISHED,
 	NOTE_SAID,
+	NOTE_TRIGGER,
 	NOTE_KINDS
 };
 
@@ -43,11 +45,11 @@ struct noted {
 	enum note_kind kind;
 	char *db;
 	char *name;
-	char *to_db;		     /* of RENAMED and SAID */
+	char *to_db;		     /* of RENAMED, SAID, TRIGGER */
 	char *to_name;		     /* of RENAMED */
 	char *publication;	     /* of UNPUBLISHED */
 	bool again;		     /* it has rows that the log does not tell */
-	char *sql;		     /* of SAID */
+	char *sql;		     /* of SAID and TRIGGER */
 	bool ahead;		     /* likewise */
 	struct table *table;	     /* as it is now; NULL of DROPPED, UNKEYED and SAID */
 	struct column_change *fills; /* `to` is the new column's name */

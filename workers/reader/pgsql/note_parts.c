@@ -16,6 +16,7 @@
 
 #include <stdlib.h>
 
+#include "common/pgsql/words.h"
 #include "workers/reader/pgsql/definitions.h"
 #include "workers/reader/pgsql/note.h"
 
@@ -91,6 +92,11 @@ static const char parts_of_tables[] =
 	"TABLE %s ALTER COLUMN %I ', o.this, a.attname) || CASE WHEN a.attnotnull THEN 'SET' ELSE "
 	"'DROP' END || ' NOT NULL', NULL, NULL FROM o JOIN pg_attribute a ON a.attrelid = o.id AND "
 	"a.attnum > 0 AND NOT a.attisdropped WHERE o.kind = 'TABLE' AND o.root <> o.id "
+	"UNION ALL SELECT 50, 'trigger ' || g.oid, g.tgname, y.text, y.text, format('DROP TRIGGER IF "
+	"EXISTS %I ON %s; ', g.tgname, o.this) || y.text, 'ALTER TRIGGER %2$I ON %1$s RENAME TO %3$I', "
+	"'DROP TRIGGER IF EXISTS %2$I ON %1$s' FROM o JOIN pg_class c ON c.oid = o.id JOIN pg_namespace "
+	"n ON n.oid = c.relnamespace JOIN pg_trigger g ON g.tgrelid = c.oid AND $X CROSS JOIN LATERAL "
+	"(SELECT " CREATE_TRIGGER " AS text) y WHERE o.kind IN ('TABLE', 'VIEW') "
 	/* Of the object, its columns, indexes and constraints. */
 	"UNION ALL SELECT 40, concat_ws(' ', 'comment', c.class, c.id, c.sub), '', coalesce(c.text, "
 	"''), 'COMMENT ON ' || c.what || ' IS ' || quote_literal(c.text), 'COMMENT ON ' || c.what || "
@@ -165,29 +171,31 @@ static const char parts_tail[] = "ORDER BY 1, 2$f$;\n";
 
 /* What is to be said of what has become of an object's parts, which are then as it is kept. */
 static const char tell[] =
-	"CREATE OR REPLACE FUNCTION $S.tell(cls oid, obj oid, whole boolean) RETURNS SETOF text "
-	"LANGUAGE plpgsql AS $f$\n"
-	"DECLARE p record; said text; this text;\n"
+	"CREATE OR REPLACE FUNCTION $S.tell(cls oid, obj oid, whole boolean) RETURNS TABLE (letter text, "
+	"said text) LANGUAGE plpgsql AS $f$\n"
+	"DECLARE p record; this text;\n"
 	"BEGIN\n"
 	"  SELECT format('%I.%I%s', n.db, n.name, n.args) INTO this FROM $S.named n WHERE n.class = cls "
 	"AND n.id = obj;\n"
 	"  FOR p IN SELECT n.*, o.key AS known, o.name AS was, o.state AS had, o.unmake AS undo FROM "
 	"$S.parts_of(cls, obj) n FULL JOIN (SELECT * FROM $S.parts x WHERE x.class = cls AND x.id = "
 	"obj) o ON o.key = n.key ORDER BY n.at NULLS FIRST, n.key LOOP\n"
+	"    letter := CASE WHEN coalesce(p.key, p.known) LIKE 'trigger %' THEN 'T' ELSE 'S' END;\n"
 	"    IF p.key IS NULL THEN\n"
 	"      DELETE FROM $S.parts x WHERE x.class = cls AND x.id = obj AND x.key = p.known;\n"
-	"      RETURN NEXT format(p.undo, this, p.was);\n"
-	"      CONTINUE;\n"
-	"    END IF;\n"
-	"    INSERT INTO $S.parts VALUES (cls, obj, p.key, p.name, p.state, p.unmake) ON CONFLICT "
+	"      said := format(p.undo, this, p.was);\n"
+	"    ELSE\n"
+	"      INSERT INTO $S.parts AS x VALUES (cls, obj, p.key, p.name, p.state, p.unmake) ON CONFLICT "
 	"(class, id, key) DO UPDATE SET name = excluded.name, state = excluded.state, unmake = "
 	"excluded.unmake;\n"
-	"    IF p.known IS NULL THEN\n"
-	"      RETURN NEXT CASE WHEN NOT whole OR p.key = '' THEN p.make END;\n"
-	"      CONTINUE;\n"
+	"      IF p.name <> p.was AND p.renames IS NOT NULL THEN\n"
+	"        said := format(p.renames, this, p.was, p.name);\n"
+	"        RETURN NEXT;\n"
+	"      END IF;\n"
+	"      said := CASE WHEN p.known IS NOT NULL AND p.state <> p.had THEN p.change WHEN p.known IS "
+	"NULL AND (NOT whole OR p.key = '') THEN p.make END;\n"
 	"    END IF;\n"
-	"    IF p.name <> p.was THEN RETURN NEXT format(p.renames, this, p.was, p.name); END IF;\n"
-	"    IF p.state <> p.had THEN RETURN NEXT p.change; END IF;\n"
+	"    IF said IS NOT NULL THEN RETURN NEXT; END IF;\n"
 	"  END LOOP;\n"
 	"END $f$;\n";
 
@@ -238,6 +246,7 @@ note_parts(struct buf *b, int version, const char *schema, const char *literal)
 				  "ELSE c.oid END"
 			: others ? "CASE WHEN c.relispartition THEN 0 ELSE c.oid END"
 				 : "c.oid"},
+		{"$X", pgsource_copied_triggers(version)},
 		{"$C", others ? "a.attidentity <> ''" : "false"},
 		{"$G", version >= 120000 ? "AND a.attgenerated = ''" : ""},
 	};

@@ -126,6 +126,10 @@ enum rc pgsource_publication_gone(const struct pgsql_source *s, struct err *e);
 /* The remedy that begins with `first`, and ends with how everything loads again. */
 enum rc pgsource_start_over(const struct pgsql_source *s, struct err *e, const char *first);
 bool pgsource_wants_held(const struct pgsql_source *s);
+bool pgsource_copies_triggers(const struct pgsql_source *s);
+/* SQL: whether the trigger g can be copied: it is none of a constraint's or of a partition's table,
+ * and its own server fires it. */
+const char *pgsource_copied_triggers(int version);
 /* Makes the slot; the source is held from here on. RETRY: tables are changed again and again. */
 enum rc pgsource_hold(struct pgsql_source *s, struct logpos *at, struct err *e) MUSTCHECK;
 /* A connection whose transaction is in the snapshot, the caller's; false: all are taken. */

@@ -591,8 +591,14 @@ truncate_tables(struct pgsql_lane *l, const struct event_ddl *d, struct err *e)
 				routes_target_table(r, ch->db, ch->name));
 			comma = ", ";
 		}
-	if (b.len != 0)
-		rc = pgsink_exec(l, buf_text(&b), e);
+	if (b.len != 0) {
+		/* What the source's triggers did is in its log. */
+		rc = pgsink_fk(l, l->sink->native, e);
+		if (rc == RC_OK)
+			rc = pgsink_exec(l, buf_text(&b), e);
+		if (rc == RC_OK)
+			rc = pgsink_fk(l, false, e);
+	}
 	buf_release(&b);
 	return rc;
 }

@@ -280,9 +280,9 @@ create_table(struct pgsql_lane *l, const struct event_object *o, const struct ta
 /* ---- loading again ---- */
 
 /*
- * What stands on the table %s (the second %s leaves out what partitions only inherit), in the order
- * in which it can be made again: views and routines, by way of its row type too, and foreign keys
- * of other tables.
+ * What stands on the table %s (the third %s leaves out what partitions only inherit), in the order
+ * in which it can be made again: foreign keys of other tables, views and routines, by way of its
+ * row type too, triggers.
  */
 /* clang-format off */
 static const char standing_on[] =
@@ -297,7 +297,11 @@ static const char standing_on[] =
 	"FROM o JOIN pg_class c ON class = 'pg_class'::regclass AND c.oid = id AND c.relkind IN ('v', "
 	"'m') JOIN pg_namespace n ON n.oid = c.relnamespace UNION ALL SELECT " CREATE_ROUTINE("'FUNCTION'")
 	", id::regprocedure::text, level FROM o JOIN pg_proc p ON class = 'pg_proc'::regclass AND p.oid = "
-	"id JOIN pg_namespace n ON n.oid = p.pronamespace UNION ALL SELECT 'ALTER TABLE ' || "
+	"id JOIN pg_namespace n ON n.oid = p.pronamespace UNION ALL SELECT " CREATE_TRIGGER
+	", c.oid::regclass || ' ' || g.tgname, 1000000 FROM pg_trigger g JOIN pg_class c ON c.oid = "
+	"g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (c.oid = %s::regclass OR EXISTS "
+	"(SELECT FROM o WHERE class = 'pg_class'::regclass AND id = c.oid)) AND NOT g.tgisinternal "
+	"UNION ALL SELECT 'ALTER TABLE ' || "
 	"conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(conname) || ' ' || "
 	"pg_get_constraintdef(oid) || CASE WHEN convalidated THEN ' NOT VALID' ELSE '' END, "
 	"conrelid::regclass::text, 0 FROM pg_constraint WHERE contype = 'f' AND %s AND "
@@ -363,7 +367,7 @@ make_anew(struct pgsql_lane *l, const struct event_object *o, const struct table
 	pgsql_quote_regclass(&literal, schema, name);
 	rc = check_columns(l, buf_text(&literal), e);
 	if (rc == RC_OK)
-		rc = pgsql_query(&l->c, &on, e, standing_on, buf_text(&literal),
+		rc = pgsql_query(&l->c, &on, e, standing_on, buf_text(&literal), buf_text(&literal),
 			l->c.version >= 110000 ? "conparentid = 0" : "true", buf_text(&literal));
 	if (rc == RC_OK)
 		rc = pgsql_run(&l->c, e, "DROP TABLE %s CASCADE", buf_text(&table));
@@ -384,10 +388,14 @@ pgsink_empty(struct pgsql_lane *l, const char *schema, const char *name, struct 
 	enum rc rc;
 
 	buf_init(&b);
+	rc = pgsink_fk(l, true, e);
 	/* What nothing can refer to goes at once. */
 	buf_puts(&b, l->sink->dialect->foreign_keys ? "DELETE FROM " : "TRUNCATE TABLE ");
 	pgsink_quote_rows(l, &b, schema, name);
-	rc = pgsink_exec(l, buf_text(&b), e);
+	if (rc == RC_OK)
+		rc = pgsink_exec(l, buf_text(&b), e);
+	if (rc == RC_OK)
+		rc = pgsink_fk(l, false, e);
 	buf_release(&b);
 	return rc;
 }
