@@ -51,7 +51,7 @@
 	table " "
 
 static const char type_query[] =
-	"SELECT 'pg_type'::regclass::oid::bigint, t.oid::bigint, n.nspname, t.typname, CASE "
+	"SELECT 'pg_type'::regclass::oid, t.oid, n.nspname, t.typname, CASE "
 	"t.typtype WHEN 'e' THEN 'CREATE TYPE ' || " NAME("n.nspname", "t.typname") " || "
 	"' AS ENUM (' || coalesce((SELECT string_agg(quote_literal(m.enumlabel), ', ' ORDER BY "
 	"m.enumsortorder) FROM pg_enum m WHERE m.enumtypid = t.oid), '') || ')' "
@@ -94,14 +94,14 @@ static const char type_query[] =
 	"WHERE mt.oid = g.rngmultitypid), '')"
 
 static const char extension_query[] =
-	"SELECT 'pg_extension'::regclass::oid::bigint, x.oid::bigint, n.nspname, x.extname, "
+	"SELECT 'pg_extension'::regclass::oid, x.oid, n.nspname, x.extname, "
 	"'CREATE EXTENSION IF NOT EXISTS ' || quote_ident(x.extname) || ' WITH SCHEMA ' || "
 	"quote_ident(n.nspname) FROM pg_extension x JOIN pg_namespace n ON n.oid = "
 	"x.extnamespace";
 
 /* Those that no table owns. */
 static const char sequence_query[] =
-	"SELECT 'pg_class'::regclass::oid::bigint, r.oid::bigint, rn.nspname, r.relname, "
+	"SELECT 'pg_class'::regclass::oid, r.oid, rn.nspname, r.relname, "
 	CREATE_SEQUENCE " || coalesce('COMMENT ON SEQUENCE ' || "
 	NAME("rn.nspname", "r.relname") " || ' IS ' || quote_literal(obj_description(r.oid, "
 	"'pg_class')), '') FROM " FROM_SEQUENCES "WHERE NOT EXISTS (SELECT "
@@ -110,7 +110,7 @@ static const char sequence_query[] =
 	USERS_SCHEMA("rn") " AND " NOT_OF_EXTENSION("pg_class", "r.oid");
 
 static const char routine_query[] =
-	"SELECT 'pg_proc'::regclass::oid::bigint, p.oid::bigint, n.nspname, p.proname, 'CREATE ' || "
+	"SELECT 'pg_proc'::regclass::oid, p.oid, n.nspname, p.proname, 'CREATE ' || "
 	"substr(" CREATE_ROUTINE("'%s'") ", 18 + 1) FROM pg_proc p JOIN pg_namespace n ON n.oid = "
 	"p.pronamespace WHERE %s AND " USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_proc", "p.oid");
 
@@ -162,7 +162,7 @@ static const char routine_query[] =
 
 /* Owned sequences; the table; sequences to their columns, values; partitions; indexes; comments. */
 static const char table_query[] =
-	"SELECT 'pg_class'::regclass::oid::bigint, c.oid::bigint, n.nspname, c.relname, "
+	"SELECT 'pg_class'::regclass::oid, c.oid, n.nspname, c.relname, "
 	"coalesce((SELECT string_agg(" CREATE_SEQUENCE ", '' ORDER BY r.oid) "
 	"FROM " FROM_SEQUENCES OWNED_BY("a", "c.oid") "), '') || 'CREATE TABLE ' || "
 	NAME("n.nspname", "c.relname") " || ' (' || concat_ws(', ', (SELECT string_agg(" COLUMN
@@ -217,13 +217,13 @@ static const char table_query[] =
 	USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_class", "c.oid");
 
 static const char view_query[] =
-	"SELECT 'pg_class'::regclass::oid::bigint, c.oid::bigint, n.nspname, c.relname, " CREATE_VIEW
+	"SELECT 'pg_class'::regclass::oid, c.oid, n.nspname, c.relname, " CREATE_VIEW
 	" FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND "
 	USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_class", "c.oid");
 
 /* Behind the rest: its table. */
 static const char trigger_query[] =
-	"SELECT 'pg_trigger'::regclass::oid::bigint, g.oid::bigint, n.nspname, g.tgname, " CREATE_TRIGGER
+	"SELECT 'pg_trigger'::regclass::oid, g.oid, n.nspname, g.tgname, " CREATE_TRIGGER
 	", c.relname FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON "
 	"n.oid = c.relnamespace WHERE %s AND c.relkind IN ('r', 'p', 'v') AND " USERS_SCHEMA("n");
 

@@ -24,6 +24,8 @@
 	"nothing need be done, row changes carry what they did; for the day when applications " \
 	"write to the target make them there"
 
+#define GRANT_THERE "grant them at the target by hand, if they are wanted there"
+
 #define COPIED                                                                                  \
 	"have the tables that they write among the objects: their rows come from the source's " \
 	"log, the copies do nothing for rows of ours"
@@ -33,8 +35,9 @@
 	"write to the target make them there"
 
 /* To whom it is told: all; who gets tables alone - from a server before 10, or another engine;
- * other engines; who does not copy triggers, or does. */
-enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES, WITHOUT_TRIGGERS, WITH_TRIGGERS };
+ * other engines; who does not copy triggers; who does, of those that it does not; and of those that
+ * it does. */
+enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES, WITHOUT_TRIGGERS, WITH_TRIGGERS, COPIES };
 
 /* clang-format off */
 #define OF_TABLE(catalog, relation) \
@@ -68,9 +71,9 @@ static const struct kind {
 } kinds[] = {
 	{"triggers", 130000, 0, WITHOUT_TRIGGERS, EFFECTS, TRIGGERS_WHERE "o.tgparentid = 0"},
 	{"triggers", 0, 129999, WITHOUT_TRIGGERS, EFFECTS, TRIGGERS_WHERE "true"},
-	{"triggers that are copied", 130000, 0, WITH_TRIGGERS, COPIED,
+	{"triggers that are copied", 130000, 0, COPIES, COPIED,
 		TRIGGERS_WHERE "o.tgparentid = 0 AND o.tgenabled <> 'R'"},
-	{"triggers that are copied", 0, 129999, WITH_TRIGGERS, COPIED,
+	{"triggers that are copied", 0, 129999, COPIES, COPIED,
 		TRIGGERS_WHERE "o.tgenabled <> 'R'"},
 	{"triggers that fire for replicated rows alone, and are not copied", 0, 0, WITH_TRIGGERS,
 		EFFECTS, TRIGGERS_WHERE "o.tgenabled = 'R'"},
@@ -79,13 +82,31 @@ static const struct kind {
 		"o.rulename <> '_RETURN'"},
 	{"row security policies", 0, 0, ALL_TARGETS, MAKE,
 		"SELECT n.nspname, c.relname, o.polname " OF_TABLE("pg_policy", "polrelid") "true"},
-	{"rights of others (GRANT)", 0, 0, ALL_TARGETS,
-		"grant them at the target by hand, if they are wanted there",
+	{"rights of others (GRANT)", 0, 0, ALL_TARGETS, GRANT_THERE,
 		"SELECT DISTINCT n.nspname, c.relname, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE "
 		"pg_get_userbyid(a.grantee)::text END FROM pg_class c "
 		"JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL "
-		"aclexplode(c.relacl) a WHERE c.relkind IN ('r', 'p') AND a.grantee <> c.relowner "
-		"AND pg_get_userbyid(a.grantee) <> current_user"},
+		"aclexplode(c.relacl) a WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND a.grantee <> "
+		"c.relowner AND pg_get_userbyid(a.grantee) <> current_user"},
+	{"rights to columns (GRANT)", 0, 0, ALL_TARGETS, GRANT_THERE,
+		"SELECT n.nspname, c.relname, o.attname " OF_TABLE("pg_attribute", "attrelid")
+		"o.attacl IS NOT NULL"},
+	{"rights to functions (GRANT, REVOKE)", 0, 0, ALL_TARGETS, GRANT_THERE,
+		OF_SCHEMA("pg_proc", "proname", "pronamespace") "o.proacl IS NOT NULL"},
+	{"rights to types (GRANT, REVOKE)", 0, 0, ALL_TARGETS, GRANT_THERE,
+		OF_SCHEMA("pg_type", "typname", "typnamespace") "o.typacl IS NOT NULL"},
+	{"rights to schemas (GRANT)", 0, 0, ALL_TARGETS, GRANT_THERE,
+		"SELECT DISTINCT n.nspname, '', ' to ' || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE "
+		"pg_get_userbyid(a.grantee)::text END FROM pg_namespace n CROSS JOIN LATERAL "
+		"aclexplode(n.nspacl) a WHERE a.grantee <> n.nspowner AND "
+		"pg_get_userbyid(a.grantee) <> current_user"},
+	{"owners", 0, 0, ALL_TARGETS,
+		"nothing need be done: what is made at the target belongs to the account there; "
+		"ALTER .. OWNER TO by hand where it matters",
+		"SELECT n.nspname, c.relname, 'of ' || pg_get_userbyid(c.relowner) FROM pg_class c "
+		"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', "
+		"'m') AND pg_get_userbyid(c.relowner) <> current_user AND NOT EXISTS (SELECT FROM "
+		"pg_inherits h WHERE h.inhrelid = c.oid)"},
 	{"constraints that are NOT VALID", 0, 0, ALL_TARGETS,
 		"ALTER TABLE .. VALIDATE CONSTRAINT at the source, if its rows are as it says; at the "
 		"target rows that are not would stop the load",
@@ -167,13 +188,15 @@ is_selected(const struct pgsql_source *s, const PGresult *res, int i)
 			       : routes_database(s->env.routes, schema));
 }
 
+/* What is of a schema as such begins with a blank. */
 static void
 add_name(struct buf *b, const PGresult *res, int i)
 {
-	const char *table = PQgetvalue(res, i, 1);
+	const char *table = PQgetvalue(res, i, 1), *name = PQgetvalue(res, i, 2);
+	bool schema = *table == '\0' && *name == ' ';
 
-	buf_printf(b, "%s%s.%s%s%s", b->len != 0 ? ", " : "", PQgetvalue(res, i, 0), table,
-		*table != '\0' ? " " : "", PQgetvalue(res, i, 2));
+	buf_printf(b, "%s%s%s%s%s%s", b->len != 0 ? ", " : "", PQgetvalue(res, i, 0),
+		schema ? "" : ".", table, *table != '\0' ? " " : "", name);
 }
 
 static enum rc
@@ -198,8 +221,8 @@ check_kind(
 		buf_printf(&names, " and %u more", count - NAMED);
 	*any = *any || count != 0;
 	if (count != 0)
-		checks_add(out, CHECK_WARN, k->targets == WITH_TRIGGERS ? TRIGGERS : ITEM,
-			k->remedy, "%s: %s", k->what, buf_text(&names));
+		checks_add(out, CHECK_WARN, k->targets == COPIES ? TRIGGERS : ITEM, k->remedy,
+			"%s: %s", k->what, buf_text(&names));
 	buf_release(&names);
 	return RC_OK;
 }
@@ -222,7 +245,7 @@ pgsource_check_left_out(struct pgsql_source *s, struct checks *out)
 			(k->targets == TABLES_ALONE && !alone) ||
 			(k->targets == OTHER_ENGINES && !other) ||
 			(k->targets == WITHOUT_TRIGGERS && copies) ||
-			(k->targets == WITH_TRIGGERS && !copies))
+			((k->targets == WITH_TRIGGERS || k->targets == COPIES) && !copies))
 			continue;
 		if (check_kind(s, k, &any, out, &e) != RC_OK) {
 			checks_add(out, CHECK_WARN, ITEM, "look for them yourself",

@@ -85,8 +85,9 @@ static const char parts_of_tables[] =
 	"= o.id AND x.indisvalid JOIN pg_class r ON r.oid = x.indexrelid CROSS JOIN LATERAL (SELECT "
 	"replace(quote_ident(o.db), '%', '%%') AS schema, o.kind = 'TABLE' AND o.root = o.id AND "
 	"x.indpred IS NULL AND x.indexprs IS NULL AS plain) y WHERE o.kind IN ('TABLE', 'MATERIALIZED "
-	"VIEW') AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid AND "
-	"k.contype IN ('p', 'u', 'x')) AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = "
+	"VIEW') AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND "
+	"d.objid = x.indexrelid AND d.refclassid = 'pg_constraint'::regclass AND d.deptype = 'i') AND "
+	"NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = "
 	"x.indexrelid) "
 	"UNION ALL SELECT 31, 'not null ' || a.attnum, '', a.attnotnull::text, NULL, format('ALTER "
 	"TABLE %s ALTER COLUMN %I ', o.this, a.attname) || CASE WHEN a.attnotnull THEN 'SET' ELSE "
@@ -123,7 +124,7 @@ static const char parts_of_others[] =
 	"ATTRIBUTE %I ', o.this, a.attname) || y.text || ' CASCADE', format('ALTER TYPE %s ALTER "
 	"ATTRIBUTE %I TYPE ', o.this, a.attname) || y.text || ' CASCADE', 'ALTER TYPE %1$s RENAME "
 	"ATTRIBUTE %2$I TO %3$I CASCADE', 'ALTER TYPE %1$s DROP ATTRIBUTE IF EXISTS %2$I CASCADE' FROM "
-	"o JOIN pg_class r ON r.reltype = o.id AND r.relkind = 'c' JOIN pg_attribute a ON a.attrelid = "
+	"o JOIN pg_type z ON z.oid = o.id JOIN pg_class r ON r.oid = z.typrelid AND r.relkind = 'c' JOIN pg_attribute a ON a.attrelid = "
 	"r.oid AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid CROSS JOIN "
 	"LATERAL (SELECT format_type(a.atttypid, a.atttypmod) || CASE WHEN a.attcollation <> 0 AND "
 	"a.attcollation <> t.typcollation THEN (SELECT format(' COLLATE %I.%I', l.nspname, w.collname) "
@@ -201,6 +202,8 @@ static const char tell[] =
 
 /* So that what is changed first has something to be compared with. */
 static const char begin[] =
+	/* Compiling costs more than it takes. */
+	"SELECT set_config('jit', 'off', true) FROM pg_settings WHERE name = 'jit';\n"
 	"TRUNCATE $S.objects, $S.parts;\n"
 	"INSERT INTO $S.objects SELECT class, id, kind, db, name FROM $S.named WHERE kind <> 'TABLE';\n"
 	"INSERT INTO $S.parts SELECT n.class, n.id, p.key, p.name, p.state, p.unmake FROM $S.named n "
@@ -224,8 +227,7 @@ put_define(struct buf *b, int version, const char *schema)
 		buf_printf(b, "%s%s", i != 0 ? " UNION ALL " : "", sql);
 		free(sql);
 	}
-	buf_puts(b, ") q (class, id, db, name, sql) WHERE q.class = $1::bigint AND q.id = "
-		    "$2::bigint$d$;\n");
+	buf_puts(b, ") q (class, id, db, name, sql) WHERE q.class = $1 AND q.id = $2$d$;\n");
 }
 
 /* Before 10 nothing is told of what is no table. */
