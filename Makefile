@@ -62,7 +62,7 @@ TESTS     := $(UNIT_SRC:%.c=$(B)/%)
 TOOLS     := $(SIM_SRC:%.c=$(B)/%) $(TOOL_SRC:%.c=$(B)/%) $(BENCH_SRC:%.c=$(B)/%)
 PRELOAD   := $(patsubst %.c,$(B)/%.so,$(wildcard t/preload/*.c))
 
-.PHONY: all help deps tests failpoints run-tests check check-versions check-asan check-faults check-tsan run-fuzz fuzz bench bench-deps demo install format lint clean
+.PHONY: all help deps tests failpoints run-tests check check-versions check-asan check-faults check-tsan run-fuzz fuzz bench bench-deps demo install format lint analyze clean
 .SECONDARY:
 
 all: $(PROGRAMS)
@@ -109,6 +109,7 @@ $(B)/bench/%: $(B)/bench/%.o $(TEST_OBJ)
 #: make bench       figures beside those of others; ONLY=list names them
 #: make demo        a shop database, synchronized before your eyes
 #: make lint        formatting and the rules of the house
+#: make analyze     the paths through each source file, by clang's analyzer
 #: make format      what clang-format makes of it
 #: make install     programs, configuration, manual pages under DESTDIR and PREFIX
 PACKAGES := build-essential pkg-config libmariadb-dev libconfig-dev libevent-dev libsqlite3-dev libjansson-dev libssl-dev \
@@ -195,6 +196,14 @@ demo: deps
 SOURCES := $(SRC) $(MAINS) $(wildcard t/*/*.c bench/*.c) $(wildcard $(addsuffix /*.h,$(ROOMS)) t/*/*.h)
 format:
 	clang-format -i $(wildcard $(SOURCES))
+# Paths through each source file, by clang. A warning fails.
+ANALYSES := $(patsubst %.c,build-analyze/%.ok,$(SRC) $(MAINS))
+build-analyze/%.ok: %.c $(wildcard $(addsuffix /*.h,$(ROOMS)))
+	@mkdir -p $(@D)
+	$(call say,ANALYZE) clang --analyze -Wno-everything -Xclang -analyzer-output=text -Xclang -analyzer-max-loop -Xclang 8 -Xclang -analyzer-werror $(ALL_CFLAGS) $<
+	@touch $@
+analyze: $(ANALYSES)
+
 lint:
 	@clang-format --dry-run -Werror $(wildcard $(SOURCES))
 	@! grep -nE '\b(strcpy|strcat|sprintf|vsprintf|strtok|atoi|atol|system|alloca|gets)[ ]?\(' $(wildcard $(SRC) $(MAINS)) || \

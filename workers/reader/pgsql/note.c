@@ -100,6 +100,12 @@ parts_release(struct parts *p)
 }
 
 static bool
+is_true(const char *field)
+{
+	return field != NULL && *field == 't';
+}
+
+static bool
 is_said(const struct noted *c)
 {
 	return c->kind == NOTE_SAID || c->kind == NOTE_TRIGGER;
@@ -123,7 +129,7 @@ add_head(struct note *n, const struct line *l)
 	*c = (struct noted){.kind = heads[i].kind,
 		.db = xstrdup(l->fields[0]),
 		.name = xstrdup(l->fields[1]),
-		.again = heads[i].again != 0 && *l->fields[heads[i].again] == 't'};
+		.again = heads[i].again != 0 && is_true(l->fields[heads[i].again])};
 	if (c->kind == NOTE_RENAMED) {
 		c->to_db = xstrdup(l->fields[2]);
 		c->to_name = xstrdup(l->fields[3]);
@@ -132,7 +138,7 @@ add_head(struct note *n, const struct line *l)
 		c->publication = xstrdup(l->fields[2]);
 	if (is_said(c)) {
 		c->to_db = xstrdup(l->fields[2]);
-		c->ahead = *l->fields[3] == 't';
+		c->ahead = is_true(l->fields[3]);
 		c->sql = xstrdup(l->fields[4]);
 	}
 	return true;
@@ -173,7 +179,7 @@ add_fill(struct noted *c, const struct line *l)
 	c->fills[c->nfills++] = (struct column_change){.from = xstrdup(""),
 		.to = xstrdup(l->fields[0]),
 		.fill = l->fields[1] != NULL ? xstrdup(l->fields[1]) : NULL,
-		.computed = *l->fields[2] == 't'};
+		.computed = is_true(l->fields[2])};
 	return true;
 }
 

@@ -516,7 +516,7 @@ make_object(struct pgsql_lane *l, const struct event_object *o, const struct tab
 		table != NULL ? routes_table_db(r, o->db, o->name) : routes_target_db(r, o->db);
 	enum rc rc = pgsink_make_schema(l, schema, e);
 
-	if (rc == RC_OK && o->kind == OBJECT_TABLE)
+	if (rc == RC_OK && table != NULL)
 		return make_table(
 			l, o, table, schema, routes_target_table(r, o->db, o->name), existing, e);
 	return rc == RC_OK && o->kind != OBJECT_DATABASE ? make_other(l, o, e) : rc;
