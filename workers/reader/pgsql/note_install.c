@@ -36,10 +36,10 @@ static const char objects[] =
 	"NOT NULL, path text NOT NULL, changes text NOT NULL);\n"
 	"CREATE TABLE IF NOT EXISTS $S.selected (channel text NOT NULL, exclude boolean NOT NULL, "
 	"db text NOT NULL, tab text NOT NULL);\n"
-	"CREATE TABLE IF NOT EXISTS $S.known (oid oid PRIMARY KEY, db name NOT NULL, name name NOT "
+	"DROP TABLE IF EXISTS $S.known;\n"
+	"CREATE TABLE $S.known (oid oid PRIMARY KEY, db name NOT NULL, name name NOT "
 	"NULL, last int NOT NULL, description text NOT NULL, rewritten boolean NOT NULL DEFAULT "
 	"false, presets text NOT NULL DEFAULT '');\n"
-	"ALTER TABLE $S.known ADD COLUMN IF NOT EXISTS presets text NOT NULL DEFAULT '';\n"
 	/* Those without an identity could not be changed any more once they are published. */
 	"CREATE OR REPLACE VIEW $S.tables AS SELECT c.oid, n.nspname AS db, c.relname AS name, "
 	"(SELECT max(a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid)::int AS "
@@ -195,7 +195,6 @@ static const char capture_tail[] =
 	"CREATE EVENT TRIGGER syncline_rewrite ON table_rewrite EXECUTE PROCEDURE "
 	"$S.note_rewrite();\n"
 	"ALTER EVENT TRIGGER syncline_rewrite ENABLE ALWAYS;\n"
-	"TRUNCATE $S.known;\n"
 	"INSERT INTO $S.known SELECT oid, db, name, last, $S.describe(oid), false, $S.presets(oid) "
 	"FROM $S.tables WHERE keyed;\n";
 
@@ -406,6 +405,14 @@ install(struct pgsql_source *s, const char *sql, const char *stamp, struct err *
 	return rc;
 }
 
+static void
+say_unnoted(const char *why)
+{
+	log_info("%s: statements that change tables are seen by the rows that follow, new and "
+		 "dropped tables are not",
+		why);
+}
+
 #define NO_RIGHT "42501"
 
 enum rc
@@ -415,6 +422,11 @@ note_install(struct pgsql_source *s, bool *there, struct err *e)
 	struct buf sql;
 	enum rc rc;
 
+	*there = false;
+	if (s->main.version < 90500) {
+		say_unnoted("before PostgreSQL 9.5 an event trigger is not told what was done");
+		return RC_OK;
+	}
 	buf_init(&sql);
 	make_sql(s, &sql);
 	snprintf(stamp, sizeof stamp, "%016" PRIx64, (uint64_t)XXH3_64bits(sql.data, sql.len));
@@ -423,9 +435,7 @@ note_install(struct pgsql_source *s, bool *there, struct err *e)
 		rc = install(s, buf_text(&sql), stamp, e);
 		*there = rc == RC_OK;
 		if (rc == RC_CONFIG && pgsql_is(&s->main, NO_RIGHT)) {
-			log_info("the source account may not make an event trigger: statements "
-				 "that change tables are seen by the rows that follow, new and "
-				 "dropped tables are not");
+			say_unnoted("the source account may not make an event trigger");
 			rc = RC_OK;
 		}
 	}

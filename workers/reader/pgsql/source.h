@@ -152,13 +152,16 @@ enum rc pgsource_check(
 	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 void pgsource_check_left_out(struct pgsql_source *s, struct checks *out);
 
-#define PGSOURCE_OLDEST 90600
+#define PGSOURCE_OLDEST 90400 /* logical decoding */
 /* Servers before 10 have no pgoutput, no publications, and other names for the log. */
 #define SPEAKS_LINES(c) ((c)->version < 100000)
 #define INSERT_LSN(c) \
 	(SPEAKS_LINES(c) ? "pg_current_xlog_insert_location()" : "pg_current_wal_insert_lsn()")
-#define FLUSH_LSN(c) \
-	(SPEAKS_LINES(c) ? "pg_current_xlog_flush_location()" : "pg_current_wal_flush_lsn()")
+#define FLUSH_LSN(c)                                                         \
+	((c)->version >= 100000		? "pg_current_wal_flush_lsn()"       \
+		: (c)->version >= 90600 ? "pg_current_xlog_flush_location()" \
+					: "pg_current_xlog_location()")
+#define WITHOUT_POLICIES(c) ((c)->version >= 90500 ? " SET row_security = off;" : "")
 #define SNAPSHOT_FUNCTION(c) \
 	((c)->version >= 130000 ? "pg_current_snapshot()" : "txid_current_snapshot()")
 
