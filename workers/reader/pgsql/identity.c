@@ -30,7 +30,7 @@ check_version(const struct pgsql *c, struct err *e)
 {
 	int version = c->version, series = version / 100, minor = version % 100;
 
-	if (version < PGSOURCE_OLDEST) {
+	if (version < 90400) {
 		err_set(e, RC_CONFIG,
 			"the source is PostgreSQL %d.%d, which is too old: it has no logical "
 			"decoding",

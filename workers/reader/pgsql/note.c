@@ -77,6 +77,7 @@ static const struct {
 	{'C', NOTE_CREATED, 3, 2},
 	{'A', NOTE_CHANGED, 3, 2},
 	{'K', NOTE_UNKEYED, 2, 0},
+	{'T', NOTE_TRUNCATED, 2, 0},
 	{'S', NOTE_SAID, 4, 0},
 };
 
@@ -172,7 +173,7 @@ make_table(struct noted *c, const struct parts *p)
 	bool renamed = c->kind == NOTE_RENAMED;
 	struct table_list list = {0};
 
-	if (c->kind == NOTE_DROPPED || c->kind == NOTE_UNKEYED || c->kind == NOTE_SAID)
+	if (c->kind != NOTE_RENAMED && c->kind != NOTE_CREATED && c->kind != NOTE_CHANGED)
 		return;
 	table_list_add(
 		&list, table_new(renamed ? c->to_db : c->db, renamed ? c->to_name : c->name));

@@ -14,6 +14,7 @@
  *     C db name again                    created; its parts follow
  *     A db name again                    changed; its parts and new columns follow
  *     K db name                          has no replica identity, and is not published
+ *     T db name                          emptied by TRUNCATE: of servers whose log does not say so
  *     S db name of sql                   a PostgreSQL target can say the same: of a t(able), or
  *                                        what is made, changed or dropped is none
  *     c .. | i .. | f ..                 columns, indexes, foreign keys (describe.h)
@@ -32,6 +33,7 @@ enum note_kind {
 	NOTE_CREATED,
 	NOTE_CHANGED,
 	NOTE_UNKEYED,
+	NOTE_TRUNCATED,
 	NOTE_SAID,
 	NOTE_KINDS
 };
@@ -45,7 +47,7 @@ struct noted {
 	bool again;		     /* it has rows that the log does not tell */
 	char *sql;		     /* of SAID */
 	bool of_table;		     /* likewise */
-	struct table *table;	     /* as it is now; NULL of DROPPED, UNKEYED and SAID */
+	struct table *table;	     /* as it is now; of RENAMED, CREATED and CHANGED */
 	struct column_change *fills; /* `to` is the new column's name */
 	uint32_t nfills;
 };
@@ -69,5 +71,13 @@ enum rc note_install(struct pgsql_source *s, bool *there, struct err *e) MUSTCHE
 enum rc note_selection(struct pgsql_source *s, struct err *e) MUSTCHECK;
 /* The trigger, which other channels may need, stays. */
 enum rc note_deselect(struct pgsql_source *s, struct err *e) MUSTCHECK;
+
+/* note_truncate.c: what the installation has more, and what it does with each table that a
+ * statement has made or changed; "" where the log has TRUNCATE. */
+const char *note_truncate_sql(const struct pgsql_source *s);
+const char *note_truncate_new(const struct pgsql_source *s);
+/* The tables' triggers as the channels want them now; given_up: this one does not any more. RETRY:
+ * a table is busy. */
+enum rc note_truncates(struct pgsql_source *s, bool given_up, struct err *e) MUSTCHECK;
 
 #endif

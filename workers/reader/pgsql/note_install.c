@@ -354,10 +354,12 @@ make_sql(struct pgsql_source *s, struct buf *b)
 	if (version >= 100000)
 		put_define(b, version, buf_text(&schema));
 	put(b, presets, words, COUNT_OF(words));
+	put(b, note_truncate_sql(s), words, COUNT_OF(words));
 	put(b, capture_head, words, COUNT_OF(words));
 	put(b, version >= 110000 ? fills_by_catalog : fills_by_value, words, COUNT_OF(words));
 	if (version >= 100000)
 		put(b, publish, words, COUNT_OF(words));
+	put(b, note_truncate_new(s), words, COUNT_OF(words));
 	put(b, capture_tail, words, COUNT_OF(words));
 	buf_release(&schema);
 	buf_release(&literal);
@@ -477,12 +479,14 @@ note_deselect(struct pgsql_source *s, struct err *e)
 	buf_init(&b);
 	pgsql_quote_text(&b, conf_str(s->env.conf, "state_schema"));
 	rc = pgsql_value(&s->main, &there, e,
-		"SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'selected'",
-		buf_text(&b));
+		"SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = '%s'", buf_text(&b),
+		s->main.version >= 110000 ? "selected" : "watching");
 	buf_clear(&b);
 	put_deselect(s, &b);
 	if (rc == RC_OK && there != NULL)
 		rc = pgsql_exec(&s->main, buf_text(&b), e);
+	if (rc == RC_OK && there != NULL)
+		rc = note_truncates(s, true, e);
 	free(there);
 	buf_release(&b);
 	return rc;
@@ -511,6 +515,8 @@ note_selection(struct pgsql_source *s, struct err *e)
 		buf_puts(&b, ");");
 	}
 	rc = pgsql_exec(&s->main, buf_text(&b), e);
+	if (rc == RC_OK)
+		rc = note_truncates(s, false, e);
 	buf_release(&b);
 	return rc;
 }

@@ -9,7 +9,7 @@
  * stream.c   the log thread: messages into the feed; follow.c  statements;
  *            pulse.c  the heartbeat's table, sequences
  * tables.c   the tables as of a place in the log
- * note.c, note_install.c   what the source itself notes of statements
+ * note.c, note_install.c, note_truncate.c   what the source itself notes of statements
  * lane.c     chunk bounds, snapshots, reading
  * event.c, value.c   decoding
  * check.c    the precheck, left_out.c  what is not carried
@@ -152,7 +152,6 @@ enum rc pgsource_check(
 	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 void pgsource_check_left_out(struct pgsql_source *s, struct checks *out);
 
-#define PGSOURCE_OLDEST 90400 /* logical decoding */
 /* Servers before 10 have no pgoutput, no publications, and other names for the log. */
 #define SPEAKS_LINES(c) ((c)->version < 100000)
 #define INSERT_LSN(c) \
