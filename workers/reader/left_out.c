@@ -22,12 +22,13 @@ left_out_add(struct left_out *l, const char *db, const char *table, const char *
 }
 
 bool
-left_out_tell(struct left_out *l, const char *what, const char *remedy, struct checks *out)
+left_out_tell(struct left_out *l, const char *item, const char *what, const char *remedy,
+	struct checks *out)
 {
 	if (l->count > NAMED)
 		buf_printf(&l->names, " and %u more", l->count - NAMED);
 	if (l->count != 0)
-		checks_add(out, CHECK_WARN, LEFT_OUT, remedy, "%s: %s", what, buf_text(&l->names));
+		checks_add(out, CHECK_WARN, item, remedy, "%s: %s", what, buf_text(&l->names));
 	buf_release(&l->names);
 	return l->count != 0;
 }

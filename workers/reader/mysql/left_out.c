@@ -78,7 +78,7 @@ check_kind(
 	left_out_init(&names);
 	rc = mysql_each_selected(s, k->by, query, add, &names, e);
 	free(query);
-	if (left_out_tell(&names, k->what, k->remedy, out))
+	if (left_out_tell(&names, LEFT_OUT, k->what, k->remedy, out))
 		*any = true;
 	return rc;
 }

@@ -159,7 +159,7 @@ check_kind(
 			left_out_add(&names, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1),
 				PQgetvalue(res, i, 2));
 	PQclear(res);
-	if (left_out_tell(&names, k->what, k->remedy, out))
+	if (left_out_tell(&names, LEFT_OUT, k->what, k->remedy, out))
 		*any = true;
 	return RC_OK;
 }

@@ -77,7 +77,7 @@ static const struct {
 	{'C', NOTE_CREATED, 3, 2},
 	{'A', NOTE_CHANGED, 3, 2},
 	{'K', NOTE_UNKEYED, 2, 0},
-	{'T', NOTE_TRUNCATED, 2, 0},
+	{'E', NOTE_TRUNCATED, 2, 0},
 	{'S', NOTE_SAID, 4, 0},
 };
 

@@ -14,7 +14,7 @@
  *     C db name again                    created; its parts follow
  *     A db name again                    changed; its parts and new columns follow
  *     K db name                          has no replica identity, and is not published
- *     T db name                          emptied by TRUNCATE: of servers whose log does not say so
+ *     E db name                          emptied by TRUNCATE: of servers whose log does not say so
  *     S db name of sql                   a PostgreSQL target can say the same: of a t(able), or
  *                                        what is made, changed or dropped is none
  *     c .. | i .. | f ..                 columns, indexes, foreign keys (describe.h)

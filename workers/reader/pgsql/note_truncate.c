@@ -30,7 +30,7 @@ static const char sql[] =
 	"  WITH RECURSIVE r (id) AS (SELECT TG_RELID UNION SELECT o.conrelid FROM pg_constraint o "
 	"JOIN r ON o.confrelid = r.id WHERE o.contype = 'f')\n"
 	"    INSERT INTO $S.ddl (tag, query, path, changes) SELECT 'TRUNCATE TABLE', "
-	"coalesce(current_query(), ''), '', string_agg($S.line('T', ARRAY[n.nspname::text, "
+	"coalesce(current_query(), ''), '', string_agg($S.line('E', ARRAY[n.nspname::text, "
 	"c.relname]), '')\n"
 	"      FROM r JOIN pg_class c ON c.oid = r.id JOIN pg_namespace n ON n.oid = "
 	"c.relnamespace RETURNING n INTO m;\n"
