@@ -46,6 +46,8 @@ for (['9.6', Syncline::PostgreSQL->new], ['10', Syncline::MariaDB->new]) {
     is($c->wait_loaded(60), '', "$version: loaded");
     is($watched->(), 'shop.a shop.b shop.kept shop.keyless shop.marker', "$version: the tables have triggers");
 
+    unlike(check($c), qr/syncline_truncate/, "$version: which are not the tables' own");
+
     $source->sql('TRUNCATE shop.a, shop.b');
     $rows->($_, 3) for qw(a b);
     $source->sql('BEGIN', 'INSERT INTO shop.kept VALUES (11, 0)', 'TRUNCATE shop.keyless', 'INSERT INTO shop.keyless VALUES (1, 1), (1, 1)', 'SAVEPOINT s', 'TRUNCATE shop.kept', 'ROLLBACK TO s', 'COMMIT');

@@ -13,7 +13,7 @@
 
 #include "common/mem.h"
 #include "workers/reader/left_out.h"
-#include "workers/reader/pgsql/source.h"
+#include "workers/reader/pgsql/note.h"
 
 #define MAKE_FIRST \
 	"make them at the target by hand, before the channel starts, where tables need them"
@@ -50,7 +50,7 @@ static const struct kind {
 } kinds[] = {
 	{"triggers", 0, 0, ALL_TARGETS, LEFT_OUT_EFFECTS,
 		"SELECT n.nspname, c.relname, o.tgname " OF_TABLE("pg_trigger", "tgrelid")
-		"NOT o.tgisinternal"},
+		"NOT o.tgisinternal AND o.tgname <> '" TRUNCATE_TRIGGER "'"},
 	{"rules", 0, 0, ALL_TARGETS, LEFT_OUT_EFFECTS,
 		"SELECT n.nspname, c.relname, o.rulename " OF_TABLE("pg_rewrite", "ev_class")
 		"o.rulename <> '_RETURN'"},

@@ -72,6 +72,8 @@ enum rc note_selection(struct pgsql_source *s, struct err *e) MUSTCHECK;
 /* The trigger, which other channels may need, stays. */
 enum rc note_deselect(struct pgsql_source *s, struct err *e) MUSTCHECK;
 
+/* The triggers on tables, where there are any. */
+#define TRUNCATE_TRIGGER "syncline_truncate"
 /* note_truncate.c: what the installation has more, and what it does with each table that a
  * statement has made or changed; "" where the log has TRUNCATE. */
 const char *note_truncate_sql(const struct pgsql_source *s);

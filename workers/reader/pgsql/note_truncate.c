@@ -57,12 +57,13 @@ static const char sql[] =
 	"BEGIN\n"
 	"  FOR t IN SELECT * FROM $S.unwatched u WHERE u.oid = $1 LOOP\n"
 	"    IF t.wanted THEN\n"
-	"      EXECUTE format('CREATE TRIGGER syncline_truncate AFTER TRUNCATE ON %I.%I EXECUTE "
+	"      EXECUTE format('CREATE TRIGGER " TRUNCATE_TRIGGER " AFTER TRUNCATE ON %I.%I EXECUTE "
 	"PROCEDURE %I.note_truncate()', t.db, t.name, $T);\n"
-	"      EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER syncline_truncate', t.db, "
+	"      EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER " TRUNCATE_TRIGGER
+	"', t.db, "
 	"t.name);\n"
 	"    ELSE\n"
-	"      EXECUTE format('DROP TRIGGER syncline_truncate ON %I.%I', t.db, t.name);\n"
+	"      EXECUTE format('DROP TRIGGER " TRUNCATE_TRIGGER " ON %I.%I', t.db, t.name);\n"
 	"    END IF;\n"
 	"  END LOOP;\n"
 	"END $f$;\n";
