@@ -133,6 +133,14 @@ struct table_change {
 	uint32_t ncolumns;
 };
 
+/* What a target of the source's own kind says beside the changes, with them: mostly of what is no
+ * table. */
+struct ddl_said {
+	const char *db; /* to which it belongs afterwards */
+	const char *sql;
+	bool ahead; /* of the changes, as far as they do not stand in its way; else behind them */
+};
+
 /*
  * A statement to run at the target as it ran at the source (mapped by the
  * writer), where both speak one language; for all others what it did to the
@@ -143,10 +151,10 @@ struct event_ddl {
 	const char *sql;     /* "" : there is no text, only changes */
 	const char *session; /* assignments for SET SESSION, as the source had them; may be "" */
 	const char *session_charset; /* the character set that sql is written in */
-	const char *beside; /* what a target of the source's own kind says behind the changes, with
-			       them: of what is no table; NULL: nothing */
 	const struct table_change *changes;
 	uint32_t nchanges;
+	const struct ddl_said *said;
+	uint32_t nsaid;
 };
 
 /*	symbol	name */

@@ -56,11 +56,20 @@ size_changes(const struct event_ddl *d)
 }
 
 static size_t
+size_said(const struct event_ddl *d)
+{
+	size_t n = 4;
+
+	for (uint32_t i = 0; i < d->nsaid; i++)
+		n += size_str(d->said[i].db) + size_str(d->said[i].sql) + 1;
+	return n;
+}
+
+static size_t
 size_ddl(const struct event_ddl *d)
 {
 	return size_str(d->db) + size_str(d->sql) + size_str(d->session) +
-	       size_str(d->session_charset) + size_str(d->beside != NULL ? d->beside : "") +
-	       size_changes(d);
+	       size_str(d->session_charset) + size_changes(d) + size_said(d);
 }
 
 size_t
@@ -249,8 +258,13 @@ w_ddl(struct out *o, const struct event_ddl *d)
 	w_str(o, d->sql);
 	w_str(o, d->session);
 	w_str(o, d->session_charset);
-	w_str(o, d->beside != NULL ? d->beside : "");
 	w_changes(o, d);
+	w_u32(o, d->nsaid);
+	for (uint32_t i = 0; i < d->nsaid; i++) {
+		w_str(o, d->said[i].db);
+		w_str(o, d->said[i].sql);
+		w_u8(o, d->said[i].ahead);
+	}
 }
 
 static void
@@ -452,17 +466,25 @@ static void
 r_ddl(struct cursor *c, struct arena *a, struct event_ddl *d)
 {
 	struct table_change *changes;
+	struct ddl_said *said;
 
 	d->db = r_str(c, a);
 	d->sql = r_str(c, a);
 	d->session = r_str(c, a);
 	d->session_charset = r_str(c, a);
-	d->beside = r_str(c, a);
 	d->nchanges = r_count(c, 29);
 	changes = arena_calloc(a, d->nchanges, sizeof *changes);
 	for (uint32_t i = 0; i < d->nchanges; i++)
 		r_change(c, a, &changes[i]);
 	d->changes = changes;
+	d->nsaid = r_count(c, 9);
+	said = arena_calloc(a, d->nsaid, sizeof *said);
+	for (uint32_t i = 0; i < d->nsaid; i++) {
+		said[i].db = r_str(c, a);
+		said[i].sql = r_str(c, a);
+		said[i].ahead = r_bool(c);
+	}
+	d->said = said;
 }
 
 static void

@@ -92,9 +92,11 @@ check_triggers(const struct conf *c, const char *file, struct conf_notes *notes)
 	const char *from = conf_str(c, "source.kind"), *to = conf_str(c, "target.kind");
 
 	if (conf_is(c, "triggers", "copy") && from != NULL && to != NULL &&
-		(strcmp(from, "mysql") != 0 || strcmp(to, "mysql") != 0))
+		(strcmp(from, to) != 0 ||
+			(strcmp(to, "mysql") != 0 && strcmp(to, "postgresql") != 0)))
 		conf_note_add(notes, file, conf_line(c, file, "triggers"), false,
-			"triggers = \"copy\" is for kind = \"mysql\" at both ends");
+			"triggers = \"copy\" is for one kind at both ends, \"mysql\" or "
+			"\"postgresql\"");
 }
 
 /* Others have no snapshot that several connections share. */

@@ -56,13 +56,19 @@ sample_ddl(void)
 			.after_len = 5},
 	};
 
+	static const struct ddl_said said[] = {
+		{.db = "", .sql = "DROP VIEW v", .ahead = true},
+		{.db = "shop", .sql = "CREATE VIEW v AS SELECT 1"},
+	};
+
 	return (struct event_ddl){.db = "shop",
 		.sql = "ALTER TABLE t ADD c INT",
 		.session = "sql_mode=''",
 		.session_charset = "utf8mb4",
-		.beside = "CREATE VIEW v AS SELECT 1",
 		.changes = changes,
-		.nchanges = COUNT_OF(changes)};
+		.nchanges = COUNT_OF(changes),
+		.said = said,
+		.nsaid = COUNT_OF(said)};
 }
 
 static inline struct event_commit

@@ -228,6 +228,12 @@ notes_are_read(void **state)
 			assert_int_equal(note_parse(noted, len, &n, &e), RC_DATA);
 			note_release(&n);
 		}
+	assert_int_equal(note_parse("S\tshop\t\tcrm\ttrue\tDROP VIEW a\\nb\n", 34, &n, &e), RC_OK);
+	assert_int_equal(n.changes[0].kind, NOTE_SAID);
+	assert_string_equal(n.changes[0].to_db, "crm");
+	assert_true(n.changes[0].ahead);
+	assert_string_equal(n.changes[0].sql, "DROP VIEW a\nb");
+	note_release(&n);
 	assert_int_equal(note_parse("X\ta\tb\n", 6, &n, &e), RC_DATA);
 	note_release(&n);
 	assert_int_equal(note_parse("c\ta\tb\n", 6, &n, &e), RC_DATA);

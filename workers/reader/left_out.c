@@ -17,8 +17,8 @@ left_out_add(struct left_out *l, const char *db, const char *table, const char *
 {
 	if (++l->count > NAMED)
 		return;
-	buf_printf(&l->names, "%s%s.%s%s%s", l->count > 1 ? ", " : "", db, table,
-		*table != '\0' ? " " : "", name);
+	buf_printf(&l->names, "%s%s%s%s%s%s", l->count > 1 ? ", " : "", db,
+		*table == '\0' && *name == ' ' ? "" : ".", table, *table != '\0' ? " " : "", name);
 }
 
 bool

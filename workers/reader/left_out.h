@@ -30,7 +30,8 @@ struct left_out {
 };
 
 void left_out_init(struct left_out *l);
-/* table: that it belongs to; "": none, it is the database's. */
+/* table: that it belongs to; "": none, it is the database's. What is of a database as such begins
+ * with a blank. */
 void left_out_add(struct left_out *l, const char *db, const char *table, const char *name);
 /* The warning under that item, if there are any, which is returned. Frees what `l` has. */
 bool left_out_tell(struct left_out *l, const char *item, const char *what, const char *remedy,

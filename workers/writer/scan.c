@@ -270,12 +270,19 @@ keep_changes(struct work *w, struct event_ddl *d)
 static void
 keep_ddl(struct work *w, struct event_ddl *d)
 {
+	struct ddl_said *said;
+
 	d->db = keep_text(w, d->db);
 	d->sql = keep_text(w, d->sql);
 	d->session = keep_text(w, d->session);
 	d->session_charset = keep_text(w, d->session_charset);
-	d->beside = keep_text(w, d->beside);
 	keep_changes(w, d);
+	said = arena_calloc(&w->arena, d->nsaid, sizeof *said);
+	for (uint32_t i = 0; i < d->nsaid; i++)
+		said[i] = (struct ddl_said){.db = keep_text(w, d->said[i].db),
+			.sql = keep_text(w, d->said[i].sql),
+			.ahead = d->said[i].ahead};
+	d->said = said;
 }
 
 /* Hands a work to the scheduler; waits while the queue is full. */

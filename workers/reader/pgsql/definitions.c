@@ -7,7 +7,9 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/pgsql/words.h"
 #include "workers/reader/pgsql/definitions.h"
+#include "workers/reader/pgsql/note.h"
 
 /* ---- the server's statements ---- */
 
@@ -17,8 +19,6 @@
 #define NOT_OF_EXTENSION(class, id) \
 	"NOT EXISTS (SELECT FROM pg_depend x WHERE x.deptype = 'e' AND x.classid = '" class \
 	"'::regclass AND x.objid = " id ")"
-
-#define NAME(schema, name) "quote_ident(" schema ") || '.' || quote_ident(" name ")"
 
 /* " COLLATE a.b" of a type's own collation or another one. */
 #define COLLATE(collation, type) \
@@ -52,7 +52,7 @@
 	table " "
 
 static const char type_query[] =
-	"SELECT 'pg_type'::regclass::oid::bigint, t.oid::bigint, n.nspname, t.typname, CASE "
+	"SELECT 'pg_type'::regclass::oid, t.oid, n.nspname, t.typname, CASE "
 	"t.typtype WHEN 'e' THEN 'CREATE TYPE ' || " NAME("n.nspname", "t.typname") " || "
 	"' AS ENUM (' || coalesce((SELECT string_agg(quote_literal(m.enumlabel), ', ' ORDER BY "
 	"m.enumsortorder) FROM pg_enum m WHERE m.enumtypid = t.oid), '') || ')' "
@@ -66,7 +66,7 @@ static const char type_query[] =
 	"coalesce(' DEFAULT ' || t.typdefault, '') || CASE WHEN t.typnotnull THEN ' NOT NULL' "
 	"ELSE '' END || coalesce((SELECT string_agg(' CONSTRAINT ' || quote_ident(k.conname) "
 	"|| ' ' || pg_get_constraintdef(k.oid), '' ORDER BY k.conname) "
-	"FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c'), '') "
+	"FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c' AND k.convalidated), '') "
 	"ELSE 'CREATE TYPE ' || " NAME("n.nspname", "t.typname") " || ' AS RANGE (SUBTYPE = ' "
 	"|| format_type(g.rngsubtype, NULL) || coalesce((SELECT ', SUBTYPE_OPCLASS = ' || "
 	NAME("cn.nspname", "c.opcname") " FROM pg_opclass c JOIN pg_namespace cn ON cn.oid = "
@@ -76,9 +76,12 @@ static const char type_query[] =
 	"WHERE l.oid = g.rngcollation), '') || CASE WHEN g.rngsubdiff = 0 THEN '' "
 	"ELSE ', SUBTYPE_DIFF = ' || (SELECT " NAME("pn.nspname", "p.proname")
 	" FROM pg_proc p JOIN pg_namespace pn ON pn.oid = p.pronamespace "
-	"WHERE p.oid = g.rngsubdiff) END || %s || ')' END || coalesce('; COMMENT ON ' || CASE "
-	"t.typtype WHEN 'd' THEN 'DOMAIN ' ELSE 'TYPE ' END || " NAME("n.nspname", "t.typname")
-	" || ' IS ' || quote_literal(obj_description(t.oid, 'pg_type')), '') "
+	"WHERE p.oid = g.rngsubdiff) END || %s || ')' END || '; ' || " COMMENT("CASE t.typtype WHEN 'd' "
+	"THEN 'DOMAIN ' ELSE 'TYPE ' END || " NAME("n.nspname", "t.typname"),
+	"obj_description(t.oid, 'pg_type')") " || " COLUMN_COMMENTS("t.typrelid", NAME("n.nspname", "t.typname"))
+	" || coalesce((SELECT string_agg(" COMMENT("'CONSTRAINT ' || quote_ident(k.conname) || ' ON DOMAIN ' || "
+	NAME("n.nspname", "t.typname"), "obj_description(k.oid, 'pg_constraint')") ", '' ORDER BY k.conname) "
+	"FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c' AND k.convalidated), '') "
 	"FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace LEFT JOIN pg_type b ON "
 	"b.oid = t.typbasetype LEFT JOIN pg_range g ON g.rngtypid = t.oid LEFT JOIN pg_class "
 	"tc ON tc.oid = t.typrelid WHERE t.typtype IN ('e', 'c', 'd', 'r') AND (t.typrelid = 0 "
@@ -92,14 +95,14 @@ static const char type_query[] =
 	"WHERE mt.oid = g.rngmultitypid), '')"
 
 static const char extension_query[] =
-	"SELECT 'pg_extension'::regclass::oid::bigint, x.oid::bigint, n.nspname, x.extname, "
+	"SELECT 'pg_extension'::regclass::oid, x.oid, n.nspname, x.extname, "
 	"'CREATE EXTENSION IF NOT EXISTS ' || quote_ident(x.extname) || ' WITH SCHEMA ' || "
 	"quote_ident(n.nspname) FROM pg_extension x JOIN pg_namespace n ON n.oid = "
 	"x.extnamespace";
 
 /* Those that no table owns. */
 static const char sequence_query[] =
-	"SELECT 'pg_class'::regclass::oid::bigint, r.oid::bigint, rn.nspname, r.relname, "
+	"SELECT 'pg_class'::regclass::oid, r.oid, rn.nspname, r.relname, "
 	CREATE_SEQUENCE " || coalesce('COMMENT ON SEQUENCE ' || "
 	NAME("rn.nspname", "r.relname") " || ' IS ' || quote_literal(obj_description(r.oid, "
 	"'pg_class')), '') FROM " FROM_SEQUENCES "WHERE NOT EXISTS (SELECT "
@@ -108,12 +111,9 @@ static const char sequence_query[] =
 	USERS_SCHEMA("rn") " AND " NOT_OF_EXTENSION("pg_class", "r.oid");
 
 static const char routine_query[] =
-	"SELECT 'pg_proc'::regclass::oid::bigint, p.oid::bigint, n.nspname, p.proname, 'CREATE "
-	"' || substr(pg_get_functiondef(p.oid), 18 + 1) || coalesce('; COMMENT ON ROUTINE ' || "
-	NAME("n.nspname", "p.proname") " || '(' || pg_get_function_identity_arguments(p.oid) "
-	"|| ') IS ' || quote_literal(obj_description(p.oid, 'pg_proc')), '') "
-	"FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace "
-	"WHERE %s AND " USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_proc", "p.oid");
+	"SELECT 'pg_proc'::regclass::oid, p.oid, n.nspname, p.proname, 'CREATE ' || "
+	"substr(" CREATE_ROUTINE("'%s'") ", 18 + 1) FROM pg_proc p JOIN pg_namespace n ON n.oid = "
+	"p.pronamespace WHERE %s AND " USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_proc", "p.oid");
 
 #define COLUMN \
 	"quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod) || " \
@@ -142,9 +142,28 @@ static const char routine_query[] =
 
 #define PARTITIONED(id) "coalesce(' PARTITION BY ' || pg_get_partkeydef(" id "), '')"
 
+/* What the partition ch (in cn) has otherwise than its parent h.inhparent: not null, defaults,
+ * constraints, options. */
+#define OWN_OF_PARTITION \
+	"coalesce((SELECT string_agg(CASE WHEN a.attnotnull AND NOT pa.attnotnull THEN 'ALTER TABLE ' || " \
+	NAME("cn.nspname", "ch.relname") " || ' ALTER COLUMN ' || quote_ident(a.attname) || ' SET NOT NULL; ' " \
+	"ELSE '' END || CASE WHEN %s <> '' OR a.attidentity <> '' OR x.text IS NOT DISTINCT FROM y.text THEN '' " \
+	"ELSE 'ALTER TABLE ' || " NAME("cn.nspname", "ch.relname") " || ' ALTER COLUMN ' || " \
+	"quote_ident(a.attname) || coalesce(' SET DEFAULT ' || x.text, ' DROP DEFAULT') || '; ' END, '' ORDER " \
+	"BY a.attnum) FROM pg_attribute a JOIN pg_attribute pa ON pa.attrelid = h.inhparent AND pa.attname = " \
+	"a.attname LEFT JOIN LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) AS text FROM pg_attrdef d WHERE " \
+	"d.adrelid = a.attrelid AND d.adnum = a.attnum) x ON true LEFT JOIN LATERAL (SELECT " \
+	"pg_get_expr(d.adbin, d.adrelid) AS text FROM pg_attrdef d WHERE d.adrelid = pa.attrelid AND d.adnum " \
+	"= pa.attnum) y ON true WHERE a.attrelid = ch.oid AND a.attnum > 0 AND NOT a.attisdropped), '') || " \
+	"coalesce((SELECT string_agg('ALTER TABLE ' || " NAME("cn.nspname", "ch.relname") " || ' ADD CONSTRAINT " \
+	"' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid) || '; ', '' ORDER BY k.contype, " \
+	"k.conname) FROM pg_constraint k WHERE k.conrelid = ch.oid AND k.contype IN ('p', 'u', 'x', 'c') AND " \
+	"k.conislocal AND k.coninhcount = 0 AND k.convalidated), '') || coalesce('ALTER TABLE ' || " \
+	NAME("cn.nspname", "ch.relname") " || ' SET (' || array_to_string(ch.reloptions, ', ') || '); ', '')"
+
 /* Owned sequences; the table; sequences to their columns, values; partitions; indexes; comments. */
 static const char table_query[] =
-	"SELECT 'pg_class'::regclass::oid::bigint, c.oid::bigint, n.nspname, c.relname, "
+	"SELECT 'pg_class'::regclass::oid, c.oid, n.nspname, c.relname, "
 	"coalesce((SELECT string_agg(" CREATE_SEQUENCE ", '' ORDER BY r.oid) "
 	"FROM " FROM_SEQUENCES OWNED_BY("a", "c.oid") "), '') || 'CREATE TABLE ' || "
 	NAME("n.nspname", "c.relname") " || ' (' || concat_ws(', ', (SELECT string_agg(" COLUMN
@@ -180,39 +199,34 @@ static const char table_query[] =
 	"ON x.indrelid = p.oid AND x.indisvalid WHERE NOT EXISTS (SELECT "
 	"FROM pg_constraint k WHERE k.conindid = x.indexrelid AND k.contype IN ('p', 'u', "
 	"'x')) AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = x.indexrelid)), "
-	"'') || coalesce('COMMENT ON TABLE ' || " NAME("n.nspname", "c.relname") " || ' IS ' "
-	"|| quote_literal(obj_description(c.oid, 'pg_class')) || '; ', '') || "
-	"coalesce((SELECT string_agg('COMMENT ON COLUMN ' || " NAME("n.nspname", "c.relname")
-	" || '.' || quote_ident(a.attname) || ' IS ' || quote_literal(col_description(c.oid, "
-	"a.attnum)) || '; ', '' ORDER BY a.attnum) FROM pg_attribute a "
-	"WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND "
-	"col_description(c.oid, a.attnum) IS NOT NULL), '') || coalesce((SELECT "
-	"string_agg('COMMENT ON CONSTRAINT ' || quote_ident(k.conname) || ' ON ' || "
-	NAME("n.nspname", "c.relname") " || ' IS ' || quote_literal(obj_description(k.oid, "
-	"'pg_constraint')) || '; ', '' ORDER BY k.conname) FROM pg_constraint k "
-	"WHERE k.conrelid = c.oid AND k.contype <> 'f' AND obj_description(k.oid, "
-	"'pg_constraint') IS NOT NULL), '') || coalesce((SELECT string_agg('COMMENT ON INDEX ' "
-	"|| " NAME("xn.nspname", "xc.relname") " || ' IS ' || "
-	"quote_literal(obj_description(xc.oid, 'pg_class')) || '; ', '' ORDER BY xc.oid) "
-	"FROM pg_index x JOIN pg_class xc ON xc.oid = x.indexrelid JOIN pg_namespace xn ON "
-	"xn.oid = xc.relnamespace WHERE x.indrelid = c.oid AND obj_description(xc.oid, "
-	"'pg_class') IS NOT NULL), '') FROM pg_class c JOIN pg_namespace n ON n.oid = "
+	"'') || coalesce((SELECT string_agg(" OWN_OF_PARTITION ", '' ORDER BY p.level, ch.oid) FROM " TREE "JOIN "
+	"pg_class ch ON ch.oid = p.oid AND p.level > 0 JOIN pg_namespace cn ON cn.oid = ch.relnamespace "
+	"JOIN pg_inherits h ON h.inhrelid = ch.oid), '') || coalesce((SELECT string_agg("
+	COMMENT("'TABLE ' || " NAME("cn.nspname", "ch.relname"), "obj_description(ch.oid, 'pg_class')")
+	" || " COLUMN_COMMENTS("ch.oid", NAME("cn.nspname", "ch.relname")) " || coalesce((SELECT string_agg("
+	COMMENT("'CONSTRAINT ' || quote_ident(k.conname) || ' ON ' || " NAME("cn.nspname", "ch.relname"),
+	"obj_description(k.oid, 'pg_constraint')") ", '' ORDER BY k.conname) FROM pg_constraint k WHERE "
+	"k.conrelid = ch.oid AND k.contype <> 'f' AND k.convalidated AND (k.conislocal OR k.contype = "
+	"'c')), '') || " INDEX_COMMENTS("ch.oid") ", '' ORDER BY p.level, ch.oid) FROM " TREE "JOIN pg_class "
+	"ch ON ch.oid = p.oid JOIN pg_namespace cn ON cn.oid = ch.relnamespace), '') || coalesce((SELECT "
+	"string_agg(" COMMENT("'SEQUENCE ' || " NAME("rn.nspname", "r.relname"), "obj_description(r.oid, "
+	"'pg_class')") ", '' ORDER BY r.oid) FROM pg_depend o JOIN pg_class r ON r.oid = o.objid AND "
+	"r.relkind = 'S' JOIN pg_namespace rn ON rn.oid = r.relnamespace WHERE o.classid = "
+	"'pg_class'::regclass AND o.refclassid = 'pg_class'::regclass AND o.refobjid = c.oid AND o.deptype "
+	"IN ('a', 'i')), '') FROM pg_class c JOIN pg_namespace n ON n.oid = "
 	"c.relnamespace WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND "
 	USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_class", "c.oid");
 
 static const char view_query[] =
-	"SELECT 'pg_class'::regclass::oid::bigint, c.oid::bigint, n.nspname, c.relname, CASE "
-	"c.relkind WHEN 'v' THEN 'CREATE VIEW ' ELSE 'CREATE MATERIALIZED VIEW ' END || "
-	NAME("n.nspname", "c.relname") " || coalesce(' WITH (' || "
-	"array_to_string(c.reloptions, ', ') || ')', '') || ' AS ' || "
-	"rtrim(pg_get_viewdef(c.oid), ';') || CASE c.relkind WHEN 'm' THEN ' WITH NO DATA' "
-	"ELSE '' END || '; ' || coalesce((SELECT string_agg(pg_get_indexdef(x.indexrelid) || "
-	"'; ', '' ORDER BY x.indexrelid) FROM pg_index x WHERE x.indrelid = c.oid), '') || "
-	"coalesce('COMMENT ON ' || CASE c.relkind WHEN 'v' THEN 'VIEW ' "
-	"ELSE 'MATERIALIZED VIEW ' END || " NAME("n.nspname", "c.relname") " || ' IS ' || "
-	"quote_literal(obj_description(c.oid, 'pg_class')), '') FROM pg_class c JOIN "
-	"pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND "
+	"SELECT 'pg_class'::regclass::oid, c.oid, n.nspname, c.relname, " CREATE_VIEW
+	" FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('v', 'm') AND "
 	USERS_SCHEMA("n") " AND " NOT_OF_EXTENSION("pg_class", "c.oid");
+
+/* Behind the rest: its table. */
+static const char trigger_query[] =
+	"SELECT 'pg_trigger'::regclass::oid, g.oid, n.nspname, g.tgname, " CREATE_TRIGGER
+	", c.relname FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN pg_namespace n ON "
+	"n.oid = c.relnamespace WHERE %s AND c.relkind IN ('r', 'p', 'v') AND " USERS_SCHEMA("n");
 
 /* Who stands on whom: parts (defaults, rules, indexes, arrays, row types) stand for wholes. */
 static const char edge_query[] =
@@ -223,7 +237,7 @@ static const char edge_query[] =
 	"'pg_class'::regclass, w.ev_class FROM pg_rewrite w UNION ALL "
 	"SELECT 'pg_constraint'::regclass, k.oid, CASE WHEN k.contypid <> 0 THEN "
 	"'pg_type'::regclass ELSE 'pg_class'::regclass END, CASE WHEN k.contypid <> 0 THEN "
-	"k.contypid ELSE k.conrelid END FROM pg_constraint k WHERE k.contype <> 'f' "
+	"k.contypid ELSE k.conrelid END FROM pg_constraint k WHERE k.contype NOT IN ('f', 't') "
 	"UNION ALL SELECT 'pg_type'::regclass, t.oid, 'pg_class'::regclass, t.typrelid "
 	"FROM pg_type t JOIN pg_class c ON c.oid = t.typrelid AND c.relkind <> 'c' "
 	"UNION ALL SELECT 'pg_class'::regclass, c.oid, 'pg_type'::regclass, c.reltype "
@@ -241,6 +255,20 @@ static const char edge_query[] =
 	"d.refobjid >= 12000 ORDER BY 1, 2, 3, 4";
 /* clang-format on */
 
+const char *
+pgsource_copied_triggers(int version)
+{
+	return version >= 130000 ? "NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled <> 'R'"
+				 : "NOT g.tgisinternal AND g.tgenabled <> 'R' AND g.tgname <> "
+				   "'" TRUNCATE_TRIGGER "'";
+}
+
+bool
+pgsource_copies_triggers(const struct pgsql_source *s)
+{
+	return conf_is(s->env.conf, "triggers", "copy");
+}
+
 char *
 definitions_query(enum object_kind kind, int version)
 {
@@ -254,16 +282,18 @@ definitions_query(enum object_kind kind, int version)
 	case OBJECT_SEQUENCE:
 		return xstrdup(sequence_query);
 	case OBJECT_FUNCTION:
-		return xasprintf(routine_query,
+		return xasprintf(routine_query, "FUNCTION",
 			version >= 110000 ? "p.prokind IN ('f', 'w')" : "NOT p.proisagg");
 	case OBJECT_PROCEDURE:
-		return xasprintf(routine_query, version >= 110000 ? "p.prokind = 'p'" : "false");
+		return xasprintf(routine_query, "PROCEDURE",
+			version >= 110000 ? "p.prokind = 'p'" : "false");
 	case OBJECT_TABLE:
-		return xasprintf(table_query, generated, generated);
+		return xasprintf(table_query, generated, generated, generated);
 	case OBJECT_VIEW:
 		return xstrdup(view_query);
-	case OBJECT_DATABASE:
 	case OBJECT_TRIGGER:
+		return xasprintf(trigger_query, pgsource_copied_triggers(version));
+	case OBJECT_DATABASE:
 	case OBJECT_COUNT:
 	default:
 		return NULL;
@@ -279,6 +309,7 @@ struct definition {
 	size_t rank;  /* where it comes if nothing says otherwise */
 	enum object_kind kind;
 	const char *db, *name, *sql; /* of the result */
+	const char *on;		     /* likewise, the table of a trigger; else NULL */
 	size_t edge;		     /* its first one that has not been followed yet */
 	enum visit visit;
 	bool wanted;
@@ -323,7 +354,8 @@ take(struct definitions *d, struct pgsql *c, enum object_kind kind, const char *
 			.kind = kind,
 			.db = PQgetvalue(res, i, 2),
 			.name = PQgetvalue(res, i, 3),
-			.sql = PQgetvalue(res, i, 4)};
+			.sql = PQgetvalue(res, i, 4),
+			.on = PQnfields(res) > 5 ? PQgetvalue(res, i, 5) : NULL};
 	return RC_OK;
 }
 
@@ -352,14 +384,15 @@ read_edges(struct definitions *d, struct pgsql *c, struct err *e)
 }
 
 static enum rc
-read_all(struct definitions *d, struct pgsql *c, struct err *e)
+read_all(struct definitions *d, struct pgsql *c, bool triggers, struct err *e)
 {
 	static const enum object_kind kinds[] = {OBJECT_EXTENSION, OBJECT_TYPE, OBJECT_SEQUENCE,
-		OBJECT_FUNCTION, OBJECT_PROCEDURE, OBJECT_TABLE, OBJECT_VIEW};
+		OBJECT_FUNCTION, OBJECT_PROCEDURE, OBJECT_TABLE, OBJECT_VIEW, OBJECT_TRIGGER};
+	size_t n = COUNT_OF(kinds) - (triggers ? 0 : 1);
 	enum rc rc = RC_OK;
 
 	static_assert(COUNT_OF(kinds) <= COUNT_OF(d->results), "a result each");
-	for (size_t i = 0; i < COUNT_OF(kinds) && rc == RC_OK; i++) {
+	for (size_t i = 0; i < n && rc == RC_OK; i++) {
 		char *sql = definitions_query(kinds[i], c->version);
 
 		rc = take(d, c, kinds[i], sql, e);
@@ -405,6 +438,8 @@ is_selected(const struct pgsql_source *s, const struct definition *o)
 		return false;
 	if (o->kind == OBJECT_TABLE)
 		return routes_table(s->env.routes, o->db, o->name);
+	if (o->kind == OBJECT_TRIGGER)
+		return routes_table(s->env.routes, o->db, o->on);
 	return o->kind != OBJECT_EXTENSION && routes_database(s->env.routes, o->db);
 }
 
@@ -443,6 +478,7 @@ add(const struct pgsql_source *s, struct definition *o, struct table_list *list,
 			return;
 	}
 	c = catalog_add(out, o->kind, o->db, o->name);
+	c->on = o->on != NULL ? xstrdup(o->on) : NULL;
 	if (o->kind == OBJECT_TABLE) {
 		c->table = list->tables[i];
 		list->tables[i] = NULL;
@@ -506,7 +542,7 @@ definitions_read(
 		add_tables_alone(s, list, out);
 		return RC_OK;
 	}
-	rc = read_all(&d, &s->main, e);
+	rc = read_all(&d, &s->main, pgsource_copies_triggers(s), e);
 	if (rc == RC_OK)
 		sort(&d);
 	for (size_t i = 0; rc == RC_OK && i < d.count; i++)

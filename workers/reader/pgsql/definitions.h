@@ -22,8 +22,8 @@
 enum rc definitions_read(struct pgsql_source *s, struct table_list *list, struct catalog *out,
 	struct err *e) MUSTCHECK;
 
-/* All objects of a kind but databases and triggers, as a query of a server from 10 on: class and
- * number of the catalog, schema, name, statement. The caller's to free. */
+/* All objects of a kind but databases, as a query of a server from 10 on: class and number of the
+ * catalog, schema, name, statement, of a trigger its table. The caller's to free. */
 char *definitions_query(enum object_kind kind, int version);
 
 #endif

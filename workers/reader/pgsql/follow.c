@@ -12,13 +12,25 @@
 #include "common/mem.h"
 #include "workers/reader/pgsql/stream.h"
 
-/* What becomes of tables, and what is said beside that (NULL: nothing). */
+/* What becomes of tables, and what is said beside that. */
 struct followed {
 	const char *sql;
-	const char *beside;
+	const struct ddl_said *said;
+	uint32_t nsaid;
 	const struct ddl_change *changes;
 	uint32_t n;
 };
+
+/* A transaction that has nothing yet. */
+static enum rc
+begin_anew(struct stream *st, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	if (st->feeding && st->rows)
+		rc = stream_cut(st, st->seen - 1, e);
+	return rc == RC_OK ? stream_begin(st, e) : rc;
+}
 
 /* done: with it the change in hand is, too; else that is a row which follows. */
 static enum rc
@@ -28,13 +40,10 @@ feed_change(struct stream *st, const struct followed *f, bool done, struct err *
 		.sql = f->sql,
 		.session = "",
 		.session_charset = "utf8mb4",
-		.beside = f->beside};
-	enum rc rc = RC_OK;
+		.said = f->said,
+		.nsaid = f->nsaid};
+	enum rc rc = begin_anew(st, e);
 
-	if (st->feeding && st->rows)
-		rc = stream_cut(st, st->seen - 1, e);
-	if (rc == RC_OK)
-		rc = stream_begin(st, e);
 	if (rc == RC_OK)
 		rc = feed_ddl(st->feed, &ev, f->changes, f->n);
 	if (rc == RC_OK)
@@ -204,28 +213,50 @@ find_following(
 		if (was)
 			left_out(c);
 		return RC_OK;
+	case NOTE_UNPUBLISHED:
+		f->again[i] = was && strcmp(c->publication, st->s->name) == 0;
+		return f->again[i] ? pgsource_publish(st->s, c->db, c->name, e) : RC_OK;
 	case NOTE_SAID:
+	case NOTE_TRIGGER:
 	case NOTE_KINDS:
 	default:
 		return RC_OK;
 	}
 }
 
-/* What a target of our own kind is to say, too; all of it in one statement. */
-static void
-gather_said(const struct stream *st, const struct note *n, struct buf *out)
+/* What leaves the selection stays at the target as it is. */
+static bool
+is_to_say(const struct stream *st, const struct noted *c)
 {
-	const struct source_env *env = &st->s->env;
+	const struct routes *r = st->s->env.routes;
 
+	if (c->kind != NOTE_SAID && !(c->kind == NOTE_TRIGGER && pgsource_copies_triggers(st->s)))
+		return false;
+	if (*c->name != '\0')
+		return selects(st, c->db, c->name);
+	if (routes_database(r, c->db) && !routes_database(r, c->to_db))
+		log_warn("`%.200s` takes it out of the selection: the target's stays as it is",
+			c->sql);
+	return routes_database(r, c->db) && routes_database(r, c->to_db);
+}
+
+/* What a target of our own kind is to say, too; room for as many as the note has. */
+static uint32_t
+gather_said(const struct stream *st, const struct note *n, struct ddl_said *out)
+{
+	uint32_t count = 0;
+
+	if (!conf_is(st->s->env.conf, "target.kind", "postgresql"))
+		return 0;
 	for (uint32_t i = 0; i < n->n; i++) {
 		const struct noted *c = &n->changes[i];
 
-		if (c->kind == NOTE_SAID &&
-			(c->of_table ? selects(st, c->db, c->name)
-				     : routes_database(env->routes, c->db)) &&
-			conf_is(env->conf, "target.kind", "postgresql"))
-			buf_printf(out, "%s%s", out->len != 0 ? "; " : "", c->sql);
+		if (is_to_say(st, c))
+			out[count++] = (struct ddl_said){.db = *c->name != '\0' ? "" : c->to_db,
+				.sql = c->sql,
+				.ahead = c->ahead};
 	}
+	return count;
 }
 
 static void
@@ -243,31 +274,35 @@ static enum rc
 follow_note(struct stream *st, const struct note *n, const char *sql, struct following *f,
 	struct err *e)
 {
-	struct buf said;
+	struct ddl_said *said = xcalloc(n->n, sizeof *said);
+	uint32_t nsaid = gather_said(st, n, said);
 	bool again = false;
 	enum rc rc = RC_OK;
 
-	buf_init(&said);
-	gather_said(st, n, &said);
 	for (uint32_t i = 0; i < n->n && rc == RC_OK; i++) {
 		rc = find_following(st, &n->changes[i], f, i, e);
 		again = again || f->again[i];
 	}
 	/* At once, or a restart in between would rename a table twice. */
-	if (rc == RC_OK && (f->n != 0 || said.len != 0))
+	if (rc == RC_OK && (f->n != 0 || nsaid != 0))
 		rc = feed_change(st,
 			&(struct followed){.sql = sql,
-				.beside = buf_text(&said),
+				.said = said,
+				.nsaid = nsaid,
 				.changes = f->changes,
 				.n = f->n},
 			!again, e);
-	buf_release(&said);
+	else if (rc == RC_OK && again)
+		rc = begin_anew(st, e);
+	free(said);
 	for (uint32_t i = 0; i < n->n && rc == RC_OK; i++) {
 		const struct noted *c = &n->changes[i];
 
 		note_relations(st, c);
 		if (f->again[i])
-			rc = feed_load_again(st->feed, c->table->db, c->table->name);
+			rc = c->table != NULL
+				     ? feed_load_again(st->feed, c->table->db, c->table->name)
+				     : feed_load_again(st->feed, c->db, c->name);
 	}
 	st->rows = st->rows || again;
 	return rc;

@@ -15,12 +15,20 @@
 #include "workers/reader/left_out.h"
 #include "workers/reader/pgsql/note.h"
 
+#define TRIGGERS "Triggers"
 #define MAKE_FIRST \
 	"make them at the target by hand, before the channel starts, where tables need them"
 
-/* To whom it is not told: nobody; who gets tables alone - from a server before 10, or another
- * engine; another engine. */
-enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES };
+#define GRANT_THERE "grant them at the target by hand, if they are wanted there"
+
+#define COPIED                                                                                  \
+	"have the tables that they write among the objects: their rows come from the source's " \
+	"log, the copies do nothing for rows of ours"
+
+/* To whom it is told: all; who gets tables alone - from a server before 10, or another engine;
+ * other engines; who does not copy triggers; who does, of those that it does not; and of those that
+ * it does. */
+enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES, WITHOUT_TRIGGERS, WITH_TRIGGERS, COPIES };
 
 /* clang-format off */
 #define OF_TABLE(catalog, relation) \
@@ -30,6 +38,10 @@ enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES };
 	"SELECT n.nspname, '', o." name " FROM " catalog " o JOIN pg_namespace n ON n.oid = o." \
 	schema " WHERE NOT EXISTS (SELECT FROM pg_depend x WHERE x.deptype = 'e' AND x.classid " \
 	"= '" catalog "'::regclass AND x.objid = o.oid) AND "
+
+#define TRIGGERS_WHERE \
+	"SELECT n.nspname, c.relname, o.tgname " OF_TABLE("pg_trigger", "tgrelid") \
+	"NOT o.tgisinternal AND o.tgname <> '" TRUNCATE_TRIGGER "' AND "
 
 #define WITH_DEFAULT \
 	"SELECT n.nspname, c.relname, o.attname FROM pg_attribute o JOIN pg_class c ON c.oid = " \
@@ -48,33 +60,59 @@ static const struct kind {
 	const char *remedy;
 	const char *query;
 } kinds[] = {
-	{"triggers", 0, 0, ALL_TARGETS, LEFT_OUT_EFFECTS,
-		"SELECT n.nspname, c.relname, o.tgname " OF_TABLE("pg_trigger", "tgrelid")
-		"NOT o.tgisinternal AND o.tgname <> '" TRUNCATE_TRIGGER "'"},
+	{"triggers", 130000, 0, WITHOUT_TRIGGERS, LEFT_OUT_EFFECTS, TRIGGERS_WHERE "o.tgparentid = 0"},
+	{"triggers", 0, 129999, WITHOUT_TRIGGERS, LEFT_OUT_EFFECTS, TRIGGERS_WHERE "true"},
+	{"triggers that are copied", 130000, 0, COPIES, COPIED,
+		TRIGGERS_WHERE "o.tgparentid = 0 AND o.tgenabled <> 'R'"},
+	{"triggers that are copied", 0, 129999, COPIES, COPIED,
+		TRIGGERS_WHERE "o.tgenabled <> 'R'"},
+	{"triggers that fire for replicated rows alone, and are not copied", 0, 0, WITH_TRIGGERS,
+		LEFT_OUT_EFFECTS, TRIGGERS_WHERE "o.tgenabled = 'R'"},
 	{"rules", 0, 0, ALL_TARGETS, LEFT_OUT_EFFECTS,
 		"SELECT n.nspname, c.relname, o.rulename " OF_TABLE("pg_rewrite", "ev_class")
 		"o.rulename <> '_RETURN'"},
 	{"row security policies", 0, 0, ALL_TARGETS, LEFT_OUT_MAKE,
 		"SELECT n.nspname, c.relname, o.polname " OF_TABLE("pg_policy", "polrelid") "true"},
-	{"rights of others (GRANT)", 0, 0, ALL_TARGETS,
-		"grant them at the target by hand, if they are wanted there",
+	{"rights of others (GRANT)", 0, 0, ALL_TARGETS, GRANT_THERE,
 		"SELECT DISTINCT n.nspname, c.relname, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE "
 		"pg_get_userbyid(a.grantee)::text END FROM pg_class c "
 		"JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL "
-		"aclexplode(c.relacl) a WHERE c.relkind IN ('r', 'p') AND a.grantee <> c.relowner "
-		"AND pg_get_userbyid(a.grantee) <> current_user"},
+		"aclexplode(c.relacl) a WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND a.grantee <> "
+		"c.relowner AND pg_get_userbyid(a.grantee) <> current_user"},
+	{"rights to columns (GRANT)", 0, 0, ALL_TARGETS, GRANT_THERE,
+		"SELECT n.nspname, c.relname, o.attname " OF_TABLE("pg_attribute", "attrelid")
+		"o.attacl IS NOT NULL"},
+	{"rights to functions (GRANT, REVOKE)", 0, 0, ALL_TARGETS, GRANT_THERE,
+		OF_SCHEMA("pg_proc", "proname", "pronamespace") "o.proacl IS NOT NULL"},
+	{"rights to types (GRANT, REVOKE)", 0, 0, ALL_TARGETS, GRANT_THERE,
+		OF_SCHEMA("pg_type", "typname", "typnamespace") "o.typacl IS NOT NULL"},
+	{"rights to schemas (GRANT)", 0, 0, ALL_TARGETS, GRANT_THERE,
+		"SELECT DISTINCT n.nspname, '', ' to ' || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE "
+		"pg_get_userbyid(a.grantee)::text END FROM pg_namespace n CROSS JOIN LATERAL "
+		"aclexplode(n.nspacl) a WHERE a.grantee <> n.nspowner AND "
+		"pg_get_userbyid(a.grantee) <> current_user"},
+	{"owners", 0, 0, ALL_TARGETS,
+		"nothing need be done: what is made at the target belongs to the account there; "
+		"ALTER .. OWNER TO by hand where it matters",
+		"SELECT n.nspname, c.relname, 'of ' || pg_get_userbyid(c.relowner) FROM pg_class c "
+		"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', "
+		"'m') AND pg_get_userbyid(c.relowner) <> current_user AND NOT EXISTS (SELECT FROM "
+		"pg_inherits h WHERE h.inhrelid = c.oid)"},
 	{"constraints that are NOT VALID", 0, 0, ALL_TARGETS,
 		"ALTER TABLE .. VALIDATE CONSTRAINT at the source, if its rows are as it says; at the "
 		"target rows that are not would stop the load",
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
 		"o.contype = 'c' AND NOT o.convalidated"},
-	{"constraints of single partitions", 100000, 0, ALL_TARGETS, LEFT_OUT_MAKE,
+	{"foreign keys of single partitions", 100000, 0, ALL_TARGETS, LEFT_OUT_MAKE,
 		"SELECT n.nspname, r.relname, c.relname || ' ' || o.conname FROM pg_constraint o JOIN "
 		"pg_class c ON c.oid = o.conrelid AND c.relispartition JOIN pg_namespace n ON n.oid = "
 		"c.relnamespace JOIN pg_class r ON r.oid = (WITH RECURSIVE p (oid) AS (SELECT c.oid "
 		"UNION ALL SELECT h.inhparent FROM p JOIN pg_inherits h ON h.inhrelid = p.oid) SELECT "
 		"p.oid FROM p WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = p.oid)) "
-		"WHERE o.contype IN ('c', 'f') AND o.coninhcount = 0"},
+		"WHERE o.contype = 'f' AND o.coninhcount = 0"},
+	{"comments of foreign keys", 0, 0, ALL_TARGETS, LEFT_OUT_MAKE,
+		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
+		"o.contype = 'f' AND obj_description(o.oid, 'pg_constraint') IS NOT NULL"},
 	{"extended statistics", 100000, 0, ALL_TARGETS, LEFT_OUT_MAKE,
 		"SELECT n.nspname, c.relname, o.stxname " OF_TABLE("pg_statistic_ext", "stxrelid")
 		"true"},
@@ -159,7 +197,8 @@ check_kind(
 			left_out_add(&names, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1),
 				PQgetvalue(res, i, 2));
 	PQclear(res);
-	if (left_out_tell(&names, LEFT_OUT, k->what, k->remedy, out))
+	if (left_out_tell(
+		    &names, k->targets == COPIES ? TRIGGERS : LEFT_OUT, k->what, k->remedy, out))
 		*any = true;
 	return RC_OK;
 }
@@ -169,7 +208,7 @@ pgsource_check_left_out(struct pgsql_source *s, struct checks *out)
 {
 	int version = s->main.version;
 	bool other = !conf_is(s->env.conf, "target.kind", "postgresql"),
-	     alone = other || version < 100000;
+	     alone = other || version < 100000, copies = pgsource_copies_triggers(s) && !alone;
 	bool any = false;
 	struct err e;
 
@@ -180,7 +219,9 @@ pgsource_check_left_out(struct pgsql_source *s, struct checks *out)
 
 		if (version < k->since || (k->until != 0 && version > k->until) ||
 			(k->targets == TABLES_ALONE && !alone) ||
-			(k->targets == OTHER_ENGINES && !other))
+			(k->targets == OTHER_ENGINES && !other) ||
+			(k->targets == WITHOUT_TRIGGERS && copies) ||
+			((k->targets == WITH_TRIGGERS || k->targets == COPIES) && !copies))
 			continue;
 		if (check_kind(s, k, &any, out, &e) != RC_OK) {
 			checks_add(out, CHECK_WARN, LEFT_OUT, "look for them yourself",

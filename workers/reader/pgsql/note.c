@@ -78,7 +78,9 @@ static const struct {
 	{'A', NOTE_CHANGED, 3, 2},
 	{'K', NOTE_UNKEYED, 2, 0},
 	{'E', NOTE_TRUNCATED, 2, 0},
-	{'S', NOTE_SAID, 4, 0},
+	{'P', NOTE_UNPUBLISHED, 3, 0},
+	{'S', NOTE_SAID, 5, 0},
+	{'T', NOTE_TRIGGER, 5, 0},
 };
 
 static const char part_letters[] = {
@@ -96,6 +98,12 @@ parts_release(struct parts *p)
 		PQclear(p->rows[i]);
 		p->rows[i] = NULL;
 	}
+}
+
+static bool
+is_said(const struct noted *c)
+{
+	return c->kind == NOTE_SAID || c->kind == NOTE_TRIGGER;
 }
 
 static bool
@@ -121,9 +129,12 @@ add_head(struct note *n, const struct line *l)
 		c->to_db = xstrdup(l->fields[2]);
 		c->to_name = xstrdup(l->fields[3]);
 	}
-	if (c->kind == NOTE_SAID) {
-		c->of_table = *l->fields[2] == 't';
-		c->sql = xstrdup(l->fields[3]);
+	if (c->kind == NOTE_UNPUBLISHED)
+		c->publication = xstrdup(l->fields[2]);
+	if (is_said(c)) {
+		c->to_db = xstrdup(l->fields[2]);
+		c->ahead = *l->fields[3] == 't';
+		c->sql = xstrdup(l->fields[4]);
 	}
 	return true;
 }
@@ -240,6 +251,7 @@ note_release(struct note *n)
 		free(c->name);
 		free(c->to_db);
 		free(c->to_name);
+		free(c->publication);
 		free(c->sql);
 		table_free(c->table);
 		for (uint32_t k = 0; k < c->nfills; k++) {

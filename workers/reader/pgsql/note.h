@@ -13,10 +13,13 @@
  *     R db name to_db to_name again      renamed; its parts follow
  *     C db name again                    created; its parts follow
  *     A db name again                    changed; its parts and new columns follow
+ *     P db name publication              that tells nothing of it any more, or a part
  *     K db name                          has no replica identity, and is not published
  *     E db name                          emptied by TRUNCATE: of servers whose log does not say so
- *     S db name of sql                   a PostgreSQL target can say the same: of a t(able), or
- *                                        what is made, changed or dropped is none
+ *     S db name to_db ahead sql          a PostgreSQL target says the same: of a table, or, the
+ *                                        name being '', of what is none and belongs to to_db now;
+ *                                        ahead of changes of tables: what is dropped
+ *     T (likewise)                       so can one that copies triggers
  *     c .. | i .. | f ..                 columns, indexes, foreign keys (describe.h)
  *     n column fill computed             what older rows have in a new column
  */
@@ -34,7 +37,9 @@ enum note_kind {
 	NOTE_CHANGED,
 	NOTE_UNKEYED,
 	NOTE_TRUNCATED,
+	NOTE_UNPUBLISHED,
 	NOTE_SAID,
+	NOTE_TRIGGER,
 	NOTE_KINDS
 };
 
@@ -42,11 +47,12 @@ struct noted {
 	enum note_kind kind;
 	char *db;
 	char *name;
-	char *to_db; /* of RENAMED */
-	char *to_name;
+	char *to_db;		     /* of RENAMED, SAID, TRIGGER */
+	char *to_name;		     /* of RENAMED */
+	char *publication;	     /* of UNPUBLISHED */
 	bool again;		     /* it has rows that the log does not tell */
-	char *sql;		     /* of SAID */
-	bool of_table;		     /* likewise */
+	char *sql;		     /* of SAID and TRIGGER */
+	bool ahead;		     /* likewise */
 	struct table *table;	     /* as it is now; of RENAMED, CREATED and CHANGED */
 	struct column_change *fills; /* `to` is the new column's name */
 	uint32_t nfills;
@@ -71,6 +77,16 @@ enum rc note_install(struct pgsql_source *s, bool *there, struct err *e) MUSTCHE
 enum rc note_selection(struct pgsql_source *s, struct err *e) MUSTCHECK;
 /* The trigger, which other channels may need, stays. */
 enum rc note_deselect(struct pgsql_source *s, struct err *e) MUSTCHECK;
+
+/* A text with words of two characters in it that stand for others. */
+struct note_word {
+	const char *name;
+	const char *text;
+};
+
+void note_put(struct buf *b, const char *text, const struct note_word *words, size_t n);
+/* note_parts.c: what it knows of objects, in the schema that is quoted, and a literal. */
+void note_parts(struct buf *b, int version, const char *schema, const char *literal);
 
 /* The triggers on tables, where there are any. */
 #define TRUNCATE_TRIGGER "syncline_truncate"

@@ -9,6 +9,7 @@
  *              renamed, changed or dropped is what differs now
  *   selected   which tables the channels take: a new one is published at once
  *   tables     a view: what there is to carry
+ *   objects, parts   what there is beside tables, and of what all consists (note_parts.c)
  *
  * A failure in here is a warning to the session, never the end of its statement.
  */
@@ -39,7 +40,8 @@ static const char objects[] =
 	"DROP TABLE IF EXISTS $S.known;\n"
 	"CREATE TABLE $S.known (oid oid PRIMARY KEY, db name NOT NULL, name name NOT "
 	"NULL, last int NOT NULL, description text NOT NULL, rewritten boolean NOT NULL DEFAULT "
-	"false, presets text NOT NULL DEFAULT '');\n"
+	"false);\n"
+	"DROP FUNCTION IF EXISTS $S.capture(text, text);\n"
 	/* Those without an identity could not be changed any more once they are published. */
 	"CREATE OR REPLACE VIEW $S.tables AS SELECT c.oid, n.nspname AS db, c.relname AS name, "
 	"(SELECT max(a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid)::int AS "
@@ -52,23 +54,44 @@ static const char objects[] =
 	"E'\\n' FROM unnest($2) WITH ORDINALITY x (f, n)$f$;\n";
 
 static const char capture_head[] =
-	"CREATE OR REPLACE FUNCTION $S.capture(tag text, path text) RETURNS void LANGUAGE plpgsql "
-	"SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$\n"
+	"CREATE OR REPLACE FUNCTION $S.capture(event text, tag text, path text) RETURNS void "
+	"LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$\n"
 	"DECLARE\n"
-	"  wide boolean := tag ~ '^(DROP|ALTER SCHEMA)';\n"
+	"  drops boolean := event = 'sql_drop';\n"
+	"  wide boolean := drops OR tag = 'ALTER SCHEMA';\n"
 	"  said text := coalesce(current_query(), '');\n"
 	"  parts boolean := tag = 'ALTER TABLE' AND said ~* '\\mpartition\\M';\n"
-	"  ids oid[]; t record; a record; lines text := ''; again boolean; v text; m bigint;\n"
-	"  others text := '';\n"
+	"  ids oid[]; classes oid[]; t record; a record; lines text := ''; again boolean; v text; "
+	"m bigint; w record;\n"
+	"  others text := ''; preset text[];\n"
 	"BEGIN\n"
-	"$W"
-	"  IF NOT wide THEN\n"
-	"    SELECT array_agg(DISTINCT coalesce(i.indrelid, c.objid)) INTO ids\n"
-	"      FROM pg_event_trigger_ddl_commands() c LEFT JOIN pg_index i ON i.indexrelid = "
-	"c.objid\n"
-	"      WHERE c.classid = 'pg_class'::regclass AND c.schema_name IS DISTINCT FROM "
-	"'pg_temp';\n"
-	"    IF ids IS NULL AND others = '' THEN RETURN; END IF;\n"
+	"  IF drops THEN\n"
+	"    SELECT array_agg(format('%I.%I', d.address_names[1], d.address_names[2])) INTO preset "
+	"FROM pg_event_trigger_dropped_objects() d WHERE d.classid = 'pg_attrdef'::regclass;\n"
+	"  ELSE\n"
+	"    SELECT array_agg(x.class ORDER BY x.at), array_agg(x.id ORDER BY x.at) INTO classes, "
+	"ids "
+	"FROM\n"
+	"      (SELECT CASE WHEN r.oid IS NOT NULL OR k.contypid <> 0 THEN 'pg_type'::regclass "
+	"WHEN "
+	"k.oid IS NOT NULL OR g.oid IS NOT NULL THEN 'pg_class'::regclass ELSE c.classid END AS "
+	"class, "
+	"coalesce(r.reltype, "
+	"nullif(k.contypid, 0), k.conrelid, i.indrelid, g.tgrelid, c.objid) AS id, "
+	"min(c.ordinality) AS at\n"
+	"      FROM pg_event_trigger_ddl_commands() WITH ORDINALITY c LEFT JOIN pg_class r ON "
+	"c.classid = 'pg_class'::regclass AND r.oid = c.objid AND r.relkind = 'c' LEFT JOIN "
+	"pg_constraint k ON c.classid = 'pg_constraint'::regclass AND k.oid = c.objid LEFT JOIN "
+	"pg_index i ON c.classid = 'pg_class'::regclass AND i.indexrelid = c.objid LEFT JOIN "
+	"pg_trigger g ON c.classid = 'pg_trigger'::regclass AND g.oid = c.objid WHERE "
+	"c.schema_name IS DISTINCT FROM 'pg_temp' GROUP BY 1, 2) x;\n"
+	"    IF ids IS NULL AND NOT wide AND tag <> 'ALTER PUBLICATION' THEN RETURN; END IF;\n"
+	"  END IF;\n";
+
+static const char capture_tables[] =
+	"  IF drops AND tag NOT LIKE 'DROP %' THEN\n"
+	"    ids := NULL;\n"
+	"    wide := false;\n"
 	"  END IF;\n"
 	"  FOR t IN DELETE FROM $S.known k WHERE NOT EXISTS (SELECT FROM $S.tables x WHERE x.oid = "
 	"k.oid) RETURNING k.db, k.name LOOP\n"
@@ -77,29 +100,28 @@ static const char capture_head[] =
 	"  FOR t IN SELECT x.oid, x.db, x.name, x.last, x.keyed, k.oid IS NULL AS new, k.last AS "
 	"had,\n"
 	"      k.db AS from_db, k.name AS from_name, k.rewritten, k.description AS was, "
-	"$S.describe(x.oid) AS "
-	"now, $S.presets(x.oid) AS presets, k.presets AS had_presets\n"
+	"$S.describe(x.oid) AS now\n"
 	"      FROM $S.tables x LEFT JOIN $S.known k ON k.oid = x.oid\n"
-	"      WHERE wide AND k.oid IS NOT NULL OR parts AND k.oid IS NULL OR x.oid = ANY (ids) "
-	"LOOP\n"
+	"      WHERE wide AND k.oid IS NOT NULL OR NOT drops AND parts AND k.oid IS NULL OR x.oid "
+	"= "
+	"ANY (ids) LOOP\n"
 	"    IF t.new AND NOT t.keyed THEN\n"
 	"      lines := lines || $S.line('K', ARRAY[t.db, t.name]);\n"
 	"      CONTINUE;\n"
 	"    END IF;\n"
-	"    SELECT string_agg(p, '; ') INTO v FROM unnest(string_to_array(t.presets, chr(1))) p\n"
-	"      WHERE p <> ALL (string_to_array(coalesce(t.had_presets, ''), chr(1))) AND NOT "
-	"(t.new "
-	"AND p LIKE '% DROP DEFAULT');\n"
-	"    IF v IS NOT NULL THEN\n"
-	"      others := others || $S.line('S', ARRAY[t.db::text, t.name, 't', v]);\n"
-	"      UPDATE $S.known SET presets = t.presets WHERE oid = t.oid;\n"
+	"    IF t.new OR t.oid = ANY (ids) OR format('%I.%I', t.db, t.name) = ANY (preset) THEN\n"
+	"      FOR w IN SELECT * FROM $S.tell('pg_class'::regclass, t.oid, false) LOOP\n"
+	"        others := others || $S.line(w.letter, ARRAY[t.db::text, t.name, t.db, (tag = "
+	"'CREATE "
+	"INDEX')::text, w.said]);\n"
+	"      END LOOP;\n"
 	"    END IF;\n"
 	"    CONTINUE WHEN t.was = t.now AND t.from_db = t.db AND t.from_name = t.name AND NOT "
 	"parts;\n"
 	"    again := false;\n"
 	"    IF t.new THEN\n"
-	"      INSERT INTO $S.known VALUES (t.oid, t.db, t.name, t.last, t.now, false, "
-	"t.presets);\n"
+	"      INSERT INTO $S.known VALUES (t.oid, t.db, t.name, t.last, t.now, "
+	"false);\n"
 	"      EXECUTE format('SELECT EXISTS (SELECT FROM %I.%I)', t.db, t.name) INTO again;\n"
 	"      lines := lines || $S.line('C', ARRAY[t.db, t.name, again::text]);\n"
 	"    ELSE\n"
@@ -171,12 +193,12 @@ static const char capture_tail[] =
 	"CREATE OR REPLACE FUNCTION $S.note() RETURNS event_trigger LANGUAGE plpgsql AS $f$\n"
 	"BEGIN\n"
 	"  IF tg_event = 'sql_drop' THEN\n"
-	"    IF tg_tag NOT LIKE 'DROP %' OR NOT EXISTS (SELECT FROM "
-	"pg_event_trigger_dropped_objects() WHERE NOT is_temporary) THEN RETURN; END IF;\n"
+	"    IF NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() WHERE NOT is_temporary) "
+	"THEN RETURN; END IF;\n"
 	"  ELSIF tg_tag LIKE 'DROP %' THEN\n"
 	"    RETURN;\n"
 	"  END IF;\n"
-	"  PERFORM $S.capture(tg_tag, current_setting('search_path'));\n"
+	"  PERFORM $S.capture(tg_event, tg_tag, current_setting('search_path'));\n"
 	"EXCEPTION WHEN OTHERS THEN\n"
 	"  RAISE WARNING 'syncline could not note what this statement changes: %', SQLERRM;\n"
 	"END $f$;\n"
@@ -188,67 +210,109 @@ static const char capture_tail[] =
 	"END $f$;\n"
 	"CREATE EVENT TRIGGER syncline_end ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'CREATE "
 	"TABLE AS', 'SELECT INTO', 'ALTER TABLE', 'CREATE INDEX', 'ALTER INDEX', 'CREATE SCHEMA', "
-	"'ALTER SCHEMA'$E) EXECUTE PROCEDURE $S.note();\n"
+	"'ALTER SCHEMA', 'COMMENT'$E$R) EXECUTE PROCEDURE $S.note();\n"
 	"CREATE EVENT TRIGGER syncline_drop ON sql_drop EXECUTE PROCEDURE $S.note();\n"
 	"ALTER EVENT TRIGGER syncline_end ENABLE ALWAYS;\n"
 	"ALTER EVENT TRIGGER syncline_drop ENABLE ALWAYS;\n"
 	"CREATE EVENT TRIGGER syncline_rewrite ON table_rewrite EXECUTE PROCEDURE "
 	"$S.note_rewrite();\n"
 	"ALTER EVENT TRIGGER syncline_rewrite ENABLE ALWAYS;\n"
-	"INSERT INTO $S.known SELECT oid, db, name, last, $S.describe(oid), false, $S.presets(oid) "
+	"INSERT INTO $S.known SELECT oid, db, name, last, $S.describe(oid), false "
 	"FROM $S.tables WHERE keyed;\n";
 
-/* What stands beside tables, in the words in which it is made; what it was goes with it. */
+/* What stands beside tables: what is dropped, those that need it first; else what has become of it.
+ */
 static const char others[] =
-	"  IF tag ~ '^DROP' THEN\n"
-	"    FOR a IN SELECT * FROM pg_event_trigger_dropped_objects() d WHERE d.original AND NOT "
-	"d.is_temporary AND d.object_type IN ('view', 'materialized view', 'function', "
-	"'procedure', 'sequence', 'type', 'domain') LOOP\n"
-	"      others := others || $S.line('S', ARRAY[a.schema_name, a.object_identity, 'o', "
-	"format('DROP %s IF EXISTS %s', a.object_type, a.object_identity)]);\n"
+	"  IF drops THEN\n"
+	"    FOR a IN SELECT k.*, d.object_identity AS this, d.original FROM "
+	"pg_event_trigger_dropped_objects() WITH ORDINALITY d JOIN $S.objects k ON k.class = "
+	"d.classid AND k.id = d.objid WHERE d.objsubid = 0 ORDER BY d.ordinality DESC LOOP\n"
+	"      DELETE FROM $S.objects k WHERE k.class = a.class AND k.id = a.id;\n"
+	"      DELETE FROM $S.parts k WHERE k.class = a.class AND k.id = a.id;\n"
+	/* Those of columns go with them. */
+	"      CONTINUE WHEN a.kind = 'SEQUENCE' AND NOT a.original;\n"
+	"      others := others || $S.line('S', ARRAY[a.db::text, '', a.db, 't', format('DROP %s "
+	"IF "
+	"EXISTS %s', a.kind, a.this)]);\n"
 	"    END LOOP;\n"
-	"  ELSE\n"
-	"    FOR a IN SELECT c.schema_name, c.object_identity, CASE tag WHEN 'ALTER TYPE' THEN "
-	"(SELECT string_agg(format('ALTER TYPE %s ADD VALUE IF NOT EXISTS %L', "
-	"c.object_identity, m.enumlabel) || CASE WHEN m.before IS NULL THEN '' ELSE format(' AFTER "
-	"%L', m.before) END, '; ' "
-	"ORDER BY m.enumsortorder) FROM (SELECT enumlabel, enumsortorder, lag(enumlabel) OVER "
-	"(ORDER BY enumsortorder) AS before FROM pg_enum WHERE enumtypid = c.objid) m) ELSE "
-	"regexp_replace(regexp_replace($S.define(c.classid, c.objid), '^CREATE "
-	"(VIEW|FUNCTION|PROCEDURE) ', 'CREATE OR REPLACE \\1 '), '^CREATE (SEQUENCE) ', CASE "
-	"tag WHEN 'ALTER SEQUENCE' THEN 'ALTER \\1 ' ELSE 'CREATE \\1 IF NOT EXISTS ' END) END "
-	"AS sql FROM pg_event_trigger_ddl_commands() c WHERE c.object_type IN ('view', "
-	"'materialized view', 'function', 'procedure', 'sequence', 'type') AND NOT "
-	"c.in_extension AND c.schema_name NOT IN ('pg_temp', $T) LOOP\n"
-	"      CONTINUE WHEN a.sql IS NULL;\n"
-	"      others := others || $S.line('S', ARRAY[a.schema_name, a.object_identity, 'o', "
-	"a.sql]);\n"
+	"    SELECT array_agg(p.class), array_agg(p.id) INTO classes, ids FROM $S.parts p JOIN "
+	"pg_event_trigger_dropped_objects() d ON p.key IN ('index ' || d.objid, 'trigger ' || "
+	"d.objid);\n"
+	"  END IF;\n"
+	"  IF tag = 'ALTER PUBLICATION' THEN\n"
+	"    FOR a IN SELECT DISTINCT p.pubname, k.db, k.name FROM $S.selected s JOIN "
+	"pg_publication p "
+	"ON p.pubname = s.channel JOIN $S.known k ON k.db LIKE s.db AND k.name LIKE s.tab JOIN "
+	"$S.tables x ON x.oid = k.oid AND x.db = k.db AND x.name = k.name AND x.keyed JOIN "
+	"pg_class c "
+	"ON c.oid = k.oid WHERE NOT s.exclude AND NOT EXISTS (SELECT FROM $S.selected x WHERE "
+	"x.channel "
+	"= s.channel AND x.exclude AND k.db LIKE x.db AND k.name LIKE x.tab) AND NOT ($L) LOOP\n"
+	"      lines := lines || $S.line('P', ARRAY[a.db::text, a.name, a.pubname]);\n"
 	"    END LOOP;\n"
-	"  END IF;\n";
+	"  END IF;\n"
+	/* A new partition comes with its table, which loads. */
+	"  FOR a IN SELECT n.*, r.db AS of_db, r.name AS of_name, EXISTS (SELECT FROM $S.parts p "
+	"WHERE p.class = n.class AND p.id = n.id) AS known FROM unnest(classes, ids) u (class, id) "
+	"JOIN $S.named n ON n.class = u.class AND n.id = u.id JOIN $S.named r ON r.class = n.class "
+	"AND "
+	"r.id = n.root WHERE n.root <> n.id LOOP\n"
+	"    FOR w IN SELECT * FROM $S.tell(a.class, a.id, false) LOOP\n"
+	"      CONTINUE WHEN NOT a.known;\n"
+	"      others := others || $S.line(w.letter, ARRAY[a.of_db::text, a.of_name, a.of_db, 'f', "
+	"w.said]);\n"
+	"    END LOOP;\n"
+	"  END LOOP;\n"
+	"  FOR a IN SELECT n.*, k.id IS NULL AS new, k.db AS from_db, k.name AS from_name, "
+	"u.at FROM unnest(classes, ids) WITH ORDINALITY u (class, id, at) JOIN $S.named n ON "
+	"n.class = u.class "
+	"AND n.id = u.id LEFT JOIN $S.objects k ON k.class = n.class AND k.id = n.id WHERE n.kind "
+	"<> "
+	"'TABLE' UNION ALL SELECT n.*, false, k.db, k.name, 0 FROM $S.objects k JOIN $S.named n ON "
+	"n.class = k.class AND n.id = k.id WHERE tag = 'ALTER SCHEMA' AND n.db <> k.db ORDER BY at "
+	"LOOP\n"
+	"    INSERT INTO $S.objects VALUES (a.class, a.id, a.kind, a.db, a.name) ON CONFLICT "
+	"(class, "
+	"id) DO UPDATE SET db = excluded.db, name = excluded.name;\n"
+	/* Columns of tables have the type's new name, which is to be there before they are asked.
+	 */
+	"    v := a.class = 'pg_type'::regclass;\n"
+	"    wide := wide OR v::boolean AND (a.db, a.name) <> (a.from_db, a.from_name);\n"
+	"    IF a.db <> a.from_db THEN\n"
+	"      others := others || $S.line('S', ARRAY[a.from_db::text, '', a.db, v, format('ALTER "
+	"%s "
+	"%I.%I%s SET SCHEMA %I', a.kind, a.from_db, a.from_name, a.args, a.db)]);\n"
+	"    END IF;\n"
+	"    IF a.name <> a.from_name THEN\n"
+	"      others := others || $S.line('S', ARRAY[a.db::text, '', a.db, v, format('ALTER %s "
+	"%I.%I%s RENAME TO %I', a.kind, a.db, a.from_name, a.args, a.name)]);\n"
+	"    END IF;\n"
+	"    v := $S.define(a.class, a.id);\n"
+	"    IF a.db <> a.from_db AND v IS NOT NULL THEN\n"
+	"      others := others || $S.line('S', ARRAY[a.db::text, '', a.db, 'f', v]);\n"
+	"    END IF;\n"
+	"    FOR w IN SELECT * FROM $S.tell(a.class, a.id, a.new) LOOP\n"
+	"      others := others || $S.line(w.letter, ARRAY[a.db::text, '', a.db, 'f', w.said]);\n"
+	"    END LOOP;\n"
+	/* Nobody else has asked it for a number since. */
+	"    IF tag = 'ALTER SEQUENCE' THEN\n"
+	"      EXECUTE format('SELECT format(''SELECT pg_catalog.setval(%%L::regclass, %%s, "
+	"%%L)'', "
+	"%L, last_value, is_called) FROM %1$s', format('%I.%I', a.db, a.name)) INTO v;\n"
+	"      others := others || $S.line('S', ARRAY[a.db::text, '', a.db, 'f', v]);\n"
+	"    END IF;\n"
+	"  END LOOP;\n";
 
 static const char other_tags[] =
-	", 'CREATE VIEW', 'CREATE MATERIALIZED VIEW', 'CREATE FUNCTION', 'CREATE SEQUENCE', 'ALTER "
-	"SEQUENCE', 'CREATE TYPE', 'ALTER TYPE', 'CREATE DOMAIN'";
-
-/* What columns get that nothing is said of; one that counts has it from how its column was made. */
-static const char presets[] =
-	"CREATE OR REPLACE FUNCTION $S.presets(oid) RETURNS text LANGUAGE sql STABLE AS $f$ SELECT "
-	"coalesce(string_agg(format('ALTER TABLE %s ALTER COLUMN %I %s', $1::regclass, c.attname, "
-	"coalesce('SET DEFAULT ' || x.text, 'DROP DEFAULT')), chr(1) ORDER BY c.attnum), '') FROM "
-	"pg_attribute c LEFT JOIN pg_attrdef d ON d.adrelid = c.attrelid AND d.adnum = c.attnum "
-	"CROSS JOIN LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) AS text) x WHERE c.attrelid = "
-	"$1 AND c.attnum > 0 AND NOT c.attisdropped AND NOT ($I) $G AND coalesce(x.text, '') NOT "
-	"LIKE 'nextval(%'$f$;\n";
+	", 'CREATE VIEW', 'ALTER VIEW', 'CREATE MATERIALIZED VIEW', 'ALTER MATERIALIZED VIEW', "
+	"'CREATE FUNCTION', 'ALTER FUNCTION', 'CREATE SEQUENCE', 'ALTER SEQUENCE', 'CREATE TYPE', "
+	"'ALTER TYPE', 'CREATE DOMAIN', 'ALTER DOMAIN', 'ALTER PUBLICATION', 'CREATE TRIGGER', "
+	"'ALTER TRIGGER'";
 
 /* ---- the statements ---- */
 
-struct word {
-	const char *name;
-	const char *text;
-};
-
-static void
-put(struct buf *b, const char *text, const struct word *words, size_t n)
+void
+note_put(struct buf *b, const char *text, const struct note_word *words, size_t n)
 {
 	while (*text != '\0') {
 		size_t i = 0;
@@ -286,85 +350,52 @@ put_describe(struct buf *b, int version, const char *schema)
 	buf_puts(b, "$f$;\n");
 }
 
-/* The statement that makes what has this class and number in the catalog, and is no table. */
-static void
-put_define(struct buf *b, int version, const char *schema)
-{
-	static const enum object_kind kinds[] = {
-		OBJECT_TYPE, OBJECT_SEQUENCE, OBJECT_FUNCTION, OBJECT_PROCEDURE, OBJECT_VIEW};
-
-	buf_printf(b,
-		"CREATE OR REPLACE FUNCTION %s.define(oid, oid) RETURNS text LANGUAGE sql STABLE "
-		"AS $d$ SELECT q.sql FROM (",
-		schema);
-	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-		char *sql = definitions_query(kinds[i], version);
-
-		buf_printf(b, "%s%s", i != 0 ? " UNION ALL " : "", sql);
-		free(sql);
-	}
-	buf_puts(b, ") q (class, id, db, name, sql) WHERE q.class = $1::bigint AND q.id = "
-		    "$2::bigint$d$;\n");
-}
-
-/* Before 10 nothing is told of what is no table. */
-static void
-put_others(
-	int version, const char *schema, const char *literal, struct buf *beside, struct buf *tags)
-{
-	const struct word words[] = {{"$S", schema}, {"$T", literal}};
-
-	if (version < 100000)
-		return;
-	put(beside, others, words, COUNT_OF(words));
-	buf_puts(tags, other_tags);
-	if (version >= 110000)
-		buf_puts(tags, ", 'CREATE PROCEDURE'");
-}
-
 static void
 make_sql(struct pgsql_source *s, struct buf *b)
 {
 	int version = s->main.version;
-	struct buf schema, literal, tags, beside;
+	bool beside = version >= 100000;
+	struct buf schema, literal, published;
 
 	buf_init(&schema);
 	buf_init(&literal);
-	buf_init(&tags);
-	buf_init(&beside);
+	buf_init(&published);
+	pgsource_put_published(&published, version);
 	pgsql_quote_name(&schema, conf_str(s->env.conf, "state_schema"));
 	pgsql_quote_text(&literal, conf_str(s->env.conf, "state_schema"));
-	put_others(version, buf_text(&schema), buf_text(&literal), &beside, &tags);
-	const struct word words[] = {
+	const struct note_word words[] = {
 		{"$S", buf_text(&schema)},
 		{"$T", buf_text(&literal)},
-		{"$P", version >= 100000 ? "NOT c.relispartition AND" : ""},
+		{"$L", buf_text(&published)},
+		{"$P", beside ? "NOT c.relispartition AND" : ""},
 		{"$O", version >= 120000 ? "coalesce(pg_partition_root(pg_event_trigger_table_"
 					   "rewrite_oid()), "
 					   "pg_event_trigger_table_rewrite_oid())"
 					 : "pg_event_trigger_table_rewrite_oid()"},
 		{"$G", version >= 120000 ? "AND attgenerated = ''" : ""},
-		{"$I", version >= 100000 ? "c.attidentity <> ''" : "false"},
-		{"$W", version >= 100000 ? buf_text(&beside) : ""},
-		{"$E", buf_text(&tags)},
+		{"$I", beside ? "c.attidentity <> ''" : "false"},
+		{"$E", beside ? other_tags : ""},
+		{"$R", version >= 110000
+				? ", 'CREATE PROCEDURE', 'ALTER PROCEDURE', 'ALTER ROUTINE'"
+				: ""},
 	};
 
-	put(b, objects, words, COUNT_OF(words));
+	note_put(b, objects, words, COUNT_OF(words));
 	put_describe(b, version, buf_text(&schema));
-	if (version >= 100000)
-		put_define(b, version, buf_text(&schema));
-	put(b, presets, words, COUNT_OF(words));
-	put(b, note_truncate_sql(s), words, COUNT_OF(words));
-	put(b, capture_head, words, COUNT_OF(words));
-	put(b, version >= 110000 ? fills_by_catalog : fills_by_value, words, COUNT_OF(words));
-	if (version >= 100000)
-		put(b, publish, words, COUNT_OF(words));
-	put(b, note_truncate_new(s), words, COUNT_OF(words));
-	put(b, capture_tail, words, COUNT_OF(words));
+	note_parts(b, version, buf_text(&schema), buf_text(&literal));
+	note_put(b, note_truncate_sql(s), words, COUNT_OF(words));
+	note_put(b, capture_head, words, COUNT_OF(words));
+	if (beside)
+		note_put(b, others, words, COUNT_OF(words));
+	note_put(b, capture_tables, words, COUNT_OF(words));
+	note_put(b, version >= 110000 ? fills_by_catalog : fills_by_value, words, COUNT_OF(words));
+	if (beside)
+		note_put(b, publish, words, COUNT_OF(words));
+	note_put(b, note_truncate_new(s), words, COUNT_OF(words));
+	note_put(b, capture_tail, words, COUNT_OF(words));
 	buf_release(&schema);
 	buf_release(&literal);
-	buf_release(&tags);
-	buf_release(&beside);
+	buf_release(&published);
 }
 
 /* ---- at the source ---- */
@@ -401,7 +432,7 @@ install(struct pgsql_source *s, const char *sql, const char *stamp, struct err *
 	buf_printf(&b,
 		"SELECT pg_advisory_xact_lock(hashtext('syncline'));\n%sCOMMENT ON FUNCTION ", sql);
 	pgsql_quote_table(&b, conf_str(s->env.conf, "state_schema"), "capture");
-	buf_printf(&b, "(text, text) IS '%s'", stamp);
+	buf_printf(&b, "(text, text, text) IS '%s'", stamp);
 	rc = pgsql_exec(&s->main, buf_text(&b), e);
 	buf_release(&b);
 	return rc;

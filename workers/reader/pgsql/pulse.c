@@ -163,11 +163,13 @@ add_value(struct buf *b, const PGresult *res, int i)
 static enum rc
 feed_values(struct stream *st, struct err *e)
 {
+	const struct ddl_said said = {.db = "", .sql = buf_text(&st->values)};
 	struct event_ddl ev = {.db = "",
 		.sql = "",
 		.session = "",
 		.session_charset = "utf8mb4",
-		.beside = buf_text(&st->values)};
+		.said = &said,
+		.nsaid = 1};
 	enum rc rc = stream_begin(st, e);
 
 	if (rc == RC_OK)
@@ -219,6 +221,8 @@ stream_pulse(struct stream *st, struct err *e)
 	st->pulse_at = mono_us();
 	if (conf_has(s->env.conf, "source.heartbeat_table"))
 		rc = beat(s, first, e);
+	if (rc == RC_OK && !SPEAKS_LINES(&s->main) && feed_follows_new(st->feed))
+		rc = stream_check_published(st, e);
 	if (rc == RC_OK && carries_sequences(s) && feed_follows_new(st->feed))
 		rc = look_at_sequences(st, e);
 	return rc;

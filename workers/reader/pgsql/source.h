@@ -7,12 +7,11 @@
  * held.c     snapshot = "held": slot, first position and the snapshots of all lanes
  * slot.c     the slot of a channel that goes on, and of one that is given up
  * stream.c   the log thread: messages into the feed; follow.c  statements;
- *            pulse.c  the heartbeat's table, sequences
+ *            pulse.c  the heartbeat's table, sequences; published.c  whether all tables are
  * tables.c   the tables as of a place in the log
- * note.c, note_install.c, note_truncate.c   what the source itself notes of statements
- * lane.c     chunk bounds, snapshots, reading
- * event.c, value.c   decoding
- * check.c    the precheck, left_out.c  what is not carried
+ * note.c, note_install.c, note_parts.c, note_truncate.c   what the source itself notes of
+ * statements lane.c     chunk bounds, snapshots, reading event.c, value.c   decoding check.c    the
+ * precheck, left_out.c  what is not carried
  *
  * A position is "0/16B3748", the end of a transaction's commit record, or
  * "0/16B3748+5": behind it and the first five changes of the transaction that
@@ -104,6 +103,11 @@ enum rc pgsource_free_slot(struct pgsql_source *s, struct err *e) MUSTCHECK;
 enum rc pgsource_check_slot(
 	struct pgsql_source *s, struct pgsql_position from, struct err *e) MUSTCHECK;
 
+/* SQL: whether the publication p tells all of the table c. */
+void pgsource_put_published(struct buf *b, int version);
+/* A table that the publication has lost: it has it again, from here on. CONFIG: it may not. */
+enum rc pgsource_publish(
+	struct pgsql_source *s, const char *db, const char *name, struct err *e) MUSTCHECK;
 /* CONFIG, and what to do about it. */
 enum rc pgsource_publication_gone(const struct pgsql_source *s, struct err *e);
 /*
@@ -121,6 +125,10 @@ enum rc pgsource_publication_gone(const struct pgsql_source *s, struct err *e);
 /* The remedy that begins with `first`, and ends with how everything loads again. */
 enum rc pgsource_start_over(const struct pgsql_source *s, struct err *e, const char *first);
 bool pgsource_wants_held(const struct pgsql_source *s);
+bool pgsource_copies_triggers(const struct pgsql_source *s);
+/* SQL: whether the trigger g can be copied: it is none of a constraint's or of a partition's table,
+ * and its own server fires it. */
+const char *pgsource_copied_triggers(int version);
 /* Makes the slot; the source is held from here on. RETRY: tables are changed again and again. */
 enum rc pgsource_hold(struct pgsql_source *s, struct logpos *at, struct err *e) MUSTCHECK;
 /* A connection whose transaction is in the snapshot, the caller's; false: all are taken. */

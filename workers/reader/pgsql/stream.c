@@ -12,10 +12,13 @@
 
 #include <endian.h>
 #include <inttypes.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "common/failpoint.h"
@@ -26,7 +29,9 @@
 #include "workers/reader/pgsql/value.h"
 
 #define WAIT_MS 50
-#define GATHER_MS 2
+#define GATHER_MS 10
+#define WINDOW_BYTES (64 << 10)
+#define NEAR_US 1000
 /* How soon an idle log is known to be at its end. */
 #define STATUS_US 200000u
 #define CLOCK_US 10000000u
@@ -454,6 +459,24 @@ take_message(struct stream *st, const unsigned char *p, size_t n, struct err *e)
 		e, RC_DATA, "the source's stream has a message of type 0x%02x", n != 0 ? *p : 0);
 }
 
+/*
+ * The server sends each message by itself, which costs its kernel and ours a packet, and
+ * what stands behind us a transaction. What waits for room in our window goes
+ * together: the window of a near server is kept small (a far one needs a large one), and
+ * where we are late anyway and have read all, we let it fill (wait_for_data).
+ */
+static void
+narrow_window(const struct pgsql *c)
+{
+	struct tcp_info info = {0};
+	socklen_t n = sizeof info;
+	int bytes = WINDOW_BYTES;
+
+	if (getsockopt(PQsocket(c->conn), IPPROTO_TCP, TCP_INFO, &info, &n) == 0 &&
+		info.tcpi_min_rtt < NEAR_US)
+		(void)setsockopt(PQsocket(c->conn), SOL_SOCKET, SO_RCVBUF, &bytes, sizeof bytes);
+}
+
 static enum rc
 wait_for_data(struct stream *st, struct err *e)
 {
@@ -465,8 +488,6 @@ wait_for_data(struct stream *st, struct err *e)
 		rc = pgsql_wait(&st->s->log, POLLIN, WAIT_MS, e);
 	if (rc != RC_OK && rc != RC_AGAIN)
 		return rc;
-	/* The server sends each message by itself. Where we are late anyway, some are awaited, or
-	 * all behind us would have to do with one transaction at a time. */
 	if (dry && st->sent_us > st->time_us + BEHIND_US)
 		poll(NULL, 0, GATHER_MS);
 	if (PQconsumeInput(st->s->log.conn) == 0)
@@ -543,6 +564,8 @@ start_stream(struct stream *st, struct err *e)
 	res = pgsql_ask(&s->log, buf_text(&b));
 	if (PQresultStatus(res) != PGRES_COPY_BOTH)
 		rc = pgsql_error(&s->log, res, e, "cannot stream its log");
+	else
+		narrow_window(&s->log);
 	PQclear(res);
 	buf_release(&b);
 	return rc;

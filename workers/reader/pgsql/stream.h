@@ -53,6 +53,8 @@ enum rc stream_cut(struct stream *st, uint64_t changes, struct err *e) MUSTCHECK
 /* What is in the feed's transaction is whole, at the place where the log stands. */
 enum rc stream_commit(struct stream *st, struct err *e) MUSTCHECK;
 
+/* published.c: tables that the publication has lost are put back and load again. */
+enum rc stream_check_published(struct stream *st, struct err *e) MUSTCHECK;
 /* pulse.c: the heartbeat's row; sequences that have moved. */
 enum rc stream_pulse(struct stream *st, struct err *e) MUSTCHECK;
 

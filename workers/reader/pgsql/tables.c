@@ -94,13 +94,19 @@ log_relations_find(const struct log_relations *lr, uint32_t oid)
 /* ---- tables ---- */
 
 static struct table **
-find_table(struct log_relations *lr, const char *schema, const char *name)
+find_table(const struct log_relations *lr, const char *schema, const char *name)
 {
 	for (size_t i = 0; i < lr->tables.count; i++)
 		if (strcmp(lr->tables.tables[i]->name, name) == 0 &&
 			strcmp(lr->tables.tables[i]->db, schema) == 0)
 			return &lr->tables.tables[i];
 	return NULL;
+}
+
+bool
+log_relations_knows(const struct log_relations *lr, const char *db, const char *name)
+{
+	return find_table(lr, db, name) != NULL;
 }
 
 enum rc
@@ -226,17 +232,22 @@ same_but_modifiers(const char *line, const char *native)
 	return strncmp(line, native, head) == 0 && strcmp(line + head, close + 1) == 0;
 }
 
+/* The catalog is younger than the log: a type of a schema may have another name there, or be gone.
+ * Notes tell of that, and of columns with another type. */
 static bool
-same_type(const struct pgout_column *c, const char *looked_up, const char *native)
+same_type(const struct log_relations *lr, const struct pgout_column *c, const char *looked_up,
+	const char *native)
 {
-	return c->native != NULL ? same_but_modifiers(c->native, native)
-				 : strcmp(looked_up, native) == 0;
+	if (c->native != NULL)
+		return same_but_modifiers(c->native, native);
+	return strcmp(looked_up, native) == 0 || (lr->s->notes && strchr(native, '.') != NULL);
 }
 
 /* ---- relation against table ---- */
 
 static bool
-same_columns(const struct relation *r, char *const *natives, const struct table *t)
+same_columns(const struct log_relations *lr, const struct relation *r, char *const *natives,
+	const struct table *t)
 {
 	uint32_t at = 0;
 
@@ -246,7 +257,7 @@ same_columns(const struct relation *r, char *const *natives, const struct table 
 		if (c->generated)
 			continue;
 		if (at >= r->ncolumns || strcmp(r->columns[at].name, c->name) != 0 ||
-			!same_type(&r->columns[at], natives[at], c->native))
+			!same_type(lr, &r->columns[at], natives[at], c->native))
 			return false;
 		at++;
 	}
@@ -375,7 +386,7 @@ become(struct log_relations *lr, const struct relation *r, char *const *natives,
 
 	if (rc != RC_OK)
 		return rc;
-	if (catalog != NULL && same_columns(r, natives, catalog)) {
+	if (catalog != NULL && same_columns(lr, r, natives, catalog)) {
 		*now = catalog;
 		return RC_OK;
 	}
@@ -422,7 +433,7 @@ log_relations_check(struct log_relations *lr, struct relation *r, bool *changed,
 			known = find_table(lr, r->schema, r->name);
 		}
 	}
-	if (rc == RC_OK && !same_columns(r, natives, *known)) {
+	if (rc == RC_OK && !same_columns(lr, r, natives, *known)) {
 		*changed = true;
 		rc = become(lr, r, natives, *known, now, e);
 	} else if (rc == RC_OK) {

@@ -58,6 +58,7 @@ void log_relations_take(struct log_relations *lr, const struct pgout_relation *r
  */
 enum rc log_relations_line(
 	struct log_relations *lr, struct pgout_event *ev, struct arena *a, struct err *e) MUSTCHECK;
+bool log_relations_knows(const struct log_relations *lr, const char *db, const char *name);
 /* NULL: the log has not described it. */
 struct relation *log_relations_find(const struct log_relations *lr, uint32_t oid);
 

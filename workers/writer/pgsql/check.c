@@ -128,10 +128,15 @@ check_rights(struct pgsql_sink *s, struct checks *out)
 		if (target_schema(s, i) != NULL)
 			good = check_schema(s, target_schema(s, i), out) && good;
 	if (pgsql_exec(&s->main, "SET session_replication_role = replica", &ignored) != RC_OK) {
-		checks_add(out, CHECK_WARN, PERMISSIONS,
+		bool copies = conf_is(s->env.conf, "triggers", "copy");
+
+		checks_add(out, copies ? CHECK_FAIL : CHECK_WARN, PERMISSIONS,
 			"let an administrator run what `syncline check --sql` prints",
-			"the account may not set session_replication_role: foreign keys act "
-			"on rows that are loaded, and on what the source's cascades have done");
+			"the account may not set session_replication_role: %s",
+			copies ? "the copies of triggers would do once more what rows of ours "
+				 "bring"
+			       : "foreign keys act on rows that are loaded, and on what the "
+				 "source's cascades have done");
 		return;
 	}
 	if (good)

@@ -16,6 +16,8 @@
 #include "ipc/proto.h"
 #include "workers/writer/pgsql/sink.h"
 
+#define STANDS_IN_THE_WAY "2BP01" /* other objects depend on it */
+
 static void
 add_target(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name)
 {
@@ -194,12 +196,39 @@ new_column(struct pgsql_lane *l, const struct table_change *ch, const struct tab
 	return rc;
 }
 
+/* Of a type that was renamed. */
+static enum rc
+has_type(struct pgsql_lane *l, const struct table *t, const char *column, const char *type,
+	bool *has, struct err *e)
+{
+	char *found = NULL;
+	struct buf table, b;
+	enum rc rc;
+
+	buf_init(&table);
+	buf_init(&b);
+	add_target(l, &table, t->db, t->name);
+	pgsql_quote_text(&b, buf_text(&table));
+	buf_puts(&b, "::regclass AND attname = ");
+	pgsql_quote_text(&b, column);
+	buf_puts(&b, " AND atttypmod = -1 AND atttypid = to_regtype(");
+	pgsql_quote_text(&b, type);
+	rc = pgsql_value(
+		&l->c, &found, e, "SELECT 1 FROM pg_attribute WHERE attrelid = %s)", buf_text(&b));
+	*has = found != NULL && strchr(type, '(') == NULL;
+	free(found);
+	buf_release(&table);
+	buf_release(&b);
+	return rc;
+}
+
 static enum rc
 change_column(struct pgsql_lane *l, const struct column *from, const struct table *after,
 	uint32_t i, struct err *e)
 {
 	const struct column *to = &after->columns[i];
 	struct buf b, old, new, name;
+	bool has = true;
 	enum rc rc = RC_OK;
 
 	buf_init(&b);
@@ -209,7 +238,9 @@ change_column(struct pgsql_lane *l, const struct column *from, const struct tabl
 	pgsink_column_type(l->sink, &old, from);
 	pgsink_column_type(l->sink, &new, to);
 	pgsql_quote_name(&name, pgsink_column(l, after, i));
-	if (strcmp(buf_text(&old), buf_text(&new)) != 0) {
+	if (strcmp(buf_text(&old), buf_text(&new)) != 0)
+		rc = has_type(l, after, pgsink_column(l, after, i), buf_text(&new), &has, e);
+	if (rc == RC_OK && !has) {
 		buf_printf(&b, "ALTER COLUMN %s TYPE %s USING %s::%s", buf_text(&name),
 			buf_text(&new), buf_text(&name), buf_text(&new));
 		rc = alter(l, after, &b, e);
@@ -246,13 +277,12 @@ change_columns(struct pgsql_lane *l, const struct table_change *ch, const struct
 	return rc;
 }
 
-/* Same name, same columns by their names after the change, same uniqueness. */
+/* But for the name: same columns by their names after the change, same uniqueness. */
 static bool
-same_index(const struct table_change *ch, const struct table *before, const struct index *a,
+like_index(const struct table_change *ch, const struct table *before, const struct index *a,
 	const struct table *after, const struct index *b)
 {
-	if (strcmp(a->name, b->name) != 0 || a->primary != b->primary || a->unique != b->unique ||
-		a->nparts != b->nparts)
+	if (a->primary != b->primary || a->unique != b->unique || a->nparts != b->nparts)
 		return false;
 	for (uint32_t p = 0; p < a->nparts; p++) {
 		uint32_t c = b->parts[p].column;
@@ -264,6 +294,13 @@ same_index(const struct table_change *ch, const struct table *before, const stru
 			return false;
 	}
 	return true;
+}
+
+static bool
+same_index(const struct table_change *ch, const struct table *before, const struct index *a,
+	const struct table *after, const struct index *b)
+{
+	return strcmp(a->name, b->name) == 0 && like_index(ch, before, a, after, b);
 }
 
 static bool
@@ -348,6 +385,55 @@ new_index(struct pgsql_lane *l, const struct table *t, const struct index *ix, s
 	return rc;
 }
 
+static enum rc
+rename_index(struct pgsql_lane *l, const struct table *t, const struct index *from,
+	const struct index *to, struct err *e)
+{
+	const struct routes *r = l->sink->env.routes;
+	const char *schema = routes_table_db(r, t->db, t->name),
+		   *name = routes_target_table(r, t->db, t->name);
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	buf_puts(&b, "ALTER INDEX IF EXISTS ");
+	pgsql_quote_name(&b, schema);
+	buf_putc(&b, '.');
+	pgsink_index_name(l->sink, &b, name, from);
+	buf_puts(&b, " RENAME TO ");
+	pgsink_index_name(l->sink, &b, name, to);
+	rc = pgsink_exec(l, buf_text(&b), e);
+	buf_release(&b);
+	return rc;
+}
+
+/* Those that have another name and are what they were, in both tables from here on. */
+static enum rc
+rename_indexes(struct pgsql_lane *l, const struct table_change *ch, struct table *before,
+	const struct table *after, struct err *e)
+{
+	enum rc rc = RC_OK;
+
+	for (uint32_t i = 0; i < before->nindexes && rc == RC_OK; i++) {
+		struct index *ix = &before->indexes[i];
+
+		if (has_index(ch, before, ix, after))
+			continue;
+		for (uint32_t k = 0; k < after->nindexes && rc == RC_OK; k++) {
+			const struct index *to = &after->indexes[k];
+
+			if (had_index(ch, before, after, to) ||
+				!like_index(ch, before, ix, after, to))
+				continue;
+			rc = rename_index(l, after, ix, to, e);
+			free(ix->name);
+			ix->name = xstrdup(to->name);
+			break;
+		}
+	}
+	return rc;
+}
+
 /* An index goes with its columns; what is not there any more needs no dropping. */
 static enum rc
 drop_indexes(struct pgsql_lane *l, const struct table_change *ch, const struct table *before,
@@ -410,11 +496,13 @@ change_fks(
 }
 
 static enum rc
-change_parts(struct pgsql_lane *l, const struct table_change *ch, const struct table *before,
+change_parts(struct pgsql_lane *l, const struct table_change *ch, struct table *before,
 	const struct table *after, struct err *e)
 {
-	enum rc rc = drop_indexes(l, ch, before, after, e);
+	enum rc rc = rename_indexes(l, ch, before, after, e);
 
+	if (rc == RC_OK)
+		rc = drop_indexes(l, ch, before, after, e);
 	if (rc == RC_OK)
 		rc = change_columns(l, ch, before, after, e);
 	if (rc == RC_OK)
@@ -503,8 +591,14 @@ truncate_tables(struct pgsql_lane *l, const struct event_ddl *d, struct err *e)
 				routes_target_table(r, ch->db, ch->name));
 			comma = ", ";
 		}
-	if (b.len != 0)
-		rc = pgsink_exec(l, buf_text(&b), e);
+	if (b.len != 0) {
+		/* What the source's triggers did is in its log. */
+		rc = pgsink_fk(l, l->sink->native, e);
+		if (rc == RC_OK)
+			rc = pgsink_exec(l, buf_text(&b), e);
+		if (rc == RC_OK)
+			rc = pgsink_fk(l, false, e);
+	}
 	buf_release(&b);
 	return rc;
 }
@@ -572,30 +666,59 @@ make_changes(
 }
 
 /*
- * What a source of our own kind has about no table: a view, a routine, a
+ * What a source of our own kind has mostly about no table: a view, a routine, a
  * sequence and where it stands. Rows do not need it: what the target cannot have
- * stays away.
+ * stays away, what it has already stays. *later: it cannot be said before the
+ * tables have changed.
  */
 static enum rc
-run_beside(struct pgsql_lane *l, const char *sql, struct err *e)
+say(struct pgsql_lane *l, const struct ddl_said *said, bool *later, struct err *e)
 {
+	const struct routes *r = l->sink->env.routes;
 	struct buf b;
-	enum rc rc;
+	enum rc rc = pgsink_exec(l, "SAVEPOINT beside", e);
 
-	if (*sql == '\0')
-		return RC_OK;
+	if (rc != RC_OK)
+		return rc;
 	buf_init(&b);
-	pgsink_map_names(l->sink->env.routes, sql, &b);
-	rc = pgsink_exec(l, "SAVEPOINT beside", e);
+	pgsink_map_names(r, said->sql, &b);
+	if (*said->db != '\0')
+		rc = pgsink_make_schema(l, routes_target_db(r, said->db), e);
 	if (rc == RC_OK)
 		rc = pgsink_exec(l, buf_text(&b), e);
 	if (rc != RC_OK && rc != RC_RETRY) {
-		log_warn("what the source's statement has made is left out at the target: %s: "
-			 "%.200s",
-			e->text, buf_text(&b));
+		*later = *later && pgsql_is(&l->c, STANDS_IN_THE_WAY);
+		if (!*later && !pgsink_is_there_already(l))
+			log_warn("what the source's statement has made is left out at the target: "
+				 "%s: %.200s",
+				e->text, buf_text(&b));
 		rc = pgsink_exec(l, "ROLLBACK TO SAVEPOINT beside", e);
+	} else {
+		*later = false;
 	}
 	buf_release(&b);
+	return rc;
+}
+
+/* What is dropped goes before its tables, or behind them where they stand on it. */
+static enum rc
+make_and_say(
+	struct pgsql_lane *l, const struct event_ddl *d, const struct checkpoint *c, struct err *e)
+{
+	bool *later = xcalloc(d->nsaid, sizeof *later), again = false;
+	enum rc rc = RC_OK;
+
+	for (uint32_t i = 0; i < d->nsaid && rc == RC_OK; i++) {
+		later[i] = true;
+		if (d->said[i].ahead)
+			rc = say(l, &d->said[i], &later[i], e);
+	}
+	if (rc == RC_OK)
+		rc = make_changes(l, d, c, e);
+	for (uint32_t i = 0; i < d->nsaid && rc == RC_OK; i++)
+		if (later[i])
+			rc = say(l, &d->said[i], &again, e);
+	free(later);
 	return rc;
 }
 
@@ -610,13 +733,11 @@ pgsink_ddl(struct sink_lane *base, const struct event_ddl *d, const struct table
 	FAILPOINT(WRITER_DDL);
 	pgsink_drop_statements(l);
 	rc = pgsink_begin(base, e);
-	if (rc == RC_OK && d->nchanges == 0 && *d->beside == '\0')
+	if (rc == RC_OK && d->nchanges == 0 && d->nsaid == 0)
 		*skipped = xasprintf("`%.200s` changes no table that is carried", d->sql);
 	pgsink_busy(l, true);
 	if (rc == RC_OK)
-		rc = make_changes(l, d, c, e);
-	if (rc == RC_OK)
-		rc = run_beside(l, d->beside, e);
+		rc = make_and_say(l, d, c, e);
 	pgsink_busy(l, false);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(WRITER_DDL_RUN, e);

@@ -261,6 +261,9 @@ pgsink_create_index(const struct pgsql_lane *l, struct buf *b, const struct tabl
 	const struct index *ix, const char *schema, const char *name)
 {
 	buf_puts(b, ix->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
+	/* It may have been made in the source's words. */
+	if (l->sink->native && l->c.version >= 90500)
+		buf_puts(b, "IF NOT EXISTS ");
 	pgsink_index_name(l->sink, b, name, ix);
 	buf_puts(b, " ON ");
 	pgsql_quote_table(b, schema, name);

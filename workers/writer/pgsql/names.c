@@ -3,7 +3,7 @@
  *
  * The source's server has composed them: every object but a column is named
  * with its schema, as schema.name, or in a literal that becomes a regclass, by
- * a cast or by to_regclass.
+ * a cast or by to_regclass. A schema alone stands behind SCHEMA.
  * What stands in a routine's body is text, and stays.
  */
 #include "common/compat.h"
@@ -114,6 +114,31 @@ put_name(const struct routes *r, const char *p, struct buf *out)
 	return end;
 }
 
+/* Behind SCHEMA and, where there is one, the schema's name. */
+static const char *
+put_schema(const struct routes *r, const char *p, struct buf *out)
+{
+	static const char unless_there[] = " IF NOT EXISTS";
+	const char *from = p;
+	struct buf name;
+
+	p += sizeof "SCHEMA" - 1;
+	if (strncmp(p, unless_there, sizeof unless_there - 1) == 0)
+		p += sizeof unless_there - 1;
+	if (*p != ' ' || !begins_name(p[1])) {
+		buf_add(out, from, (size_t)(p - from));
+		return p;
+	}
+	buf_add(out, from, (size_t)(++p - from));
+	buf_init(&name);
+	p = read_name(p, &name);
+	pgsql_quote_name(out, routes_touches(r, buf_text(&name))
+				      ? routes_target_db(r, buf_text(&name))
+				      : buf_text(&name));
+	buf_release(&name);
+	return p;
+}
+
 static bool
 is_behind(const char *p, const char *sql, const char *word)
 {
@@ -166,6 +191,8 @@ pgsink_map_names(const struct routes *r, const char *sql, struct buf *out)
 			p = end;
 		} else if (*p == '\'') {
 			p = put_literal(r, sql, p, out);
+		} else if (strncmp(p, "SCHEMA ", sizeof "SCHEMA " - 1) == 0) {
+			p = put_schema(r, p, out);
 		} else if (begins_name(*p)) {
 			p = put_name(r, p, out);
 		} else if (isdigit((unsigned char)*p)) { /* 1.5 is no name, nor is 1e5 */

@@ -12,11 +12,13 @@
 
 #include "common/failpoint.h"
 #include "common/log.h"
+#include "common/pgsql/words.h"
 #include "workers/writer/pgsql/sink.h"
 
 #define DUPLICATE_TABLE "42P07"
 #define DUPLICATE_OBJECT "42710"
 #define DUPLICATE_FUNCTION "42723"
+#define DUPLICATE_COLUMN "42701"
 
 static enum rc
 create_indexes(struct pgsql_lane *l, const struct table *t, const char *schema, const char *name,
@@ -278,10 +280,11 @@ create_table(struct pgsql_lane *l, const struct event_object *o, const struct ta
 /* ---- loading again ---- */
 
 /*
- * What stands on the table %s (the second %s leaves out what partitions only inherit), in the order
- * in which it can be made again: views and routines, by way of its row type too, and foreign keys
- * of other tables.
+ * What stands on the table %s (the third %s leaves out what partitions only inherit), in the order
+ * in which it can be made again: foreign keys of other tables, views and routines, by way of its
+ * row type too, triggers.
  */
+/* clang-format off */
 static const char standing_on[] =
 	"WITH RECURSIVE v (class, id, level) AS (SELECT 'pg_class'::regclass::oid, "
 	"%s::regclass::oid, 0 UNION ALL SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE "
@@ -290,22 +293,20 @@ static const char standing_on[] =
 	"pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid "
 	"WHERE w.ev_class <> v.id OR d.classid IN ('pg_proc'::regclass, "
 	"'pg_type'::regclass)), o (class, id, level) AS (SELECT class, id, max(level) "
-	"FROM v WHERE level > 0 GROUP BY 1, 2) SELECT 'CREATE ' || CASE c.relkind "
-	"WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW ' || c.oid::regclass || "
-	"coalesce(' WITH (' || array_to_string(c.reloptions, ', ') || ')', '') || ' AS ' || "
-	"rtrim(pg_get_viewdef(c.oid), ';') || CASE c.relkind WHEN 'm' THEN ' WITH NO DATA' "
-	"ELSE '' END || coalesce((SELECT '; ' || string_agg(pg_get_indexdef(indexrelid), '; "
-	"') FROM pg_index WHERE indrelid = c.oid), '') || coalesce('; COMMENT ON ' || CASE "
-	"c.relkind WHEN 'm' THEN 'MATERIALIZED ' ELSE '' END || 'VIEW ' || c.oid::regclass || "
-	"' IS ' || quote_literal(obj_description(c.oid, 'pg_class')), ''), "
-	"c.oid::regclass::text, level FROM o JOIN pg_class c ON class = 'pg_class'::regclass "
-	"AND c.oid = id AND c.relkind IN ('v', 'm') UNION ALL SELECT "
-	"pg_get_functiondef(id::oid), id::regprocedure::text, level "
-	"FROM o WHERE class = 'pg_proc'::regclass UNION ALL SELECT 'ALTER TABLE ' || "
+	"FROM v WHERE level > 0 GROUP BY 1, 2) SELECT " CREATE_VIEW ", c.oid::regclass::text, level "
+	"FROM o JOIN pg_class c ON class = 'pg_class'::regclass AND c.oid = id AND c.relkind IN ('v', "
+	"'m') JOIN pg_namespace n ON n.oid = c.relnamespace UNION ALL SELECT " CREATE_ROUTINE("'FUNCTION'")
+	", id::regprocedure::text, level FROM o JOIN pg_proc p ON class = 'pg_proc'::regclass AND p.oid = "
+	"id JOIN pg_namespace n ON n.oid = p.pronamespace UNION ALL SELECT " CREATE_TRIGGER
+	", c.oid::regclass || ' ' || g.tgname, 1000000 FROM pg_trigger g JOIN pg_class c ON c.oid = "
+	"g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (c.oid = %s::regclass OR EXISTS "
+	"(SELECT FROM o WHERE class = 'pg_class'::regclass AND id = c.oid)) AND NOT g.tgisinternal "
+	"UNION ALL SELECT 'ALTER TABLE ' || "
 	"conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(conname) || ' ' || "
 	"pg_get_constraintdef(oid) || CASE WHEN convalidated THEN ' NOT VALID' ELSE '' END, "
 	"conrelid::regclass::text, 0 FROM pg_constraint WHERE contype = 'f' AND %s AND "
 	"confrelid = %s::regclass AND conrelid <> confrelid ORDER BY level";
+/* clang-format on */
 
 /* Columns of other tables that are of the table's row type would go with it, and their values. */
 static enum rc
@@ -366,7 +367,7 @@ make_anew(struct pgsql_lane *l, const struct event_object *o, const struct table
 	pgsql_quote_regclass(&literal, schema, name);
 	rc = check_columns(l, buf_text(&literal), e);
 	if (rc == RC_OK)
-		rc = pgsql_query(&l->c, &on, e, standing_on, buf_text(&literal),
+		rc = pgsql_query(&l->c, &on, e, standing_on, buf_text(&literal), buf_text(&literal),
 			l->c.version >= 110000 ? "conparentid = 0" : "true", buf_text(&literal));
 	if (rc == RC_OK)
 		rc = pgsql_run(&l->c, e, "DROP TABLE %s CASCADE", buf_text(&table));
@@ -387,10 +388,14 @@ pgsink_empty(struct pgsql_lane *l, const char *schema, const char *name, struct 
 	enum rc rc;
 
 	buf_init(&b);
+	rc = pgsink_fk(l, true, e);
 	/* What nothing can refer to goes at once. */
 	buf_puts(&b, l->sink->dialect->foreign_keys ? "DELETE FROM " : "TRUNCATE TABLE ");
 	pgsink_quote_rows(l, &b, schema, name);
-	rc = pgsink_exec(l, buf_text(&b), e);
+	if (rc == RC_OK)
+		rc = pgsink_exec(l, buf_text(&b), e);
+	if (rc == RC_OK)
+		rc = pgsink_fk(l, false, e);
 	buf_release(&b);
 	return rc;
 }
@@ -464,11 +469,11 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 			     "carried), or leave the table out; then `syncline start`");
 }
 
-/* What is there already, made before a crash or by somebody else, stays. */
-static bool
-is_duplicate(const struct pgsql_lane *l)
+bool
+pgsink_is_there_already(const struct pgsql_lane *l)
 {
-	static const char *const states[] = {DUPLICATE_TABLE, DUPLICATE_OBJECT, DUPLICATE_FUNCTION};
+	static const char *const states[] = {
+		DUPLICATE_TABLE, DUPLICATE_OBJECT, DUPLICATE_FUNCTION, DUPLICATE_COLUMN};
 
 	for (size_t i = 0; i < COUNT_OF(states); i++)
 		if (pgsql_is(&l->c, states[i]))
@@ -489,7 +494,7 @@ make_other(struct pgsql_lane *l, const struct event_object *o, struct err *e)
 	buf_release(&b);
 	if (rc == RC_OK || rc == RC_RETRY)
 		return rc;
-	if (is_duplicate(l))
+	if (pgsink_is_there_already(l))
 		return pgsink_exec(l, "ROLLBACK; BEGIN", e);
 	err_context(
 		e, "cannot create %s %s.%s at the target", object_name(o->kind), o->db, o->name);

@@ -487,9 +487,8 @@ static enum rc
 pgsink_empty_target(struct sink_lane *base, const struct target *t, struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
-	enum rc rc = pgsink_fk(l, true, e);
 
-	return rc == RC_OK ? pgsink_empty(l, t->db, t->name, e) : rc;
+	return pgsink_empty(l, t->db, t->name, e);
 }
 
 /* Changed, or made: the channel's only writer is the one who looks. */

@@ -234,6 +234,8 @@ void pgsink_busy(struct pgsql_lane *l, bool on);
 enum rc pgsink_make_schema(struct pgsql_lane *l, const char *schema, struct err *e) MUSTCHECK;
 enum rc pgsink_is_there(struct pgsql_lane *l, const char *schema, const char *name, bool *there,
 	struct err *e) MUSTCHECK;
+/* What the last statement was to make is there: made before a crash, or by somebody else. */
+bool pgsink_is_there_already(const struct pgsql_lane *l);
 /* The table with its indexes, from its description. */
 enum rc pgsink_create_from_columns(struct pgsql_lane *l, const struct table *t, const char *schema,
 	const char *name, struct err *e) MUSTCHECK;
