@@ -36,8 +36,7 @@ fill(struct err *e, enum rc rc, int number, const char *fmt, va_list ap)
 	return rc;
 }
 
-enum rc
-err_set(struct err *e, enum rc rc, const char *fmt, ...)
+enum rc(err_set)(struct err *e, enum rc rc, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -47,8 +46,7 @@ err_set(struct err *e, enum rc rc, const char *fmt, ...)
 	return rc;
 }
 
-enum rc
-err_errno(struct err *e, enum rc rc, const char *fmt, ...)
+enum rc(err_errno)(struct err *e, enum rc rc, const char *fmt, ...)
 {
 	va_list ap;
 	int number = errno;
@@ -59,8 +57,7 @@ err_errno(struct err *e, enum rc rc, const char *fmt, ...)
 	return rc;
 }
 
-enum rc
-err_remedy(struct err *e, const char *fmt, ...)
+enum rc(err_remedy)(struct err *e, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -72,8 +69,7 @@ err_remedy(struct err *e, const char *fmt, ...)
 	return e->rc;
 }
 
-enum rc
-err_context(struct err *e, const char *fmt, ...)
+enum rc(err_context)(struct err *e, const char *fmt, ...)
 {
 	char old[sizeof e->text];
 	va_list ap;

@@ -64,6 +64,14 @@ enum rc err_remedy(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 /* Puts "context: " in front of the text. Returns e->rc. */
 enum rc err_context(struct err *e, const char *fmt, ...) PRINTF(2, 3);
 
+/* The analyzer (make analyze) reads one file at a time: it is told what these return. */
+#ifdef __clang_analyzer__
+#define err_set(e, rc, ...) (err_set(e, rc, __VA_ARGS__), rc)
+#define err_errno(e, rc, ...) (err_errno(e, rc, __VA_ARGS__), rc)
+#define err_remedy(e, ...) (err_remedy(e, __VA_ARGS__), RC_BUG)
+#define err_context(e, ...) (err_context(e, __VA_ARGS__), RC_BUG)
+#endif
+
 const char *rc_name(enum rc rc);
 int rc_exit(enum rc rc);
 /* Whether a worker that ended with this status is started again (policy reads nothing else). */

@@ -643,7 +643,8 @@ node_truth(struct filter_node *n, const struct asked *q, enum truth *out, struct
 	switch (n->kind) {
 	case FILTER_NOT:
 		rc = node_truth(n->child[0], q, out, e);
-		*out = YES - *out;
+		if (rc == RC_OK)
+			*out = YES - *out;
 		return rc;
 	case FILTER_AND:
 	case FILTER_OR:

@@ -35,7 +35,7 @@ option_plain(const char *path, char *out, size_t size)
 const struct option *
 option_find(const struct option *rows, const char *path)
 {
-	char plain[256];
+	char plain[256] = "";
 
 	option_plain(path, plain, sizeof plain);
 	for (; rows->path != NULL; rows++)
@@ -127,7 +127,7 @@ option_suggest(const struct option *rows, const char *path)
 {
 	const char *best = NULL;
 	unsigned nearest = UINT_MAX;
-	char plain[256];
+	char plain[256] = "";
 
 	option_plain(path, plain, sizeof plain);
 	for (; rows->path != NULL; rows++) {

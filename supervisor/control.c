@@ -434,8 +434,10 @@ control_free(struct control *c)
 {
 	if (c == NULL)
 		return;
-	while (c->sessions != NULL)
-		session_free(c->sessions);
+	for (struct session *s = c->sessions, *next; s != NULL; s = next) {
+		next = s->next;
+		session_free(s);
+	}
 	timer_free(c->rest);
 	watch_free(c->watch);
 	close(c->fd);

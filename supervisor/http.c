@@ -111,14 +111,16 @@ split(const char *listen, char *host, size_t size, unsigned *port)
 static unsigned
 bound_port(struct evhttp_bound_socket *s)
 {
-	struct sockaddr_storage a;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} a = {0};
 	socklen_t n = sizeof a;
 
-	if (getsockname(evhttp_bound_socket_get_fd(s), (struct sockaddr *)&a, &n) != 0)
+	if (getsockname(evhttp_bound_socket_get_fd(s), &a.any, &n) != 0)
 		return 0;
-	if (a.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)&a)->sin6_port);
-	return ntohs(((struct sockaddr_in *)&a)->sin_port);
+	return ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
 }
 
 static void

@@ -20,15 +20,17 @@ number(uint64_t v)
 static json_t *
 text(const char *s)
 {
-	json_t *j = s != NULL ? json_string(s) : json_null();
+	json_t *j;
 
-	if (j == NULL) {
-		char *clean = strdup(s);
+	if (s == NULL)
+		return json_null();
+	if ((j = json_string(s)) == NULL) {
+		char *clean = xstrdup(s);
 
-		for (char *p = clean; p != NULL && *p != '\0'; p++)
+		for (char *p = clean; *p != '\0'; p++)
 			if ((unsigned char)*p >= 0x80)
 				*p = '?';
-		j = json_string(clean != NULL ? clean : "");
+		j = json_string(clean);
 		free(clean);
 	}
 	return j;

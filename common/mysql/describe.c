@@ -341,6 +341,8 @@ read_fks(struct client *c, const char *filter, const char *r_filter, struct tabl
 			fk->on_update = action(row[9]);
 			fk->in_log = in_log;
 		}
+		if (fk == NULL)
+			continue;
 		n = fk->ncolumns++;
 		fk->columns = xreallocarray(fk->columns, n + 1, sizeof *fk->columns);
 		fk->ref_columns = xreallocarray(fk->ref_columns, n + 1, sizeof *fk->ref_columns);

@@ -274,7 +274,7 @@ pgsql_query(struct pgsql *c, PGresult **res, struct err *e, const char *fmt, ...
 enum rc
 pgsql_value(struct pgsql *c, char **value, struct err *e, const char *fmt, ...)
 {
-	PGresult *res;
+	PGresult *res = NULL;
 	va_list ap;
 	enum rc rc;
 

@@ -32,8 +32,6 @@ compare(struct buf *b, const struct column *c, const struct filter_node *n)
 static void
 add_node(struct buf *b, const struct table *t, const struct filter_node *n)
 {
-	const struct column *c = n->name != NULL ? &t->columns[n->column] : NULL;
-
 	buf_puts(b, n->kind == FILTER_NOT ? "(NOT " : "(");
 	for (uint32_t i = 0; i < n->nchildren; i++) {
 		if (i != 0)
@@ -41,9 +39,9 @@ add_node(struct buf *b, const struct table *t, const struct filter_node *n)
 		add_node(b, t, n->child[i]);
 	}
 	if (n->kind == FILTER_COMPARE)
-		compare(b, c, n);
+		compare(b, &t->columns[n->column], n);
 	if (n->kind == FILTER_IS_NULL) {
-		mysql_quote_name(b, c->name);
+		mysql_quote_name(b, t->columns[n->column].name);
 		buf_puts(b, " IS NULL");
 	}
 	buf_putc(b, ')');

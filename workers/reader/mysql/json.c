@@ -85,7 +85,7 @@ shortest(double d, char text[40])
 static void
 add_double(struct buf *b, double d)
 {
-	char text[40], digits[20];
+	char text[40], digits[20] = "0";
 	int n = 0, point;
 	const char *p = text;
 

@@ -38,6 +38,12 @@ struct place {
 
 /* ---- the text ---- */
 
+static bool
+is_same(const struct text *a, const struct text *b)
+{
+	return a->n == b->n && (a->n == 0 || memcmp(a->p, b->p, a->n) == 0);
+}
+
 static size_t
 skip_string(const struct text *t, size_t i)
 {
@@ -202,9 +208,7 @@ step(const struct text *t, const struct leg *leg, struct place *at)
 		want = n - 1 - want;
 	}
 	while (next_element(t, open, &i, &e))
-		if (leg->member ? e.name.n == leg->name.n &&
-					  memcmp(e.name.p, leg->name.p, e.name.n) == 0
-				: k++ == want) {
+		if (leg->member ? is_same(&e.name, &leg->name) : k++ == want) {
 			*at = e;
 			return true;
 		}
@@ -307,8 +311,7 @@ insert(const struct text *t, const struct leg *leg, const struct place *parent,
 		want = want < n ? n - 1 - want : 0;
 	}
 	while (!found && next_element(t, open, &i, &e)) {
-		if (leg->member && e.name.n == leg->name.n &&
-			memcmp(e.name.p, leg->name.p, e.name.n) == 0)
+		if (leg->member && is_same(&e.name, &leg->name))
 			return false; /* it is there */
 		found = leg->member ? stands_before(&leg->name, &e.name) : k++ == want;
 		if (found)

@@ -226,10 +226,10 @@ static void
 take_time2(struct cursor *c, unsigned digits, struct arena *a, struct value *v)
 {
 	unsigned frac_bytes = (digits + 1) / 2;
-	uint64_t bias = (uint64_t)0x800000 << (8 * frac_bytes);
+	uint64_t one = (uint64_t)1 << (8 * frac_bytes), bias = 0x800000 * one;
 	int64_t n = (int64_t)take_be(c, 3 + frac_bytes) - (int64_t)bias;
-	uint64_t u = (uint64_t)(n < 0 ? -n : n), hms = u >> (8 * frac_bytes);
-	uint32_t frac = (uint32_t)(u & (((uint64_t)1 << (8 * frac_bytes)) - 1));
+	uint64_t u = (uint64_t)(n < 0 ? -n : n), hms = u / one;
+	uint32_t frac = (uint32_t)(u % one);
 
 	frac *= frac_bytes == 1 ? 10000 : frac_bytes == 2 ? 100 : 1;
 	set_time(a, v, n < 0, (unsigned)(hms >> 12 & 1023), (unsigned)(hms >> 6 & 63),

@@ -498,7 +498,7 @@ static enum rc
 run_foreign(struct mysql_lane *l, const struct event_ddl *ev, const struct table_record *records,
 	uint32_t nrecords, const struct checkpoint *c, char **skipped, struct err *e)
 {
-	struct event_ddl own = {.db = "", .session = "", .session_charset = "utf8mb4"};
+	struct event_ddl own = {.db = "", .sql = "", .session = "", .session_charset = "utf8mb4"};
 	struct step nothing = {.records = records, .nrecords = nrecords, .at = c};
 	struct buf sql;
 	enum rc rc = RC_OK;
