@@ -137,6 +137,14 @@ static const struct option channel_rows[] = {
 		.help = "A table of ours in state_schema at the source that gets a row every ten "
 			"seconds, such as dts_postgres_heartbeat, for who watches it; default: "
 			"none."},
+	{.path = "source.truncate_triggers",
+		.type = OPTION_BOOL,
+		.preset = "false",
+		.kinds = "postgresql",
+		.reload = RELOAD_CHANNEL,
+		.help = "Servers before 11, which do not log TRUNCATE: whether each selected table "
+			"gets a trigger of ours that notes it (9.5 and later, with a superuser's "
+			"account; a moment without writers for each table)."},
 	{.path = "source.tables",
 		.type = OPTION_INT,
 		.preset = "4",

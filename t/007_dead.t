@@ -10,7 +10,7 @@ my $build = $ENV{SYNCLINE_BUILD} // abs_path("$FindBin::Bin/../build");
 
 # Windows for tests into what a program keeps to itself, and the ring's bell: event loops wait by it.
 my %kept = map { $_ => 1 } qw(
-    channel_cell charset_of_id conf_bool key_bytes ring_arm ring_data_bell
+    channel_cell charset_of_id key_bytes ring_arm ring_data_bell
     ring_disarm sched_start_turn store_is_new window_count);
 
 sub symbols { map { /^[0-9a-f]* ?[Tt] (\w+)$/ ? $1 : () } `nm @_` }

@@ -122,7 +122,7 @@ while_streaming('pgsql-right-gone-target', break => sub { $target->sql('GRANT SE
 at_start('pgsql-no-identity', break => at($source, 'CREATE TABLE shop.k (id int)'), mend => at($source, 'ALTER TABLE shop.k REPLICA IDENTITY FULL'));
 at_start('pgsql-table-exists', break => at($target, 'CREATE SCHEMA shop', 'CREATE TABLE shop.a (id int PRIMARY KEY, v text)'), mend => at($target, 'DROP SCHEMA shop CASCADE'));
 
-# An upgraded server has another port, and the same rows.
+# 9.5.3, whose decoding loses transactions. An upgraded server has another port, and the same rows.
 {
     my $new = $source;
     local $source = Syncline::PostgreSQL->new(version => '9.5');

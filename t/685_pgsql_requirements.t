@@ -6,7 +6,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Syncline::Greenplum;
+use Syncline::Guise;
 use Syncline::Pair;
 use Syncline::PostgreSQL;
 use Syncline::Server;
@@ -64,7 +64,7 @@ for (['wrong password', $wrong, 'password authentication failed', 'password_file
 my $standby = $source->standby(name => 'copy');
 requirement('R39', 'a standby', pair => pair($standby, $target), good => $full, item => 'Role of the source database', cause => 'the source is a standby', remedy => 'promote it');
 undef $standby;
-my $greenplum = Syncline::Greenplum->new(server => $source, version => 7);
+my $greenplum = Syncline::Guise->new(server => $source, as => 'greenplum 7');
 requirement('R80', 'a cascade through Greenplum', pair => pair($greenplum->endpoint(''), $target), good => $full, item => 'Version of the source database', cause => 'the source is PostgreSQL 12\.12 \(Greenplum.*a target alone', remedy => 'read from the server that feeds it');
 my $through = pair($greenplum->endpoint(''), $target, id => 'through');
 $through->start('caught-up');
@@ -112,7 +112,7 @@ requirement('R38', 'no table at all', warn => 1, pair => pair($source, $target, 
 my %elsewhere = (
     R33 => 't/311: a change of objects is prechecked before it counts',
     (map { $_ => 'objects that change: not of the precheck' } qw(R34 R35 R36 R37)),
-    R40 => 't/683: a version that is too old',
+    R40 => 't/729: a version that is too old',
     R54 => 't/643: two channels on one target table are refused by the configuration',
     R59 => 't/683: wal_level',
     (map { $_ => 't/768: Greenplum' } qw(R46 R56)),

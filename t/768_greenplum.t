@@ -1,14 +1,14 @@
 # Greenplum and AnalyticDB PG as targets (spec 7.3-7.5, 8.9, 10.1, 10.2: R120-R131, S4.3, S6.4,
 # S6.10). Greenplum itself cannot be had. What is said to it is shown on PostgreSQL: 9.5 says that
 # it is Greenplum 6 (PostgreSQL 9.4) and 15 that it is 7, through a proxy that takes DISTRIBUTED
-# .. out of statements and writes all of them down (Greenplum.pm). What Greenplum makes of them -
+# .. out of statements and writes all of them down (Guise.pm). What Greenplum makes of them -
 # segments, locks, its planner - is not shown by anything here.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Syncline::Compare;
-use Syncline::Greenplum;
+use Syncline::Guise;
 use Syncline::Load;
 use Syncline::MariaDB;
 use Syncline::MySQL;
@@ -52,8 +52,8 @@ sub work {
 }
 
 my ($source, $old, $new) = (Syncline::MariaDB->new, Syncline::PostgreSQL->new(version => '9.5'), Syncline::PostgreSQL->new);
-my $six = Syncline::Greenplum->new(server => $old);
-my $seven = Syncline::Greenplum->new(server => $new, version => 7);
+my $six = Syncline::Guise->new(server => $old, as => 'greenplum 6');
+my $seven = Syncline::Guise->new(server => $new, as => 'greenplum 7');
 $source->sql('CREATE DATABASE shop CHARACTER SET utf8mb4', 'CREATE DATABASE marker',
     q{CREATE TABLE shop.a (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, region INT NOT NULL DEFAULT 0, u VARCHAR(60), n INT NOT NULL DEFAULT 0, v TEXT, t DATETIME(6), m BIT(5), g POINT, UNIQUE KEY u (u), UNIQUE KEY ru (region, id, u), KEY (n)) COMMENT 'it''s'},
     'CREATE TABLE shop.b (a INT, line INT, v DOUBLE, PRIMARY KEY (a, line))', 'CREATE TABLE shop.account (id INT PRIMARY KEY, balance INT NOT NULL)',

@@ -6,7 +6,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use Syncline::Greenplum;
+use Syncline::Guise;
 use Syncline::MariaDB;
 use Syncline::Pair;
 use Syncline::PostgreSQL;
@@ -14,7 +14,7 @@ use Test::More;
 
 $ENV{SYNCLINE_LIBEXEC} = $Syncline::Pair::build;
 my ($mysql, $pgsql, $server) = (Syncline::MariaDB->new, map { Syncline::PostgreSQL->new } 1, 2);
-my $target = Syncline::Greenplum->new(server => $server, version => 7);
+my $target = Syncline::Guise->new(server => $server, as => 'greenplum 7');
 my $id = 0;
 
 sub channel { my ($source, $objects, $more) = @_; return Syncline::Pair->new(source => $source, target => $target, objects => $objects, more => $more || '', id => 'c' . ++$id) }

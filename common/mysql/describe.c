@@ -153,8 +153,8 @@ is_moment(const struct column *col, const char *text)
 }
 
 /*
- * MySQL tells a constant as it is, and says where it is none; MariaDB (10.2.7)
- * tells an expression: 'text', 1.5, b'101', or something that is computed.
+ * MySQL tells a constant as it is, and says where it is none; MariaDB tells an
+ * expression: 'text', 1.5, b'101', or something that is computed.
  */
 static void
 read_preset(struct column *col, const char *text, const char *extra, bool expression)
@@ -207,10 +207,16 @@ read_column(struct table *t, MYSQL_ROW row, bool expression)
 	col->comment = said(row[14]);
 }
 
+bool
+mysql_tells_expressions(const struct server *s)
+{
+	return s->mariadb && s->version >= 100207;
+}
+
 static enum rc
 read_columns(struct client *c, const char *filter, struct table_list *out, struct err *e)
 {
-	bool expression = c->server.mariadb && c->server.version >= 100207;
+	bool expression = mysql_tells_expressions(&c->server);
 	bool fractions = c->server.mariadb || c->server.version >= 50604;
 	size_t hint = 0;
 	MYSQL_RES *res;

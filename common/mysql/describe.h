@@ -16,6 +16,9 @@
 enum rc mysql_describe(struct client *c, const char *db, const char *name, struct table_list *out,
 	struct err *e) MUSTCHECK;
 
+/* A default is told as an expression, whatever it is: MariaDB 10.2.7 and later. */
+bool mysql_tells_expressions(const struct server *s);
+
 /* Whether this server logs what cascades of foreign keys do to rows. */
 bool mysql_logs_cascades(struct client *c);
 

@@ -7,7 +7,7 @@ package Syncline::Load;
 #                                   cascades, self-reference, text key, keyless, accounts, wide
 #   my $w = Syncline::Load->start($db, writers => 8, seed => 1);
 #   $w->stop                        ends them; number of transactions
-#                                   (work => [subs], commit => sub: another mix; see PgLoad.pm)
+#                                   (work => [subs], commit => sub, release => 1: another mix; see PgLoad.pm)
 #                                   (xa => 1: XA transactions, in every way they can end)
 #   audit($db), audit_counts($db)   triggers that count every row operation; audit_pg($db) at PostgreSQL
 #   my $p = poller($db, 'SELECT ...', expected)   polls an invariant; $p->stop: violations
@@ -127,11 +127,11 @@ my @work = (
 );
 
 sub one_transaction {
-    my ($d, $work, $commit) = @_;
+    my ($d, $work, $commit, $release) = @_;
     $d->begin_work;
     for (1 .. 1 + rand 5) {
         $work->[rand @$work]->($d);
-        if (rand() < 0.05) { $d->do('SAVEPOINT s'); $work->[rand @$work]->($d); $d->do('ROLLBACK TO SAVEPOINT s') }
+        if (rand() < 0.05) { $d->do('SAVEPOINT s'); $work->[rand @$work]->($d); $d->do('ROLLBACK TO SAVEPOINT s'); $d->do('RELEASE SAVEPOINT s') if $release }
     }
     rand() < 0.1 ? $d->rollback : $commit->($d);
 }
@@ -172,7 +172,7 @@ sub writer {
     my $d = $db->dbh;
     while ($o->{xa} && !$end) { $d = xa_transaction($d, $work, $db); $n++; sleep $pause if $pause }
     while (!$end) {
-        eval { one_transaction($d, $work, $commit); $n++; 1 } or eval { $d->rollback if !$d->{AutoCommit}; 1 } or last;
+        eval { one_transaction($d, $work, $commit, $o->{release}); $n++; 1 } or eval { $d->rollback if !$d->{AutoCommit}; 1 } or last;
         sleep $pause if $pause;
     }
     print $out "$n\n";

@@ -115,7 +115,8 @@ sub commit {
     $d->do("COMMIT PREPARED '$name'");
 }
 
-# plain => 1: without the table `wide`, whose values only PostgreSQL has.
-sub pg_load { my (%o) = @_; return (work => [$o{plain} ? @work[0 .. $#work - 1] : @work], commit => \&commit) }
+# plain => 1: without the table `wide`, whose values only PostgreSQL has; flat => 1: no subtransaction
+# that commits.
+sub pg_load { my (%o) = @_; return (work => [$o{plain} ? @work[0 .. $#work - 1] : @work], commit => \&commit, release => $o{flat}) }
 
 1;

@@ -587,7 +587,9 @@ mysql_check_source(struct source *base, bool want_sql, struct checks *out, struc
 		check_rights(s, out);
 	check_images(&s->main, routes_where_any(s->env.routes), out);
 	if ((rc = client_run(&s->main, e, "SET NAMES utf8mb4")) != RC_OK ||
-		(rc = check_tables(s, out, e)) != RC_OK || (rc = check_objects(s, out, e)) != RC_OK)
+		(rc = check_tables(s, out, e)) != RC_OK ||
+		(rc = check_objects(s, out, e)) != RC_OK ||
+		(rc = mysql_check_left_out(s, out, e)) != RC_OK)
 		return rc;
 	checks_pass_rest(out, PERMISSIONS);
 	checks_pass_rest(out, ENGINE);

@@ -119,6 +119,8 @@ enum rc mysql_each_selected(struct mysql_source *s, enum selection by, const cha
 enum rc mysql_touch(struct client *c, const struct table *t, struct err *e) MUSTCHECK;
 /* Fills in its statement and session; the connection's names are utf8mb4 for that. */
 enum rc mysql_define(struct mysql_source *s, struct catalog_object *o, struct err *e) MUSTCHECK;
+/* left_out.c: what the target does not get. */
+enum rc mysql_check_left_out(struct mysql_source *s, struct checks *out, struct err *e) MUSTCHECK;
 enum rc mysql_catalog(
 	struct source *s, struct catalog *out, struct logpos *high, struct err *e) MUSTCHECK;
 

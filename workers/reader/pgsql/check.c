@@ -41,15 +41,27 @@ check_server(struct pgsql_source *s, struct checks *out)
 	return check_item(pgsource_check_role(s, &e), "Role of the source database", &e, out);
 }
 
+/* Where triggers are asked for, and the account may have the source note statements. */
 static void
-check_truncate(struct pgsql *c, struct checks *out)
+check_truncate(struct pgsql_source *s, struct checks *out)
 {
-	if (c->version >= PGSOURCE_OLDEST && c->version < 110000)
-		checks_add(out, CHECK_WARN, "TRUNCATE in the source database",
-			"empty tables by DELETE; or run `syncline resync` for a table that was "
+	static const char item[] = "TRUNCATE in the source database";
+	int version = s->main.version;
+	char *super;
+
+	if (version >= 110000)
+		return;
+	super = ask(&s->main, "SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper");
+	if (conf_bool(s->env.conf, "source.truncate_triggers") && super != NULL && version >= 90500)
+		checks_pass(out, item);
+	else
+		checks_add(out, CHECK_WARN, item,
+			"set source.truncate_triggers (9.5 and later, with a superuser's account); "
+			"or empty tables by DELETE, or run `syncline resync` for a table that was "
 			"truncated",
 			"PostgreSQL %d.%d does not log TRUNCATE: the target keeps the rows",
-			c->version / 10000, c->version / 100 % 100);
+			version / 10000, version / 100 % 100);
+	free(super);
 }
 
 static void
@@ -372,7 +384,7 @@ pgsource_check(struct source *base, bool want_sql, struct checks *out, struct er
 	checks_pass(out, CONNECTIVITY);
 	if (!check_server(s, out))
 		return RC_OK;
-	check_truncate(&s->main, out);
+	check_truncate(s, out);
 	check_wal_level(&s->main, out);
 	check_encoding(&s->main, out);
 	check_slots(s, out);

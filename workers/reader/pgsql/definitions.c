@@ -9,6 +9,7 @@
 #include "common/mem.h"
 #include "common/pgsql/words.h"
 #include "workers/reader/pgsql/definitions.h"
+#include "workers/reader/pgsql/note.h"
 
 /* ---- the server's statements ---- */
 
@@ -258,7 +259,8 @@ const char *
 pgsource_copied_triggers(int version)
 {
 	return version >= 130000 ? "NOT g.tgisinternal AND g.tgparentid = 0 AND g.tgenabled <> 'R'"
-				 : "NOT g.tgisinternal AND g.tgenabled <> 'R'";
+				 : "NOT g.tgisinternal AND g.tgenabled <> 'R' AND g.tgname <> "
+				   "'" TRUNCATE_TRIGGER "'";
 }
 
 bool

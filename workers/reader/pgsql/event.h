@@ -1,6 +1,6 @@
 /*
  * event.h - the messages of pgoutput, protocol version 1, decoded; and the lines of
- * test_decoding, for servers that have no pgoutput (9.6).
+ * test_decoding, for servers that have no pgoutput (9.4 to 9.6).
  *
  * Pure: bytes in, structs out, every length checked (RC_DATA). Texts and values
  * are borrowed from the message's bytes; columns of a relation and of a tuple

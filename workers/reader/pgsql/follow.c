@@ -204,6 +204,11 @@ find_following(
 		if (was)
 			follow_as(f, &ch);
 		return RC_OK;
+	case NOTE_TRUNCATED:
+		ch.effect = DDL_TRUNCATED;
+		if (was)
+			follow_as(f, &ch);
+		return RC_OK;
 	case NOTE_UNKEYED:
 		if (was)
 			left_out(c);

@@ -17,14 +17,39 @@
 #include "common/mem.h"
 #include "workers/reader/pgsql/source.h"
 
+/*
+ * The first minor release of each old series whose decoding gives all transactions, and
+ * whole. Those before lose one that has a subtransaction of row locks alone (9.4.9,
+ * 9.5.4), changes of subtransactions that went to disk (9.4.10, 9.5.5), and what was
+ * under way when a slot was made (9.4.12, 9.5.7, 9.6.3): nothing that a client could see.
+ */
+static const int whole[] = {90412, 90507, 90603};
+
 static enum rc
-too_old(const struct pgsql *c, struct err *e)
+check_version(const struct pgsql *c, struct err *e)
 {
-	err_set(e, RC_CONFIG,
-		"the source is PostgreSQL %d.%d, which is too old: its logical decoding, if it has "
-		"any, loses changes",
-		c->version / 10000, c->version / 100 % 100);
-	return err_remedy(e, "upgrade the source to PostgreSQL 9.6 or later");
+	int version = c->version, series = version / 100, minor = version % 100;
+
+	if (version < 90400) {
+		err_set(e, RC_CONFIG,
+			"the source is PostgreSQL %d.%d, which is too old: it has no logical "
+			"decoding",
+			version / 10000, series % 100);
+		return err_remedy(e, "upgrade the source to PostgreSQL 9.4 or later");
+	}
+	for (size_t i = 0; i < COUNT_OF(whole); i++)
+		if (whole[i] / 100 == series && version < whole[i]) {
+			err_set(e, RC_CONFIG,
+				"the source is PostgreSQL %d.%d.%d, whose logical decoding loses "
+				"transactions; it was mended in %d.%d.%d",
+				series / 100, series % 100, minor, series / 100, series % 100,
+				whole[i] % 100);
+			return err_remedy(e,
+				"install the newest PostgreSQL %d.%d at the source and restart it: "
+				"its data stay as they are",
+				series / 100, series % 100);
+		}
+	return RC_OK;
 }
 
 enum rc
@@ -41,8 +66,8 @@ pgsource_check_server(struct pgsql_source *s, struct err *e)
 			greenplum);
 		rc = err_remedy(e, "read from the server that feeds it: one source may have any "
 				   "number of channels");
-	} else if (rc == RC_OK && s->main.version < PGSOURCE_OLDEST) {
-		rc = too_old(&s->main, e);
+	} else if (rc == RC_OK) {
+		rc = check_version(&s->main, e);
 	}
 	free(greenplum);
 	return rc;

@@ -12,27 +12,18 @@
 #include <string.h>
 
 #include "common/mem.h"
-#include "workers/reader/pgsql/source.h"
+#include "workers/reader/left_out.h"
+#include "workers/reader/pgsql/note.h"
 
-#define ITEM "Objects that are not carried"
 #define TRIGGERS "Triggers"
-#define NAMED 5 /* of each kind */
-#define MAKE "make them at the target by hand, if they are wanted there"
 #define MAKE_FIRST \
 	"make them at the target by hand, before the channel starts, where tables need them"
-#define EFFECTS                                                                                 \
-	"nothing need be done, row changes carry what they did; for the day when applications " \
-	"write to the target make them there"
 
 #define GRANT_THERE "grant them at the target by hand, if they are wanted there"
 
 #define COPIED                                                                                  \
 	"have the tables that they write among the objects: their rows come from the source's " \
 	"log, the copies do nothing for rows of ours"
-
-#define ROWS_HAVE                                                                             \
-	"nothing need be done, rows come with what they made; for the day when applications " \
-	"write to the target make them there"
 
 /* To whom it is told: all; who gets tables alone - from a server before 10, or another engine;
  * other engines; who does not copy triggers; who does, of those that it does not; and of those that
@@ -50,7 +41,7 @@ enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES, WITHOUT_TRIGGERS, WITH_
 
 #define TRIGGERS_WHERE \
 	"SELECT n.nspname, c.relname, o.tgname " OF_TABLE("pg_trigger", "tgrelid") \
-	"NOT o.tgisinternal AND "
+	"NOT o.tgisinternal AND o.tgname <> '" TRUNCATE_TRIGGER "' AND "
 
 #define WITH_DEFAULT \
 	"SELECT n.nspname, c.relname, o.attname FROM pg_attribute o JOIN pg_class c ON c.oid = " \
@@ -69,18 +60,18 @@ static const struct kind {
 	const char *remedy;
 	const char *query;
 } kinds[] = {
-	{"triggers", 130000, 0, WITHOUT_TRIGGERS, EFFECTS, TRIGGERS_WHERE "o.tgparentid = 0"},
-	{"triggers", 0, 129999, WITHOUT_TRIGGERS, EFFECTS, TRIGGERS_WHERE "true"},
+	{"triggers", 130000, 0, WITHOUT_TRIGGERS, LEFT_OUT_EFFECTS, TRIGGERS_WHERE "o.tgparentid = 0"},
+	{"triggers", 0, 129999, WITHOUT_TRIGGERS, LEFT_OUT_EFFECTS, TRIGGERS_WHERE "true"},
 	{"triggers that are copied", 130000, 0, COPIES, COPIED,
 		TRIGGERS_WHERE "o.tgparentid = 0 AND o.tgenabled <> 'R'"},
 	{"triggers that are copied", 0, 129999, COPIES, COPIED,
 		TRIGGERS_WHERE "o.tgenabled <> 'R'"},
 	{"triggers that fire for replicated rows alone, and are not copied", 0, 0, WITH_TRIGGERS,
-		EFFECTS, TRIGGERS_WHERE "o.tgenabled = 'R'"},
-	{"rules", 0, 0, ALL_TARGETS, EFFECTS,
+		LEFT_OUT_EFFECTS, TRIGGERS_WHERE "o.tgenabled = 'R'"},
+	{"rules", 0, 0, ALL_TARGETS, LEFT_OUT_EFFECTS,
 		"SELECT n.nspname, c.relname, o.rulename " OF_TABLE("pg_rewrite", "ev_class")
 		"o.rulename <> '_RETURN'"},
-	{"row security policies", 0, 0, ALL_TARGETS, MAKE,
+	{"row security policies", 0, 0, ALL_TARGETS, LEFT_OUT_MAKE,
 		"SELECT n.nspname, c.relname, o.polname " OF_TABLE("pg_policy", "polrelid") "true"},
 	{"rights of others (GRANT)", 0, 0, ALL_TARGETS, GRANT_THERE,
 		"SELECT DISTINCT n.nspname, c.relname, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE "
@@ -112,17 +103,17 @@ static const struct kind {
 		"target rows that are not would stop the load",
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
 		"o.contype = 'c' AND NOT o.convalidated"},
-	{"foreign keys of single partitions", 100000, 0, ALL_TARGETS, MAKE,
+	{"foreign keys of single partitions", 100000, 0, ALL_TARGETS, LEFT_OUT_MAKE,
 		"SELECT n.nspname, r.relname, c.relname || ' ' || o.conname FROM pg_constraint o JOIN "
 		"pg_class c ON c.oid = o.conrelid AND c.relispartition JOIN pg_namespace n ON n.oid = "
 		"c.relnamespace JOIN pg_class r ON r.oid = (WITH RECURSIVE p (oid) AS (SELECT c.oid "
 		"UNION ALL SELECT h.inhparent FROM p JOIN pg_inherits h ON h.inhrelid = p.oid) SELECT "
 		"p.oid FROM p WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = p.oid)) "
 		"WHERE o.contype = 'f' AND o.coninhcount = 0"},
-	{"comments of foreign keys", 0, 0, ALL_TARGETS, MAKE,
+	{"comments of foreign keys", 0, 0, ALL_TARGETS, LEFT_OUT_MAKE,
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
 		"o.contype = 'f' AND obj_description(o.oid, 'pg_constraint') IS NOT NULL"},
-	{"extended statistics", 100000, 0, ALL_TARGETS, MAKE,
+	{"extended statistics", 100000, 0, ALL_TARGETS, LEFT_OUT_MAKE,
 		"SELECT n.nspname, c.relname, o.stxname " OF_TABLE("pg_statistic_ext", "stxrelid")
 		"true"},
 	{"foreign tables", 0, 0, ALL_TARGETS,
@@ -142,7 +133,7 @@ static const struct kind {
 		"pg_opclass k WHERE k.opcfamily = o.oid)"},
 	{"collations", 0, 0, ALL_TARGETS, MAKE_FIRST,
 		OF_SCHEMA("pg_collation", "collname", "collnamespace") "true"},
-	{"conversions", 0, 0, ALL_TARGETS, MAKE,
+	{"conversions", 0, 0, ALL_TARGETS, LEFT_OUT_MAKE,
 		OF_SCHEMA("pg_conversion", "conname", "connamespace") "true"},
 	{"base types", 0, 0, ALL_TARGETS, MAKE_FIRST,
 		OF_SCHEMA("pg_type", "typname", "typnamespace") "o.typtype = 'b' AND "
@@ -155,24 +146,24 @@ static const struct kind {
 		OF_SCHEMA("pg_ts_parser", "prsname", "prsnamespace") "true"},
 	{"text search templates", 0, 0, ALL_TARGETS, MAKE_FIRST,
 		OF_SCHEMA("pg_ts_template", "tmplname", "tmplnamespace") "true"},
-	{"views", 0, 0, TABLES_ALONE, MAKE,
+	{"views", 0, 0, TABLES_ALONE, LEFT_OUT_MAKE,
 		OF_SCHEMA("pg_class", "relname", "relnamespace") "o.relkind IN ('v', 'm')"},
-	{"sequences that no column counts by", 0, 0, TABLES_ALONE, MAKE,
+	{"sequences that no column counts by", 0, 0, TABLES_ALONE, LEFT_OUT_MAKE,
 		OF_SCHEMA("pg_class", "relname", "relnamespace") "o.relkind = 'S' AND NOT EXISTS "
 		"(SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = "
 		"o.oid AND d.deptype IN ('a', 'i'))"},
-	{"functions and procedures", 110000, 0, TABLES_ALONE, MAKE,
+	{"functions and procedures", 110000, 0, TABLES_ALONE, LEFT_OUT_MAKE,
 		OF_SCHEMA("pg_proc", "proname", "pronamespace") "o.prokind <> 'a' AND " NOT_MADE_WITH},
-	{"functions and procedures", 0, 109999, TABLES_ALONE, MAKE,
+	{"functions and procedures", 0, 109999, TABLES_ALONE, LEFT_OUT_MAKE,
 		OF_SCHEMA("pg_proc", "proname", "pronamespace") "NOT o.proisagg AND "
 		NOT_MADE_WITH},
-	{"defaults and identities", 120000, 0, TABLES_ALONE, ROWS_HAVE,
+	{"defaults and identities", 120000, 0, TABLES_ALONE, LEFT_OUT_ROWS_HAVE,
 		WITH_DEFAULT "o.attgenerated = '' AND (o.atthasdef OR o.attidentity <> '')"},
-	{"defaults", 0, 119999, TABLES_ALONE, ROWS_HAVE, WITH_DEFAULT "o.atthasdef"},
-	{"constraints (CHECK, EXCLUDE)", 0, 0, TABLES_ALONE, ROWS_HAVE,
+	{"defaults", 0, 119999, TABLES_ALONE, LEFT_OUT_ROWS_HAVE, WITH_DEFAULT "o.atthasdef"},
+	{"constraints (CHECK, EXCLUDE)", 0, 0, TABLES_ALONE, LEFT_OUT_ROWS_HAVE,
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
 		"o.contype IN ('c', 'x')"},
-	{"foreign keys", 0, 0, OTHER_ENGINES, ROWS_HAVE,
+	{"foreign keys", 0, 0, OTHER_ENGINES, LEFT_OUT_ROWS_HAVE,
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
 		"o.contype = 'f'"},
 };
@@ -188,23 +179,11 @@ is_selected(const struct pgsql_source *s, const PGresult *res, int i)
 			       : routes_database(s->env.routes, schema));
 }
 
-/* What is of a schema as such begins with a blank. */
-static void
-add_name(struct buf *b, const PGresult *res, int i)
-{
-	const char *table = PQgetvalue(res, i, 1), *name = PQgetvalue(res, i, 2);
-	bool schema = *table == '\0' && *name == ' ';
-
-	buf_printf(b, "%s%s%s%s%s%s", b->len != 0 ? ", " : "", PQgetvalue(res, i, 0),
-		schema ? "" : ".", table, *table != '\0' ? " " : "", name);
-}
-
 static enum rc
 check_kind(
 	struct pgsql_source *s, const struct kind *k, bool *any, struct checks *out, struct err *e)
 {
-	uint32_t count = 0;
-	struct buf names;
+	struct left_out names;
 	PGresult *res;
 	enum rc rc = pgsql_query(&s->main, &res, e,
 		"%s AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY 1, 2, 3",
@@ -212,18 +191,15 @@ check_kind(
 
 	if (rc != RC_OK)
 		return rc;
-	buf_init(&names);
+	left_out_init(&names);
 	for (int i = 0; i < PQntuples(res); i++)
-		if (is_selected(s, res, i) && ++count <= NAMED)
-			add_name(&names, res, i);
+		if (is_selected(s, res, i))
+			left_out_add(&names, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1),
+				PQgetvalue(res, i, 2));
 	PQclear(res);
-	if (count > NAMED)
-		buf_printf(&names, " and %u more", count - NAMED);
-	*any = *any || count != 0;
-	if (count != 0)
-		checks_add(out, CHECK_WARN, k->targets == COPIES ? TRIGGERS : ITEM, k->remedy,
-			"%s: %s", k->what, buf_text(&names));
-	buf_release(&names);
+	if (left_out_tell(
+		    &names, k->targets == COPIES ? TRIGGERS : LEFT_OUT, k->what, k->remedy, out))
+		*any = true;
 	return RC_OK;
 }
 
@@ -248,11 +224,11 @@ pgsource_check_left_out(struct pgsql_source *s, struct checks *out)
 			((k->targets == WITH_TRIGGERS || k->targets == COPIES) && !copies))
 			continue;
 		if (check_kind(s, k, &any, out, &e) != RC_OK) {
-			checks_add(out, CHECK_WARN, ITEM, "look for them yourself",
+			checks_add(out, CHECK_WARN, LEFT_OUT, "look for them yourself",
 				"%s cannot be listed: %s", k->what, e.text);
 			return;
 		}
 	}
 	if (!any)
-		checks_pass(out, ITEM);
+		checks_pass(out, LEFT_OUT);
 }

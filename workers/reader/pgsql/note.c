@@ -77,6 +77,7 @@ static const struct {
 	{'C', NOTE_CREATED, 3, 2},
 	{'A', NOTE_CHANGED, 3, 2},
 	{'K', NOTE_UNKEYED, 2, 0},
+	{'E', NOTE_TRUNCATED, 2, 0},
 	{'P', NOTE_UNPUBLISHED, 3, 0},
 	{'S', NOTE_SAID, 5, 0},
 	{'T', NOTE_TRIGGER, 5, 0},
@@ -189,8 +190,7 @@ make_table(struct noted *c, const struct parts *p)
 	bool renamed = c->kind == NOTE_RENAMED;
 	struct table_list list = {0};
 
-	if (c->kind == NOTE_DROPPED || c->kind == NOTE_UNKEYED || c->kind == NOTE_UNPUBLISHED ||
-		is_said(c))
+	if (c->kind != NOTE_RENAMED && c->kind != NOTE_CREATED && c->kind != NOTE_CHANGED)
 		return;
 	table_list_add(
 		&list, table_new(renamed ? c->to_db : c->db, renamed ? c->to_name : c->name));

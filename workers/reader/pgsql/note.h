@@ -15,6 +15,7 @@
  *     A db name again                    changed; its parts and new columns follow
  *     P db name publication              that tells nothing of it any more, or a part
  *     K db name                          has no replica identity, and is not published
+ *     E db name                          emptied by TRUNCATE: of servers whose log does not say so
  *     S db name to_db ahead sql          a PostgreSQL target says the same: of a table, or, the
  *                                        name being '', of what is none and belongs to to_db now;
  *                                        ahead of changes of tables: what is dropped
@@ -35,6 +36,7 @@ enum note_kind {
 	NOTE_CREATED,
 	NOTE_CHANGED,
 	NOTE_UNKEYED,
+	NOTE_TRUNCATED,
 	NOTE_UNPUBLISHED,
 	NOTE_SAID,
 	NOTE_TRIGGER,
@@ -51,7 +53,7 @@ struct noted {
 	bool again;		     /* it has rows that the log does not tell */
 	char *sql;		     /* of SAID and TRIGGER */
 	bool ahead;		     /* likewise */
-	struct table *table;	     /* as it is now; NULL of DROPPED, UNKEYED and SAID */
+	struct table *table;	     /* as it is now; of RENAMED, CREATED and CHANGED */
 	struct column_change *fills; /* `to` is the new column's name */
 	uint32_t nfills;
 };
@@ -85,5 +87,15 @@ struct note_word {
 void note_put(struct buf *b, const char *text, const struct note_word *words, size_t n);
 /* note_parts.c: what it knows of objects, in the schema that is quoted, and a literal. */
 void note_parts(struct buf *b, int version, const char *schema, const char *literal);
+
+/* The triggers on tables, where there are any. */
+#define TRUNCATE_TRIGGER "syncline_truncate"
+/* note_truncate.c: what the installation has more, and what it does with each table that a
+ * statement has made or changed; "" where the log has TRUNCATE. */
+const char *note_truncate_sql(const struct pgsql_source *s);
+const char *note_truncate_new(const struct pgsql_source *s);
+/* The tables' triggers as the channels want them now; given_up: this one does not any more. RETRY:
+ * a table is busy. */
+enum rc note_truncates(struct pgsql_source *s, bool given_up, struct err *e) MUSTCHECK;
 
 #endif

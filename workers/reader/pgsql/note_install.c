@@ -37,7 +37,8 @@ static const char objects[] =
 	"NOT NULL, path text NOT NULL, changes text NOT NULL);\n"
 	"CREATE TABLE IF NOT EXISTS $S.selected (channel text NOT NULL, exclude boolean NOT NULL, "
 	"db text NOT NULL, tab text NOT NULL);\n"
-	"CREATE TABLE IF NOT EXISTS $S.known (oid oid PRIMARY KEY, db name NOT NULL, name name NOT "
+	"DROP TABLE IF EXISTS $S.known;\n"
+	"CREATE TABLE $S.known (oid oid PRIMARY KEY, db name NOT NULL, name name NOT "
 	"NULL, last int NOT NULL, description text NOT NULL, rewritten boolean NOT NULL DEFAULT "
 	"false);\n"
 	"DROP FUNCTION IF EXISTS $S.capture(text, text);\n"
@@ -216,7 +217,6 @@ static const char capture_tail[] =
 	"CREATE EVENT TRIGGER syncline_rewrite ON table_rewrite EXECUTE PROCEDURE "
 	"$S.note_rewrite();\n"
 	"ALTER EVENT TRIGGER syncline_rewrite ENABLE ALWAYS;\n"
-	"TRUNCATE $S.known;\n"
 	"INSERT INTO $S.known SELECT oid, db, name, last, $S.describe(oid), false "
 	"FROM $S.tables WHERE keyed;\n";
 
@@ -383,6 +383,7 @@ make_sql(struct pgsql_source *s, struct buf *b)
 	note_put(b, objects, words, COUNT_OF(words));
 	put_describe(b, version, buf_text(&schema));
 	note_parts(b, version, buf_text(&schema), buf_text(&literal));
+	note_put(b, note_truncate_sql(s), words, COUNT_OF(words));
 	note_put(b, capture_head, words, COUNT_OF(words));
 	if (beside)
 		note_put(b, others, words, COUNT_OF(words));
@@ -390,6 +391,7 @@ make_sql(struct pgsql_source *s, struct buf *b)
 	note_put(b, version >= 110000 ? fills_by_catalog : fills_by_value, words, COUNT_OF(words));
 	if (beside)
 		note_put(b, publish, words, COUNT_OF(words));
+	note_put(b, note_truncate_new(s), words, COUNT_OF(words));
 	note_put(b, capture_tail, words, COUNT_OF(words));
 	buf_release(&schema);
 	buf_release(&literal);
@@ -436,6 +438,14 @@ install(struct pgsql_source *s, const char *sql, const char *stamp, struct err *
 	return rc;
 }
 
+static void
+say_unnoted(const char *why)
+{
+	log_info("%s: statements that change tables are seen by the rows that follow, new and "
+		 "dropped tables are not",
+		why);
+}
+
 #define NO_RIGHT "42501"
 
 enum rc
@@ -445,6 +455,11 @@ note_install(struct pgsql_source *s, bool *there, struct err *e)
 	struct buf sql;
 	enum rc rc;
 
+	*there = false;
+	if (s->main.version < 90500) {
+		say_unnoted("before PostgreSQL 9.5 an event trigger is not told what was done");
+		return RC_OK;
+	}
 	buf_init(&sql);
 	make_sql(s, &sql);
 	snprintf(stamp, sizeof stamp, "%016" PRIx64, (uint64_t)XXH3_64bits(sql.data, sql.len));
@@ -453,9 +468,7 @@ note_install(struct pgsql_source *s, bool *there, struct err *e)
 		rc = install(s, buf_text(&sql), stamp, e);
 		*there = rc == RC_OK;
 		if (rc == RC_CONFIG && pgsql_is(&s->main, NO_RIGHT)) {
-			log_info("the source account may not make an event trigger: statements "
-				 "that change tables are seen by the rows that follow, new and "
-				 "dropped tables are not");
+			say_unnoted("the source account may not make an event trigger");
 			rc = RC_OK;
 		}
 	}
@@ -497,12 +510,14 @@ note_deselect(struct pgsql_source *s, struct err *e)
 	buf_init(&b);
 	pgsql_quote_text(&b, conf_str(s->env.conf, "state_schema"));
 	rc = pgsql_value(&s->main, &there, e,
-		"SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'selected'",
-		buf_text(&b));
+		"SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = '%s'", buf_text(&b),
+		s->main.version >= 110000 ? "selected" : "watching");
 	buf_clear(&b);
 	put_deselect(s, &b);
 	if (rc == RC_OK && there != NULL)
 		rc = pgsql_exec(&s->main, buf_text(&b), e);
+	if (rc == RC_OK && there != NULL)
+		rc = note_truncates(s, true, e);
 	free(there);
 	buf_release(&b);
 	return rc;
@@ -531,6 +546,8 @@ note_selection(struct pgsql_source *s, struct err *e)
 		buf_puts(&b, ");");
 	}
 	rc = pgsql_exec(&s->main, buf_text(&b), e);
+	if (rc == RC_OK)
+		rc = note_truncates(s, false, e);
 	buf_release(&b);
 	return rc;
 }

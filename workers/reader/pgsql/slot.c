@@ -99,8 +99,9 @@ pgsource_free_slot(struct pgsql_source *s, struct err *e)
 		struct timespec pause = {.tv_nsec = 50000000};
 		char *pid = NULL;
 		enum rc rc = pgsql_value(&s->main, &pid, e,
-			"SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE "
-			"slot_name = '%s' AND database = current_database() AND active",
+			"SELECT %s FROM pg_replication_slots WHERE slot_name = '%s' AND database = "
+			"current_database() AND active",
+			s->main.version >= 90500 ? "pg_terminate_backend(active_pid)" : "1",
 			s->name);
 		bool taken = pid != NULL;
 
@@ -115,15 +116,17 @@ pgsource_free_slot(struct pgsql_source *s, struct err *e)
 		e, RC_RETRY, "another connection still has the replication slot %s", s->name);
 }
 
-/* What a server of this version can tell of a slot. */
+/* What a server of this version can tell of a slot. Before 9.6 it does not say what was confirmed,
+ * which lies at or behind what it reads from. */
 static enum rc
 ask_slot(struct pgsql_source *s, PGresult **res, struct err *e)
 {
 	int version = s->main.version;
 
 	return pgsql_query(&s->main, res, e,
-		"SELECT confirmed_flush_lsn, %s, %s, %s FROM pg_replication_slots WHERE slot_name "
-		"= '%s' AND database = current_database()",
+		"SELECT %s, %s, %s, %s FROM pg_replication_slots WHERE slot_name = '%s' AND "
+		"database = current_database()",
+		version >= 90600 ? "confirmed_flush_lsn" : "restart_lsn",
 		version >= 130000 ? "coalesce(wal_status, 'lost')" : "'reserved'",
 		version >= 170000 ? "coalesce(invalidation_reason, '')" : "''",
 		SPEAKS_LINES(&s->main) ? "true" : PUBLISHED, s->name);

@@ -52,10 +52,14 @@ pgsource_lsn(struct pgsql *c, const char *what, uint64_t *lsn, struct err *e)
 	return rc;
 }
 
+/* Before 9.6 by what any account may change: a transaction without a change is not decoded. */
 enum rc
 pgsource_nudge(struct pgsql *c, struct err *e)
 {
-	return pgsql_exec(c, "SELECT pg_logical_emit_message(true, 'syncline', '')", e);
+	return pgsql_exec(c,
+		c->version >= 90600 ? "SELECT pg_logical_emit_message(true, 'syncline', '')"
+				    : "SELECT lo_unlink(lo_create(0))",
+		e);
 }
 
 /* ---- life ---- */

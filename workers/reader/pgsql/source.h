@@ -9,10 +9,9 @@
  * stream.c   the log thread: messages into the feed; follow.c  statements;
  *            pulse.c  the heartbeat's table, sequences; published.c  whether all tables are
  * tables.c   the tables as of a place in the log
- * note.c, note_install.c, note_parts.c   what the source itself notes of statements
- * lane.c     chunk bounds, snapshots, reading
- * event.c, value.c   decoding
- * check.c    the precheck, left_out.c  what is not carried
+ * note.c, note_install.c, note_parts.c, note_truncate.c   what the source itself notes of
+ * statements lane.c     chunk bounds, snapshots, reading event.c, value.c   decoding check.c    the
+ * precheck, left_out.c  what is not carried
  *
  * A position is "0/16B3748", the end of a transaction's commit record, or
  * "0/16B3748+5": behind it and the first five changes of the transaction that
@@ -161,13 +160,15 @@ enum rc pgsource_check(
 	struct source *s, bool want_sql, struct checks *out, struct err *e) MUSTCHECK;
 void pgsource_check_left_out(struct pgsql_source *s, struct checks *out);
 
-#define PGSOURCE_OLDEST 90600
 /* Servers before 10 have no pgoutput, no publications, and other names for the log. */
 #define SPEAKS_LINES(c) ((c)->version < 100000)
 #define INSERT_LSN(c) \
 	(SPEAKS_LINES(c) ? "pg_current_xlog_insert_location()" : "pg_current_wal_insert_lsn()")
-#define FLUSH_LSN(c) \
-	(SPEAKS_LINES(c) ? "pg_current_xlog_flush_location()" : "pg_current_wal_flush_lsn()")
+#define FLUSH_LSN(c)                                                         \
+	((c)->version >= 100000		? "pg_current_wal_flush_lsn()"       \
+		: (c)->version >= 90600 ? "pg_current_xlog_flush_location()" \
+					: "pg_current_xlog_location()")
+#define WITHOUT_POLICIES(c) ((c)->version >= 90500 ? " SET row_security = off;" : "")
 #define SNAPSHOT_FUNCTION(c) \
 	((c)->version >= 130000 ? "pg_current_snapshot()" : "txid_current_snapshot()")
 

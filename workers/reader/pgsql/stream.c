@@ -573,15 +573,18 @@ start_stream(struct stream *st, struct err *e)
 
 /*
  * What an earlier process has emitted may still be invisible, where a standby
- * withholds its word: then every transaction that runs now is taken for one of these.
+ * withholds its word: then every transaction that runs now is taken for one of these. (Before 9.6
+ * the server does not tell whether one does.)
  */
 static enum rc
 note_unacknowledged(struct stream *st, struct err *e)
 {
 	PGresult *res;
 	enum rc rc = pgsql_query(&st->s->main, &res, e,
-		"SELECT txid_snapshot_xip(txid_current_snapshot()) WHERE EXISTS (SELECT FROM "
-		"pg_stat_activity WHERE wait_event = 'SyncRep')");
+		"SELECT txid_snapshot_xip(txid_current_snapshot()) WHERE %s",
+		st->s->main.version >= 90600
+			? "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep')"
+			: "true");
 
 	if (rc != RC_OK)
 		return rc;

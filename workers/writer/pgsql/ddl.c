@@ -370,7 +370,7 @@ new_index(struct pgsql_lane *l, const struct table *t, const struct index *ix, s
 	struct buf b;
 	enum rc rc = RC_OK;
 
-	if (!pgsink_can_be_indexed(t, ix))
+	if (!pgsink_can_be_indexed(l->sink, t, ix))
 		return RC_OK;
 	buf_init(&b);
 	if (ix->primary) {

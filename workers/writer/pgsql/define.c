@@ -233,15 +233,24 @@ pgsink_index_name(
 	free(whole);
 }
 
-/* Values of these types are compared, and can be longer than an index takes. */
+#define LONGEST_KEY 3072u /* bytes that an ordered index of MySQL takes */
+
+/* Values that can be longer than an index takes. Whole texts as long as no ordered index of MySQL
+ * takes them are in one over their words (FULLTEXT). */
+static bool
+is_too_long(const struct pgsql_sink *s, const struct column *c, const struct index_part *p)
+{
+	return c->type == TYPE_JSON || c->type == TYPE_GEOMETRY ||
+	       (!s->native && p->prefix == 0 && c->length > LONGEST_KEY);
+}
+
 bool
-pgsink_can_be_indexed(const struct table *t, const struct index *ix)
+pgsink_can_be_indexed(const struct pgsql_sink *s, const struct table *t, const struct index *ix)
 {
 	for (uint32_t p = 0; p < ix->nparts; p++) {
 		uint32_t c = ix->parts[p].column;
 
-		if (c == UINT32_MAX || t->columns[c].type == TYPE_JSON ||
-			t->columns[c].type == TYPE_GEOMETRY)
+		if (c == UINT32_MAX || is_too_long(s, &t->columns[c], &ix->parts[p]))
 			return false;
 	}
 	return ix->nparts != 0;

@@ -32,7 +32,7 @@ create_indexes(struct pgsql_lane *l, const struct table *t, const char *schema, 
 
 		if (ix->primary)
 			continue;
-		if (!pgsink_can_be_indexed(t, ix)) {
+		if (!pgsink_can_be_indexed(l->sink, t, ix)) {
 			log_warn("index %s of %s.%s has no like at a PostgreSQL target and is left "
 				 "out",
 				ix->name, t->db, t->name);

@@ -205,7 +205,8 @@ void pgsink_define_column(
 void pgsink_create_table(const struct pgsql_lane *l, struct buf *b, const struct pgsql_shape *s,
 	const char *schema, const char *name);
 /* Whether an index like this can be made here. */
-bool pgsink_can_be_indexed(const struct table *t, const struct index *ix);
+bool pgsink_can_be_indexed(
+	const struct pgsql_sink *s, const struct table *t, const struct index *ix);
 void pgsink_index_name(
 	const struct pgsql_sink *s, struct buf *b, const char *table, const struct index *ix);
 void pgsink_create_index(const struct pgsql_lane *l, struct buf *b, const struct table *t,

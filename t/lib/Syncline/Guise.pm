@@ -1,12 +1,13 @@
-package Syncline::Greenplum;
+package Syncline::Guise;
 
-# A PostgreSQL server that says it is Greenplum: a proxy before it, in a process
-# of its own, answers version() and server_version as Greenplum does, takes
+# A PostgreSQL server that says it is another: a proxy before it, in a process
+# of its own. As Greenplum it answers version() and server_version as that does, takes
 # DISTRIBUTED .. out of statements, and writes all statements down. It shows
 # what is said to Greenplum, not what Greenplum makes of it.
 #
-#   my $g = Syncline::Greenplum->new(server => $postgresql);    Greenplum 6, which is PostgreSQL 9.4
-#   ... ->new(server => $postgresql, version => 7)               Greenplum 7, which is PostgreSQL 12
+#   my $g = Syncline::Guise->new(server => $postgresql, as => 'greenplum 6');    which is PostgreSQL 9.4
+#   ... ->new(server => $postgresql, as => 'greenplum 7')                        which is PostgreSQL 12
+#   ... ->new(server => $postgresql, as => '9.5.25')                             of that version
 #   $g->endpoint, $g->endpoint('')   as a target; with other words than dialect = "greenplum";
 #   $g->statements                   all that was said so far
 #   $g->main_dbh, sql, one, rows     the server's own
@@ -23,13 +24,13 @@ use Socket qw(IPPROTO_TCP TCP_NODELAY);
 our $AUTOLOAD;
 my %running;
 my $owner = $$;
-my %is = (6 => ['9.4.26', 'PostgreSQL 9.4.26 (Greenplum Database 6.25.3 build commit:0) on x86_64'], 7 => ['12.12', 'PostgreSQL 12.12 (Greenplum Database 7.1.0 build commit:0) on x86_64']);
+my %is = ('greenplum 6' => ['9.4.26', 'PostgreSQL 9.4.26 (Greenplum Database 6.25.3 build commit:0) on x86_64'], 'greenplum 7' => ['12.12', 'PostgreSQL 12.12 (Greenplum Database 7.1.0 build commit:0) on x86_64']);
 
 sub new {
     my ($class, %o) = @_;
     my $listen = IO::Socket::INET->new(Listen => 64, LocalAddr => '127.0.0.1', Proto => 'tcp') or die "no port: $!";
     my $said = File::Temp->new(TEMPLATE => 'syncline-XXXXXX', TMPDIR => 1);
-    my $self = bless {server => $o{server}, said => $said, port => $listen->sockport, owner => $$}, $class;
+    my $self = bless {server => $o{server}, as => $o{as}, said => $said, port => $listen->sockport, owner => $$}, $class;
     my $port = $o{server}->port;
     my $pid = fork() // die "fork: $!";
     if ($pid == 0) {
@@ -37,7 +38,7 @@ sub new {
         $SIG{PIPE} = 'IGNORE';
         open my $log, '>>', "$said" or POSIX::_exit(1);
         $log->autoflush(1);
-        eval { serve($listen, $port, $log, @{$is{$o{version} || 6}}); 1 } or print STDERR "Greenplum: $@";
+        eval { serve($listen, $port, $log, @{$is{$o{as}} || [$o{as}]}); 1 } or print STDERR "$o{as}: $@";
         POSIX::_exit(0);
     }
     $self->{pid} = $pid;
@@ -47,7 +48,7 @@ sub new {
 
 sub endpoint {
     my ($self, $dialect) = @_;
-    return $self->{server}->endpoint($self->{port}) . ' tls = "off"; ' . ($dialect // 'dialect = "greenplum";');
+    return $self->{server}->endpoint($self->{port}) . ' tls = "off"; ' . ($dialect // ($is{$self->{as}} ? 'dialect = "greenplum";' : ''));
 }
 
 sub statements {
@@ -101,6 +102,7 @@ sub pack_message { my ($type, $body) = @_; return $type . pack('N', 4 + length $
 sub strip {
     my ($sql, $log, $version) = @_;
     print $log "$sql\0";
+    return $sql if !defined $version;
     $sql =~ s/ DISTRIBUTED (?:BY \([^()]*\)|RANDOMLY)//g;
     $sql =~ s/\bversion\(\)/'$version'/g;
     $sql =~ s/current_setting\('gp_enable_global_deadlock_detector'\)/'off'/g;

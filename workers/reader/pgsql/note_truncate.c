@@ -1,0 +1,145 @@
+/*
+ * note_truncate.c - TRUNCATE at servers before 11, whose log does not have it: by
+ * `truncate_triggers` a trigger on each selected table notes it; see note.h.
+ *
+ * In the schema of the notes:
+ *
+ *   watching   the channels that ask for it
+ *   unwatched  a view: tables that should have the trigger, or should not, and it is otherwise
+ *   watch      makes one table as it should be
+ *
+ * A new table gets its trigger in its own transaction (note_install.c); at the
+ * beginning each in one of its own: no lock waits while another one is held.
+ */
+#include "common/compat.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "workers/reader/pgsql/note.h"
+
+/* All that refer to a table are truncated with it: at the target, too, in one statement. */
+static const char sql[] =
+	"CREATE TABLE IF NOT EXISTS $S.watching (channel text NOT NULL);\n"
+	"CREATE OR REPLACE FUNCTION $S.note_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY "
+	"DEFINER SET search_path = pg_catalog, pg_temp AS $f$\n"
+	"DECLARE\n"
+	"  m bigint;\n"
+	"BEGIN\n"
+	"  WITH RECURSIVE r (id) AS (SELECT TG_RELID UNION SELECT o.conrelid FROM pg_constraint o "
+	"JOIN r ON o.confrelid = r.id WHERE o.contype = 'f')\n"
+	"    INSERT INTO $S.ddl (tag, query, path, changes) SELECT 'TRUNCATE TABLE', "
+	"coalesce(current_query(), ''), '', string_agg($S.line('E', ARRAY[n.nspname::text, "
+	"c.relname]), '')\n"
+	"      FROM r JOIN pg_class c ON c.oid = r.id JOIN pg_namespace n ON n.oid = "
+	"c.relnamespace RETURNING n INTO m;\n"
+	"  DELETE FROM $S.ddl WHERE n = m;\n"
+	"  RETURN NULL;\n"
+	"EXCEPTION WHEN OTHERS THEN\n"
+	"  RAISE WARNING 'syncline could not note what this statement changes: %', SQLERRM;\n"
+	"  RETURN NULL;\n"
+	"END $f$;\n"
+	"CREATE OR REPLACE VIEW $S.unwatched AS SELECT oid, db, name, wanted FROM (SELECT x.oid, "
+	"x.db, x.name, x.keyed AND EXISTS (SELECT FROM $S.selected s JOIN $S.watching w ON "
+	"w.channel = s.channel WHERE NOT s.exclude AND x.db LIKE s.db AND x.name LIKE s.tab AND "
+	"NOT EXISTS (SELECT FROM $S.selected e WHERE e.channel = s.channel AND e.exclude AND x.db "
+	"LIKE e.db AND x.name LIKE e.tab)) AS wanted, EXISTS (SELECT FROM pg_trigger g JOIN "
+	"pg_proc "
+	"p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE g.tgrelid = "
+	"x.oid AND n.nspname = $T AND p.proname = 'note_truncate') AS has FROM $S.tables x) t "
+	"WHERE "
+	"wanted <> has;\n"
+	"CREATE OR REPLACE FUNCTION $S.watch(oid) RETURNS void LANGUAGE plpgsql SECURITY DEFINER "
+	"SET search_path = pg_catalog, pg_temp AS $f$\n"
+	"DECLARE\n"
+	"  t record;\n"
+	"BEGIN\n"
+	"  FOR t IN SELECT * FROM $S.unwatched u WHERE u.oid = $1 LOOP\n"
+	"    IF t.wanted THEN\n"
+	"      EXECUTE format('CREATE TRIGGER " TRUNCATE_TRIGGER " AFTER TRUNCATE ON %I.%I EXECUTE "
+	"PROCEDURE %I.note_truncate()', t.db, t.name, $T);\n"
+	"      EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER " TRUNCATE_TRIGGER
+	"', t.db, "
+	"t.name);\n"
+	"    ELSE\n"
+	"      EXECUTE format('DROP TRIGGER " TRUNCATE_TRIGGER " ON %I.%I', t.db, t.name);\n"
+	"    END IF;\n"
+	"  END LOOP;\n"
+	"END $f$;\n";
+
+static bool
+logs_truncate(const struct pgsql_source *s)
+{
+	return s->main.version >= 110000;
+}
+
+const char *
+note_truncate_sql(const struct pgsql_source *s)
+{
+	return logs_truncate(s) ? "" : sql;
+}
+
+const char *
+note_truncate_new(const struct pgsql_source *s)
+{
+	return logs_truncate(s) ? "" : "    PERFORM $S.watch(t.oid);\n";
+}
+
+/* Whether this channel asks for it. */
+static enum rc
+put_wish(struct pgsql_source *s, const char *schema, bool wanted, struct err *e)
+{
+	enum rc rc = pgsql_run(
+		&s->main, e, "DELETE FROM %s.watching WHERE channel = '%s'", schema, s->name);
+
+	if (rc == RC_OK && wanted)
+		rc = pgsql_run(
+			&s->main, e, "INSERT INTO %s.watching VALUES ('%s')", schema, s->name);
+	return rc;
+}
+
+#define LOCK_WAIT_MS 2000
+
+/* A trigger takes a moment without writers. */
+static enum rc
+watch_all(struct pgsql_source *s, const char *schema, struct err *e)
+{
+	PGresult *res;
+	enum rc rc = pgsql_query(&s->main, &res, e,
+		"SELECT oid, quote_ident(db) || '.' || quote_ident(name) FROM %s.unwatched ORDER "
+		"BY "
+		"2",
+		schema);
+
+	if (rc != RC_OK)
+		return rc;
+	rc = pgsql_run(&s->main, e, "SET lock_timeout = %d", LOCK_WAIT_MS);
+	for (int i = 0; i < PQntuples(res) && rc == RC_OK; i++) {
+		rc = pgsql_run(&s->main, e, "SELECT %s.watch(%s)", schema, PQgetvalue(res, i, 0));
+		if (rc != RC_OK)
+			err_context(e,
+				"cannot make or drop the trigger of source.truncate_triggers on %s",
+				PQgetvalue(res, i, 1));
+	}
+	PQclear(res);
+	return rc == RC_OK ? pgsql_exec(&s->main, "RESET lock_timeout", e) : rc;
+}
+
+enum rc
+note_truncates(struct pgsql_source *s, bool given_up, struct err *e)
+{
+	bool wanted = !given_up && conf_bool(s->env.conf, "source.truncate_triggers");
+	struct buf schema;
+	enum rc rc;
+
+	if (logs_truncate(s))
+		return RC_OK;
+	buf_init(&schema);
+	pgsql_quote_name(&schema, conf_str(s->env.conf, "state_schema"));
+	rc = put_wish(s, buf_text(&schema), wanted, e);
+	if (rc == RC_OK)
+		rc = watch_all(s, buf_text(&schema), e);
+	buf_release(&schema);
+	return rc;
+}
