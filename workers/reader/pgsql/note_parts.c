@@ -62,7 +62,7 @@ static const char parts_head[] =
 
 /* What columns get that nothing is said of; one that counts has it from how its column was made. */
 static const char parts_of_tables[] =
-	"SELECT 30 AS at, 'default ' || a.attnum AS key, '' AS name, coalesce(d.text, '') AS state, "
+	"SELECT 30 AS at, 'default ' || a.attnum AS key, ''::text AS name, coalesce(d.text, '') AS state, "
 	"'ALTER TABLE ' || o.this || format(' ALTER COLUMN %I SET DEFAULT ', a.attname) || d.text AS "
 	"make, 'ALTER TABLE ' || o.this || format(' ALTER COLUMN %I ', a.attname) || coalesce('SET "
 	"DEFAULT ' || d.text, 'DROP DEFAULT') AS change, NULL::text AS renames, NULL::text AS unmake "
