@@ -200,6 +200,10 @@ static const char noted[] =
 	"i\tshop\tnew\\ttab\tk\ttrue\ttrue\tfalse\t1\tid\n"
 	"n\tv\t\\N\ttrue\n";
 
+static const char said[] = "S\tshop\t\tcrm\ttrue\tDROP VIEW a\\nb\n"
+			   "T\tshop\ta\tshop\tf\tDROP TRIGGER t ON shop.a\n"
+			   "P\tshop\ta\tsyncline_x\n";
+
 static void
 notes_are_read(void **state)
 {
@@ -228,11 +232,17 @@ notes_are_read(void **state)
 			assert_int_equal(note_parse(noted, len, &n, &e), RC_DATA);
 			note_release(&n);
 		}
-	assert_int_equal(note_parse("S\tshop\t\tcrm\ttrue\tDROP VIEW a\\nb\n", 34, &n, &e), RC_OK);
+	assert_int_equal(note_parse(said, sizeof said - 1, &n, &e), RC_OK);
+	assert_int_equal(n.n, 3);
 	assert_int_equal(n.changes[0].kind, NOTE_SAID);
 	assert_string_equal(n.changes[0].to_db, "crm");
 	assert_true(n.changes[0].ahead);
 	assert_string_equal(n.changes[0].sql, "DROP VIEW a\nb");
+	assert_int_equal(n.changes[1].kind, NOTE_TRIGGER);
+	assert_string_equal(n.changes[1].name, "a");
+	assert_false(n.changes[1].ahead);
+	assert_int_equal(n.changes[2].kind, NOTE_UNPUBLISHED);
+	assert_string_equal(n.changes[2].publication, "syncline_x");
 	note_release(&n);
 	assert_int_equal(note_parse("X\ta\tb\n", 6, &n, &e), RC_DATA);
 	note_release(&n);
