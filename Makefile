@@ -200,7 +200,7 @@ format:
 ANALYSES := $(patsubst %.c,build-analyze/%.ok,$(SRC) $(MAINS))
 build-analyze/%.ok: %.c $(wildcard $(addsuffix /*.h,$(ROOMS)))
 	@mkdir -p $(@D)
-	$(call say,ANALYZE) clang --analyze -Wno-everything -Xclang -analyzer-output=text -Xclang -analyzer-max-loop -Xclang 8 -Xclang -analyzer-werror $(ALL_CFLAGS) $<
+	$(call say,ANALYZE) clang --analyze -Wno-everything -Xclang -analyzer-output=text -Xclang -analyzer-werror $(ALL_CFLAGS) $<
 	@touch $@
 analyze: $(ANALYSES)
 
