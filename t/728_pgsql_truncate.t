@@ -15,8 +15,8 @@ use Test::More;
 my $patience = $Syncline::Daemon::patience;
 
 sub channel {
-    my ($source, $target, $option) = @_;
-    my $c = Syncline::Channel->new(source => $source, target => $target);
+    my ($source, $target, $option, $more) = @_;
+    my $c = Syncline::Channel->new(source => $source, target => $target, more => $more);
     my $d = $c->daemon;
     $d->write_file('conf.d/shop.conf', $d->read_file('conf.d/shop.conf') =~ s/read_timeout/$option read_timeout/r);
     return $c;
@@ -24,8 +24,8 @@ sub channel {
 
 sub check { my ($c) = @_; return ($c->tool('check', $c->daemon->{dir} . '/conf.d/shop.conf'))[1] }
 
-for (['9.6', Syncline::PostgreSQL->new], ['10', Syncline::MariaDB->new]) {
-    my ($version, $target) = @$_;
+for (['9.6', Syncline::MariaDB->new], ['10', Syncline::PostgreSQL->new, qq{triggers = "copy";\n}]) {
+    my ($version, $target, $more) = @$_;
     my $source = Syncline::PostgreSQL->new(version => $version);
     my $watched = sub { join ' ', map { $_->[0] } @{$source->rows(q{SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'syncline_truncate' ORDER BY 1})} };
     my $rows = sub { my ($table, $ids) = @_; $source->sql("INSERT INTO shop.$table SELECT i, i FROM generate_series(1, $ids) i") };
@@ -35,7 +35,7 @@ for (['9.6', Syncline::PostgreSQL->new], ['10', Syncline::MariaDB->new]) {
 
     my $c = channel($source, $target, '');
     like(check($c), qr/^warn  TRUNCATE in the source database\n      cause: .* does not log TRUNCATE.*\n      remedy: set source\.truncate_triggers/m, "$version: without triggers that is said");
-    $c = channel($source, $target, 'truncate_triggers = true;');
+    $c = channel($source, $target, 'truncate_triggers = true;', $more);
     like(check($c), qr/^pass  TRUNCATE in the source database$/m, "$version: with them it is not");
     my $busy = $source->dbh;
     $busy->begin_work;
@@ -57,6 +57,7 @@ for (['9.6', Syncline::PostgreSQL->new], ['10', Syncline::MariaDB->new]) {
     is($c->settle(60), '', "$version: new and renamed tables, by whom it may be") or diag $c->explain;
     is($target->one('SELECT count(*) FROM shop.b'), 0, "$version: it has reached those that refer to it");
     is($watched->(), 'shop.a shop.b shop.keyless shop.later shop.marker shop.moved', "$version: so have their triggers");
+    is($target->one('SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal'), 0, "$version: which are not copied with those of the tables") if $more;
     $rows->('a', 5000);
     is(($c->tool('resync', 'shop', 'shop.a'))[0], 0, "$version: a table loads again");
     $source->sql('TRUNCATE shop.a CASCADE');
