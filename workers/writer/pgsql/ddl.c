@@ -137,10 +137,10 @@ unknown_rows(const struct table *t, const char *column, struct err *e)
 	return err_remedy(e, "run `syncline reset` for this channel, which loads everything again");
 }
 
-/* Made by hand, where existing tables are kept. */
+/* Whether the target has the column, of that type (without a modifier; NULL: of any) already. */
 static enum rc
-has_column(
-	struct pgsql_lane *l, const struct table *t, const char *column, bool *has, struct err *e)
+has_column(struct pgsql_lane *l, const struct table *t, const char *column, const char *type,
+	bool *has, struct err *e)
 {
 	char *found = NULL;
 	struct buf table, b;
@@ -152,9 +152,14 @@ has_column(
 	pgsql_quote_text(&b, buf_text(&table));
 	buf_puts(&b, "::regclass AND NOT attisdropped AND attname = ");
 	pgsql_quote_text(&b, column);
+	if (type != NULL) {
+		buf_puts(&b, " AND atttypmod = -1 AND atttypid = to_regtype(");
+		pgsql_quote_text(&b, type);
+		buf_putc(&b, ')');
+	}
 	rc = pgsql_value(
 		&l->c, &found, e, "SELECT 1 FROM pg_attribute WHERE attrelid = %s", buf_text(&b));
-	*has = found != NULL;
+	*has = found != NULL && (type == NULL || strchr(type, '(') == NULL);
 	free(found);
 	buf_release(&table);
 	buf_release(&b);
@@ -174,7 +179,8 @@ new_column(struct pgsql_lane *l, const struct table_change *ch, const struct tab
 
 	if (c != NULL && c->computed)
 		return unknown_rows(after, after->columns[i].name, e);
-	rc = has_column(l, after, name, &there, e);
+	/* Made by hand, where existing tables are kept. */
+	rc = has_column(l, after, name, NULL, &there, e);
 	if (rc != RC_OK || there)
 		return rc;
 	buf_init(&b);
@@ -196,32 +202,6 @@ new_column(struct pgsql_lane *l, const struct table_change *ch, const struct tab
 	return rc;
 }
 
-/* Of a type that was renamed. */
-static enum rc
-has_type(struct pgsql_lane *l, const struct table *t, const char *column, const char *type,
-	bool *has, struct err *e)
-{
-	char *found = NULL;
-	struct buf table, b;
-	enum rc rc;
-
-	buf_init(&table);
-	buf_init(&b);
-	add_target(l, &table, t->db, t->name);
-	pgsql_quote_text(&b, buf_text(&table));
-	buf_puts(&b, "::regclass AND attname = ");
-	pgsql_quote_text(&b, column);
-	buf_puts(&b, " AND atttypmod = -1 AND atttypid = to_regtype(");
-	pgsql_quote_text(&b, type);
-	rc = pgsql_value(
-		&l->c, &found, e, "SELECT 1 FROM pg_attribute WHERE attrelid = %s)", buf_text(&b));
-	*has = found != NULL && strchr(type, '(') == NULL;
-	free(found);
-	buf_release(&table);
-	buf_release(&b);
-	return rc;
-}
-
 static enum rc
 change_column(struct pgsql_lane *l, const struct column *from, const struct table *after,
 	uint32_t i, struct err *e)
@@ -239,7 +219,8 @@ change_column(struct pgsql_lane *l, const struct column *from, const struct tabl
 	pgsink_column_type(l->sink, &new, to);
 	pgsql_quote_name(&name, pgsink_column(l, after, i));
 	if (strcmp(buf_text(&old), buf_text(&new)) != 0)
-		rc = has_type(l, after, pgsink_column(l, after, i), buf_text(&new), &has, e);
+		/* The type may have another name only. */
+		rc = has_column(l, after, pgsink_column(l, after, i), buf_text(&new), &has, e);
 	if (rc == RC_OK && !has) {
 		buf_printf(&b, "ALTER COLUMN %s TYPE %s USING %s::%s", buf_text(&name),
 			buf_text(&new), buf_text(&name), buf_text(&new));
