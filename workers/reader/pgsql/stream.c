@@ -401,12 +401,15 @@ measure(struct stream *st, struct err *e)
 	return send_status(st, e);
 }
 
-/* Everything that was committed before this place has been sent. */
+/* Everything that was committed before this place has been sent. What an earlier process read is
+ * counted from where it began (take_begin), and so do we: the word counts when all that is past. */
 static enum rc
 take_keepalive(struct stream *st, uint64_t end, struct err *e)
 {
 	struct event_commit c;
 
+	if (end < st->begun_at)
+		return RC_OK;
 	if (st->framing != OUTSIDE || end < st->at.lsn || end < st->applied || st->at.changes != 0)
 		return RC_OK;
 	st->at.lsn = end;
@@ -644,6 +647,8 @@ begin_stream(struct stream *st, const char *resume, const char *applied, struct 
 		rc = note_unacknowledged(st, e);
 	if (rc == RC_OK && s->base.held)
 		rc = await_load(st, e);
+	if (rc == RC_OK && SPEAKS_LINES(&s->main))
+		rc = pgsource_lsn(&s->main, FLUSH_LSN(&s->main), &st->begun_at, e);
 	if (rc == RC_OK)
 		rc = FAILPOINT_LOST(READER_DUMP, e);
 	if (rc == RC_OK)

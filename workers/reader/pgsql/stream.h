@@ -42,7 +42,8 @@ struct stream {
 	PGresult *sequences;			/* where they stood when last looked at */
 	struct buf values; /* a statement that says so, once the log has been read up to there */
 	uint64_t values_at;
-	uint64_t end; /* of the source's log, when last asked */
+	uint64_t end;	   /* of the source's log, when last asked */
+	uint64_t begun_at; /* lines: where it ended when the stream began */
 };
 
 /* stream.c: opens the feed's transaction where it is not open. */
