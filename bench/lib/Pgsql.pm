@@ -59,12 +59,12 @@ sub ours {
     my $c = Ends::Channel->new($source, $target, "lanes = 4;\n");
     $c->start('loaded')->wait;
     my $took = time - $start;
-    equal($source, $target, 'bench.sbtest1', $sums);
-    my $w = $c->watch;
+    my ($w, $cpu) = ($c->watch, cpu_of_server($target));
     note(sprintf '  reader %.2f s CPU, %.0f MiB (%.0f shared); writer %.2f s, %.0f MiB (%.0f); target server %.2f s',
-        map({ ($w->cpu($_), $w->peak($_), $w->shared($_)) } qw(reader writer)), cpu_of_server($target));
+        map({ ($w->cpu($_), $w->peak($_), $w->shared($_)) } qw(reader writer)), $cpu);
     push @{$seen->{memory}}, $w->own;
-    push @{$seen->{ours}}, cpu_of_server($target);
+    push @{$seen->{ours}}, $cpu;
+    equal($source, $target, 'bench.sbtest1', $sums);
     return $took;
 }
 
@@ -82,8 +82,8 @@ sub dump_pipe {
     my ($source, $seen) = @_;
     my $target = server();
     my $took = child_seconds("pg_dump ${\ login($source)} -n bench | psql -q -o /dev/null -v ON_ERROR_STOP=1 ${\ login($target)}");
-    equal($source, $target, 'bench.sbtest1', $all);
     push @{$seen->{dump}}, cpu_of_server($target);
+    equal($source, $target, 'bench.sbtest1', $all);
     $target->kill9;
     return $took;
 }
