@@ -56,7 +56,7 @@ my $all = 'sum(hashtext(t::text)::bigint)';
 sub ours {
     my ($source, $target, $sums, $seen) = @_;
     my $start = time;
-    my $c = Ends::Channel->new($source, $target, "lanes = 4;\n");
+    my $c = Ends::Channel->new($source, $target, "lanes = 2;\n");
     $c->start('loaded')->wait;
     my $took = time - $start;
     my ($w, $cpu) = ($c->watch, cpu_of_server($target));

@@ -329,6 +329,17 @@ wait_executed(struct mysql_lane *l, const char *seen, struct err *e)
 	return rc;
 }
 
+/*
+ * Old servers give the lock beside transactions that have written and not ended. InnoDB's
+ * own lock of the table, which comes with it where autocommit is off, waits for them. Later
+ * ones wait by themselves, and must not do so for XA transactions that are prepared.
+ */
+static bool
+is_beside_writers(const struct server *v)
+{
+	return v->mariadb ? v->version < 100500 : v->version < 50700;
+}
+
 static enum rc
 open_lock(struct mysql_lane *l, struct err *e)
 {
@@ -339,19 +350,17 @@ open_lock(struct mysql_lane *l, struct err *e)
 		return RC_OK;
 	rc = client_open(&l->lock, s->env.conf, "source", SOURCE_SQL_MODE, e);
 	if (rc == RC_OK)
-		rc = client_run(&l->lock, e, "SET SESSION lock_wait_timeout = %d, autocommit = 0",
-			LOCK_WAIT_S);
-	if (rc == RC_OK)
+		rc = client_run(&l->lock, e, "SET SESSION lock_wait_timeout = %d", LOCK_WAIT_S);
+	if (rc == RC_OK && is_beside_writers(&l->lock.server))
 		rc = client_run(&l->lock, e,
-			"SET SESSION innodb_lock_wait_timeout = %d, innodb_table_locks = 1",
+			"SET SESSION autocommit = 0, innodb_lock_wait_timeout = %d, "
+			"innodb_table_locks = 1",
 			LOCK_WAIT_S);
 	/* A server without InnoDB has neither. */
 	return rc != RC_OK && e->code == UNKNOWN_VARIABLE ? RC_OK : rc;
 }
 
-/* No change of the table can commit between lock and unlock; none is half-way. MySQL 5.5 and 5.6
- * and MariaDB 10.1 give the lock beside transactions that have written and not ended; InnoDB's own
- * lock of the table, which comes with it where autocommit is off, waits for them. */
+/* No change of the table can commit between lock and unlock; none is half-way. */
 static enum rc
 lock_table(struct mysql_lane *l, const struct table *t, struct err *e)
 {

@@ -91,13 +91,6 @@ static const struct kind {
 		"pg_get_userbyid(a.grantee)::text END FROM pg_namespace n CROSS JOIN LATERAL "
 		"aclexplode(n.nspacl) a WHERE a.grantee <> n.nspowner AND "
 		"pg_get_userbyid(a.grantee) <> current_user"},
-	{"owners", 0, 0, ALL_TARGETS,
-		"nothing need be done: what is made at the target belongs to the account there; "
-		"ALTER .. OWNER TO by hand where it matters",
-		"SELECT n.nspname, c.relname, 'of ' || pg_get_userbyid(c.relowner) FROM pg_class c "
-		"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', "
-		"'m') AND pg_get_userbyid(c.relowner) <> current_user AND NOT EXISTS (SELECT FROM "
-		"pg_inherits h WHERE h.inhrelid = c.oid)"},
 	{"constraints that are NOT VALID", 0, 0, ALL_TARGETS,
 		"ALTER TABLE .. VALIDATE CONSTRAINT at the source, if its rows are as it says; at the "
 		"target rows that are not would stop the load",
