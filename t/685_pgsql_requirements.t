@@ -36,7 +36,7 @@ sub requirement {
     $o{mend}->() if $o{mend};
     ($exit, $out) = check($o{good} // $o{pair});
     is($exit, 0, "$r: $what: passes without the cause") or diag $out;
-    unlike($out, qr/^$word  \Q$o{item}\E/m, "$r: $what: \"$o{item}\" has nothing to say");
+    unlike($out, qr/^$word  \Q$o{item}\E$/m, "$r: $what: \"$o{item}\" has nothing to say");
 }
 
 $_->sql(q{CREATE ROLE poor LOGIN PASSWORD 'secret'}) for $source, $target;
