@@ -2,7 +2,7 @@
 # changes are in the log no more, and the log does not say so. It is put back and loads again:
 # by the source's note of the statement, though it was put back by hand since; where the
 # account may not have such notes, by a look at the start and every so often. Where it cannot be put back,
-# the channel stops and says what to do. (R120; spec S0)
+# or is selected since the channel began, the channel stops and says what to do. (R33, R120; spec S0)
 use strict;
 use warnings;
 use FindBin;
@@ -62,9 +62,26 @@ $source->sql('ALTER PUBLICATION syncline_test DROP TABLE shop.a', 'UPDATE shop.a
 ok(soon(sub { join('', compare($source, $target, 'shop')) eq '' }), 'while it streams: nothing is lost') or diag $pair->output;
 $pair->stop;
 
+# Objects that have grown since the channel began.
+sub grown {
+    my ($from, $exit, $said, $what) = @_;
+    anew();
+    my @pair = map { Syncline::Pair->new(source => $from, target => $target, objects => $_) } '{ database = "shop"; table = "a"; }', '{ database = "shop"; }';
+    $source->sql('ALTER SCHEMA shop OWNER TO keeper', map { "ALTER TABLE shop.$_ OWNER TO keeper" } qw(a b)) if $from ne $source;
+    for my $p (@pair[0, 1]) { $p->start('caught-up'); is($p->wait(60), $p == $pair[0] ? 0 : $exit, "$what: " . ($p == $pair[0] ? 'begun' : 'with more objects')) or diag $p->output }
+    like($pair[1]->output, qr/source table shop\.b is selected, and was not $said.*run `syncline reset` for this channel/, 'what is not carried is said');
+    $source->sql(q{INSERT INTO shop.a VALUES (1000, 'a')});
+    $pair[0]->start('caught-up');
+    is($pair[0]->wait(60), 0, 'and the others go on without it') or diag $pair[0]->output;
+    is(join("\n", compare($source, $target, 'shop')), 'table b is missing at the target', 'nothing of theirs is lost');
+}
+grown($source, 78, 'when the channel began: its rows and changes are not carried', 'objects');
+
 # Without notes.
 $source->sql(q{CREATE ROLE keeper LOGIN REPLICATION PASSWORD 'secret'}, q{CREATE ROLE other}, 'GRANT CREATE ON DATABASE test TO keeper');
-$pair = anew($source->endpoint =~ s/"syncline"/"keeper"/r);
+my $keeper = $source->endpoint =~ s/"syncline"/"keeper"/r;
+grown($keeper, 0, 'there or not selected when the channel began', 'objects, without notes');
+$pair = anew($keeper);
 $source->sql('ALTER SCHEMA shop OWNER TO keeper', map { "ALTER TABLE shop.$_ OWNER TO keeper" } qw(a b));
 carries('without notes: loaded', undef);
 carries('taken out', $again, 'ALTER PUBLICATION syncline_test DROP TABLE shop.a', @changes);

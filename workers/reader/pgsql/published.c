@@ -191,3 +191,39 @@ stream_check_published(struct stream *st, struct err *e)
 	PQclear(res);
 	return rc;
 }
+
+/* With notes each new table is published in its own transaction: what is not was selected later. */
+enum rc
+stream_check_selected(struct stream *st, struct err *e)
+{
+	static const char remedy[] = "run `syncline reset` for this channel, which loads "
+				     "everything again; or leave the table out of `objects`";
+	struct pgsql_source *s = st->s;
+	PGresult *res = NULL;
+	enum rc rc;
+
+	if (SPEAKS_LINES(&s->main))
+		return RC_OK;
+	rc = ask(s, &res, e);
+	for (int i = 0; rc == RC_OK && i < PQntuples(res); i++) {
+		const char *db = PQgetvalue(res, i, 0), *name = PQgetvalue(res, i, 1);
+
+		if (!routes_table(s->env.routes, db, name) || are_notes(s, db, name) ||
+			log_relations_knows(&st->relations, db, name))
+			continue;
+		if (s->notes) {
+			err_set(e, RC_CONFIG,
+				"source table %s.%s is selected, and was not when the channel "
+				"began: its rows and changes are not carried",
+				db, name);
+			rc = err_remedy(e, "%s", remedy);
+		} else {
+			log_warn("source table %s.%s is selected, and was not there or not "
+				 "selected when the channel began: its rows and changes are not "
+				 "carried; %s",
+				db, name, remedy);
+		}
+	}
+	PQclear(res);
+	return rc;
+}
