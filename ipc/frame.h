@@ -28,7 +28,7 @@
 #include "common/mem.h"
 #include "ipc/ring.h"
 
-#define FRAME_VERSION 3
+#define FRAME_VERSION 4
 #define FRAME_MORE 0x01 /* flags: the event goes on in the next frame */
 #define FRAME_CONT 0x02 /* flags: this frame continues an event */
 
