@@ -68,7 +68,7 @@ sub grown {
     anew();
     my @pair = map { Syncline::Pair->new(source => $from, target => $target, objects => $_) } '{ database = "shop"; table = "a"; }', '{ database = "shop"; }';
     $source->sql('ALTER SCHEMA shop OWNER TO keeper', map { "ALTER TABLE shop.$_ OWNER TO keeper" } qw(a b)) if $from ne $source;
-    for my $p (@pair[0, 1]) { $p->start('caught-up'); is($p->wait(60), $p == $pair[0] ? 0 : $exit, "$what: " . ($p == $pair[0] ? 'begun' : 'with more objects')) or diag $p->output }
+    for my $p (@pair) { $p->start('caught-up'); is($p->wait(60), $p == $pair[0] ? 0 : $exit, "$what: " . ($p == $pair[0] ? 'begun' : 'with more objects')) or diag $p->output }
     like($pair[1]->output, qr/source table shop\.b is selected, and was not $said.*run `syncline reset` for this channel/, 'what is not carried is said');
     $source->sql(q{INSERT INTO shop.a VALUES (1000, 'a')});
     $pair[0]->start('caught-up');

@@ -78,6 +78,13 @@ enum rc note_selection(struct pgsql_source *s, struct err *e) MUSTCHECK;
 /* The trigger, which other channels may need, stays. */
 enum rc note_deselect(struct pgsql_source *s, struct err *e) MUSTCHECK;
 
+/* Whether the row s of $S.selected takes a table of these names, and none of its channel excludes
+ * it. */
+#define SELECTS(db, name)                                                              \
+	"(NOT s.exclude AND " db " LIKE s.db AND " name " LIKE s.tab AND NOT EXISTS "  \
+	"(SELECT FROM $S.selected e WHERE e.channel = s.channel AND e.exclude AND " db \
+	" LIKE e.db AND " name " LIKE e.tab))"
+
 /* A text with words of two characters in it that stand for others. */
 struct note_word {
 	const char *name;

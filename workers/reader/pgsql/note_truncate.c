@@ -20,6 +20,7 @@
 #include "workers/reader/pgsql/note.h"
 
 /* All that refer to a table are truncated with it: at the target, too, in one statement. */
+/* clang-format off */
 static const char sql[] =
 	"CREATE TABLE IF NOT EXISTS $S.watching (channel text NOT NULL);\n"
 	"CREATE OR REPLACE FUNCTION $S.note_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY "
@@ -30,8 +31,7 @@ static const char sql[] =
 	"  WITH RECURSIVE r (id) AS (SELECT TG_RELID UNION SELECT o.conrelid FROM pg_constraint o "
 	"JOIN r ON o.confrelid = r.id WHERE o.contype = 'f')\n"
 	"    INSERT INTO $S.ddl (tag, query, path, changes) SELECT 'TRUNCATE TABLE', "
-	"coalesce(current_query(), ''), '', string_agg($S.line('E', ARRAY[n.nspname::text, "
-	"c.relname]), '')\n"
+	"coalesce(current_query(), ''), '', string_agg($S.line('E', ARRAY[n.nspname::text, c.relname]), '')\n"
 	"      FROM r JOIN pg_class c ON c.oid = r.id JOIN pg_namespace n ON n.oid = "
 	"c.relnamespace RETURNING n INTO m;\n"
 	"  DELETE FROM $S.ddl WHERE n = m;\n"
@@ -42,14 +42,9 @@ static const char sql[] =
 	"END $f$;\n"
 	"CREATE OR REPLACE VIEW $S.unwatched AS SELECT oid, db, name, wanted FROM (SELECT x.oid, "
 	"x.db, x.name, x.keyed AND EXISTS (SELECT FROM $S.selected s JOIN $S.watching w ON "
-	"w.channel = s.channel WHERE NOT s.exclude AND x.db LIKE s.db AND x.name LIKE s.tab AND "
-	"NOT EXISTS (SELECT FROM $S.selected e WHERE e.channel = s.channel AND e.exclude AND x.db "
-	"LIKE e.db AND x.name LIKE e.tab)) AS wanted, EXISTS (SELECT FROM pg_trigger g JOIN "
-	"pg_proc "
-	"p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE g.tgrelid = "
-	"x.oid AND n.nspname = $T AND p.proname = 'note_truncate') AS has FROM $S.tables x) t "
-	"WHERE "
-	"wanted <> has;\n"
+	"w.channel = s.channel WHERE " SELECTS("x.db", "x.name") ") AS wanted, EXISTS (SELECT FROM pg_trigger g JOIN "
+	"pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE g.tgrelid = "
+	"x.oid AND n.nspname = $T AND p.proname = 'note_truncate') AS has FROM $S.tables x) t WHERE wanted <> has;\n"
 	"CREATE OR REPLACE FUNCTION $S.watch(oid) RETURNS void LANGUAGE plpgsql SECURITY DEFINER "
 	"SET search_path = pg_catalog, pg_temp AS $f$\n"
 	"DECLARE\n"
@@ -60,13 +55,13 @@ static const char sql[] =
 	"      EXECUTE format('CREATE TRIGGER " TRUNCATE_TRIGGER " AFTER TRUNCATE ON %I.%I EXECUTE "
 	"PROCEDURE %I.note_truncate()', t.db, t.name, $T);\n"
 	"      EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER " TRUNCATE_TRIGGER
-	"', t.db, "
-	"t.name);\n"
+	"', t.db, t.name);\n"
 	"    ELSE\n"
 	"      EXECUTE format('DROP TRIGGER " TRUNCATE_TRIGGER " ON %I.%I', t.db, t.name);\n"
 	"    END IF;\n"
 	"  END LOOP;\n"
 	"END $f$;\n";
+/* clang-format on */
 
 static bool
 logs_truncate(const struct pgsql_source *s)
