@@ -199,6 +199,7 @@ pick_index(struct table *to, const struct index *ix, const uint32_t *place)
 			return;
 	n = table_add_index(to, ix->name, ix->primary, ix->unique);
 	n->nulls_equal = ix->nulls_equal;
+	n->deferral = ix->deferral;
 	for (uint32_t i = 0; i < ix->nparts; i++)
 		index_add_part(n, place[ix->parts[i].column], ix->parts[i].prefix);
 }
@@ -265,7 +266,7 @@ table_column(const struct table *t, const char *name)
 static bool
 identifies_rows(const struct table *t, const struct index *ix)
 {
-	if (!ix->unique || ix->nparts == 0)
+	if (!ix->unique || ix->deferral != DEFERRAL_NONE || ix->nparts == 0)
 		return false;
 	for (uint32_t i = 0; i < ix->nparts; i++) {
 		const struct index_part *p = &ix->parts[i];
@@ -301,7 +302,13 @@ enum column_flag {
 	FLAG_AUTO = 8,
 	FLAG_NOW = 16
 };
-enum index_flag { FLAG_PRIMARY = 1, FLAG_UNIQUE = 2, FLAG_NULLS_EQUAL = 4 };
+enum index_flag {
+	FLAG_PRIMARY = 1,
+	FLAG_UNIQUE = 2,
+	FLAG_NULLS_EQUAL = 4,
+	FLAG_DEFERRABLE = 8,
+	FLAG_DEFERRED = 16
+};
 
 static void
 encode_names(char *const *names, uint32_t n, struct buf *b)
@@ -337,7 +344,9 @@ encode_index(const struct index *ix, struct buf *b)
 {
 	buf_str(b, ix->name);
 	buf_u8(b, (uint8_t)((ix->primary ? FLAG_PRIMARY : 0) | (ix->unique ? FLAG_UNIQUE : 0) |
-			    (ix->nulls_equal ? FLAG_NULLS_EQUAL : 0)));
+			    (ix->nulls_equal ? FLAG_NULLS_EQUAL : 0) |
+			    (ix->deferral != DEFERRAL_NONE ? FLAG_DEFERRABLE : 0) |
+			    (ix->deferral == DEFERRAL_BEGINS ? FLAG_DEFERRED : 0)));
 	buf_u32(b, ix->nparts);
 	for (uint32_t i = 0; i < ix->nparts; i++) {
 		buf_u32(b, ix->parts[i].column);
@@ -460,6 +469,9 @@ decode_index(struct cursor *c, struct table *t)
 
 	free(name);
 	ix->nulls_equal = flags & FLAG_NULLS_EQUAL;
+	ix->deferral = (flags & FLAG_DEFERRED) != 0	? DEFERRAL_BEGINS
+		       : (flags & FLAG_DEFERRABLE) != 0 ? DEFERRAL_MAY
+							: DEFERRAL_NONE;
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t column = cursor_u32(c), prefix = cursor_u32(c);
 

@@ -46,11 +46,16 @@ struct index_part {
 	uint32_t prefix; /* characters (TEXT) or bytes (BINARY); 0: the whole value */
 };
 
+/* When rows must not be alike (PostgreSQL). An index that can wait for the end of a transaction is
+ * never a key. */
+enum deferral { DEFERRAL_NONE, DEFERRAL_MAY, DEFERRAL_BEGINS };
+
 struct index {
 	char *name;
 	bool primary;
 	bool unique;
 	bool nulls_equal; /* NULLs are not distinct (PostgreSQL 15) */
+	enum deferral deferral;
 	struct index_part *parts;
 	uint32_t nparts;
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/pgsql/describe.h"
 
@@ -237,7 +238,9 @@ indexes_query(int version, const char *filter, struct buf *b)
 		"SELECT n.nspname, c.relname, i.relname, x.indisprimary, "
 		"x.indisunique OR x.indisexclusion, %s, k.ord, "
 		"CASE WHEN x.indpred IS NULL AND NOT x.indisexclusion THEN a.attname "
-		"END " FROM_TABLES
+		"END, (SELECT o.condeferred FROM pg_constraint o WHERE o.conindid = x.indexrelid "
+		"AND "
+		"o.condeferrable AND o.contype IN ('p', 'u', 'x')) " FROM_TABLES
 		"JOIN pg_index x ON x.indrelid = c.oid JOIN pg_class i ON i.oid = x.indexrelid "
 		"CROSS JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY k (attnum, ord) "
 		"LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum "
@@ -262,6 +265,9 @@ take_indexes(const PGresult *res, struct table_list *out)
 			ix = table_add_index(t, PQgetvalue(res, i, 2),
 				*PQgetvalue(res, i, 3) == 't', *PQgetvalue(res, i, 4) == 't');
 			ix->nulls_equal = *PQgetvalue(res, i, 5) == 't';
+			ix->deferral = PQgetisnull(res, i, 8)	       ? DEFERRAL_NONE
+				       : *PQgetvalue(res, i, 8) == 't' ? DEFERRAL_BEGINS
+								       : DEFERRAL_MAY;
 		}
 		index_add_part(ix,
 			PQgetisnull(res, i, 7) ? UINT32_MAX
@@ -345,11 +351,11 @@ take_fks(const PGresult *res, struct table_list *out)
 static const struct {
 	void (*query)(int version, const char *filter, struct buf *b);
 	void (*take)(const PGresult *res, struct table_list *out);
-	int fields;
+	int fields; /* that the query gives, and so a note's line of this kind must have */
 } parts[] = {
 	[PGSQL_COLUMNS] = {columns_query, take_columns, 12},
-	[PGSQL_INDEXES] = {indexes_query, take_indexes, 8},
-	[PGSQL_FKS] = {fks_query, take_fks, 10},
+	[PGSQL_INDEXES] = {indexes_query, take_indexes, 9},
+	[PGSQL_FKS] = {fks_query, take_fks, 11},
 };
 
 static_assert(COUNT_OF(parts) == PGSQL_PARTS, "a part has no row");
@@ -386,6 +392,8 @@ read_part(struct pgsql *c, enum pgsql_part part, const char *filter, struct tabl
 	buf_release(&b);
 	if (rc != RC_OK)
 		return rc;
+	if (PQnfields(res) != parts[part].fields)
+		bug("part %d of a table has %d fields", (int)part, PQnfields(res));
 	pgsql_part_take(part, res, out);
 	PQclear(res);
 	return RC_OK;

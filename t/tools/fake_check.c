@@ -6,7 +6,7 @@
  * Reads the journal as the sink does and, after every commit, looks whether
  * the target is what it must be at that commit's position: a streaming table
  * exactly the source's, each loaded row of a loading table as the source has
- * it, every operation once. Prints what it saw; exit 1 at the first mistake.
+ * it, every operation once, none while keys wait. Prints what it saw; exit 1 at the first mistake.
  */
 #include "common/compat.h"
 
@@ -22,6 +22,7 @@
 struct copy {
 	struct fake_table *tables; /* as the target has them */
 	bool *streaming;
+	bool *late; /* has no keys: nothing but new rows may come */
 	uint32_t n;
 };
 
@@ -80,6 +81,8 @@ take_change(char *line)
 	a.text = strtoull(x + 1, NULL, 10);
 	if (n == 6)
 		b.text = strtoull(y + 1, NULL, 10);
+	if (target.late[i] && strcmp(op, "load") != 0)
+		wrong("the table has no keys yet", line);
 	if (strcmp(op, "load") == 0 || strcmp(op, "keep") == 0) {
 		loaded++;
 		put(t, a, *op == 'k', line);
@@ -174,8 +177,16 @@ take_line(char *line)
 	} else if (sscanf(line, "state %31s %31s %31s", db, name, state) == 3) {
 		uint32_t i = model_find(model, name);
 
+		if (i == UINT32_MAX)
+			return;
+		target.streaming[i] = strcmp(state, "streaming") == 0;
+		if (target.streaming[i] && target.late[i])
+			wrong("the table streams without its keys", line);
+	} else if (sscanf(line, "late %31s", name) == 1 || sscanf(line, "keys %31s", name) == 1) {
+		uint32_t i = model_find(model, name);
+
 		if (i != UINT32_MAX)
-			target.streaming[i] = strcmp(state, "streaming") == 0;
+			target.late[i] = *line == 'l';
 	} else if (strncmp(line, "begin ", 6) != 0 && strncmp(line, "epoch", 5) != 0 &&
 		   strncmp(line, "chunk ", 6) != 0 && strncmp(line, "wish ", 5) != 0) {
 		take_change(line);
@@ -205,6 +216,7 @@ main(int argc, char **argv)
 	model = model_new(conf);
 	target.tables = xcalloc(model->ntables, sizeof *target.tables);
 	target.streaming = xcalloc(model->ntables, sizeof *target.streaming);
+	target.late = xcalloc(model->ntables, sizeof *target.late);
 	for (uint32_t i = 0; i < model->ntables; i++) {
 		target.tables[i].keyed = model->tables[i].keyed;
 		memcpy(target.tables[i].name, model->tables[i].name, sizeof target.tables[i].name);

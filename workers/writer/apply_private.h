@@ -22,6 +22,7 @@ struct table_entry {
 	char *name;
 	enum table_state state; /* as of the scan's place in the stream */
 	bool inserted;		/* likewise */
+	bool late;		/* likewise: its keys may wait for its first change, see sink.h */
 	struct table_entry *next;
 };
 
@@ -41,6 +42,7 @@ enum work_kind {
 	WORK_DDL,
 	WORK_OBJECT,
 	WORK_TABLE,
+	WORK_KEYS, /* of `entry` are made */
 	WORK_START
 };
 
@@ -64,7 +66,9 @@ struct work {
 	struct event_commit commit; /* texts in the arena */
 	struct target_slot *slot;   /* of TABLE and CHUNK */
 	bool keep;		    /* CHUNK: the stream has inserted before it */
+	struct table_entry *entry;  /* of TABLE and KEYS */
 	bool inserted;		    /* TABLE: the entry's flag */
+	bool begins;		    /* TABLE: its load does */
 	bool loading;		    /* some table was loading: parents may be missing */
 	struct target_slot *
 		*marks; /* entries that this work is the first to insert into, while loading */
@@ -204,6 +208,8 @@ enum rc targets_get(struct apply *a, uint32_t number, struct target_slot **out, 
 enum rc targets_resolve(struct apply *a, struct target_slot *s, struct err *e);
 /* After a DDL: everything is looked up again at its next use. The scheduler is idle. */
 void targets_forget(struct apply *a);
+/* The same of one table. */
+void targets_forget_table(struct apply *a, const struct table_entry *en);
 void targets_free(struct apply *a);
 struct table_entry *targets_entry(struct apply *a, const char *db, const char *name);
 void targets_set_state(struct apply *a, struct table_entry *en, enum table_state state);

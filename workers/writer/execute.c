@@ -361,7 +361,9 @@ run_table(struct apply_lane *l, const struct work *w, struct err *e)
 	struct buf schema = {.data = (unsigned char *)t->schema, .len = t->schema_len};
 	enum rc rc = RC_OK;
 
-	if (t->state == TABLE_SCHEMA && l->apply->wants_empty)
+	if (w->begins && ops_of(l)->loading != NULL)
+		rc = ops_of(l)->loading(l->sink, &w->slot->target, &w->entry->late, e);
+	else if (t->state == TABLE_SCHEMA && l->apply->wants_empty)
 		rc = expect_empty(l, &w->slot->target, e);
 	else if (t->state == TABLE_SCHEMA && l->apply->existing == EXISTING_CLEAR)
 		rc = ops_of(l)->empty(l->sink, &w->slot->target, e);
@@ -373,6 +375,15 @@ run_table(struct apply_lane *l, const struct work *w, struct err *e)
 	rc = ops_of(l)->table_state(l->sink, w->slot->target.source_db, w->slot->target.source_name,
 		t->state, w->inserted, &schema, e);
 	return rc == RC_OK ? FAILPOINT_LOST(WRITER_STATE, e) : rc;
+}
+
+static enum rc
+run_keys(struct apply_lane *l, const struct work *w, struct err *e)
+{
+	enum rc rc = ops_of(l)->keys(l->sink, w->entry->db, w->entry->name, e);
+
+	lane_heard(l);
+	return rc;
 }
 
 /* ---- groups ---- */
@@ -459,6 +470,8 @@ execute_group(struct apply_lane *l, struct group *g, bool careful, bool *mismatc
 		return run_chunk(l, w, e);
 	case WORK_TABLE:
 		return run_table(l, w, e);
+	case WORK_KEYS:
+		return run_keys(l, w, e);
 	case WORK_START:
 	case WORK_DDL:
 	case WORK_OBJECT:

@@ -27,6 +27,73 @@ is_full(const struct apply *a, const struct work *w)
 	return w->unit.bytes >= a->large_bytes || w->nchanges >= LARGE_ROWS;
 }
 
+/* ---- works for the scheduler ---- */
+
+/* Hands a work to the scheduler; waits while the queue is full. */
+static enum rc
+push(struct apply *a, struct work *w)
+{
+	/* Keys are made ahead of what has been read. */
+	w->ring_end = w->kind != WORK_KEYS ? a->scan_end : 0;
+	w->loading = a->loading != 0;
+	token_list_pack(&w->tokens);
+	w->unit.tokens = w->tokens.tokens;
+	w->unit.ntokens = w->tokens.count;
+	pthread_mutex_lock(&a->lock);
+	while (!apply_ending(a) && sched_queued(a->sched) != 0 &&
+		(a->queued_bytes > a->group_bytes * a->nlanes * QUEUE_GROUPS ||
+			sched_queued(a->sched) > (size_t)a->group_rows * a->nlanes * QUEUE_GROUPS))
+		pthread_cond_wait(&a->room_cond, &a->lock);
+	a->queued_bytes += w->unit.bytes;
+	sched_push(a->sched, &w->unit);
+	pthread_cond_signal(&a->work_cond);
+	pthread_mutex_unlock(&a->lock);
+	return apply_ending(a) ? RC_AGAIN : RC_OK;
+}
+
+/* What follows a barrier is looked at only when the barrier has been executed. */
+static enum rc
+push_barrier(struct apply *a, struct work *w)
+{
+	enum rc rc;
+
+	w->unit.alone = true;
+	rc = push(a, w);
+	if (rc == RC_OK && !apply_wait_idle(a))
+		rc = RC_AGAIN;
+	return rc;
+}
+
+/* ---- keys that wait ---- */
+
+/* What is known of the table was read without them. */
+static enum rc
+make_keys(struct apply *a, struct table_entry *en)
+{
+	struct work *w = work_new(a, WORK_KEYS);
+	enum rc rc;
+
+	w->entry = en;
+	rc = push_barrier(a, w);
+	if (rc != RC_OK)
+		return rc;
+	en->late = false;
+	targets_forget_table(a, en);
+	return RC_OK;
+}
+
+/* Before what may concern any table, or is read on while it runs. */
+static enum rc
+make_all_keys(struct apply *a)
+{
+	enum rc rc = RC_OK;
+
+	for (struct table_entry *en = a->entries; en != NULL && rc == RC_OK; en = en->next)
+		if (en->late)
+			rc = make_keys(a, en);
+	return rc;
+}
+
 /* ---- changes ---- */
 
 /* Whether an UPDATE moves the row to another key of the target. */
@@ -186,6 +253,7 @@ take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct er
 
 	if ((rc = frame_decode(raw->data, raw->len, w->rows, &ev, e)) != RC_OK ||
 		(rc = targets_get(a, ev.row.table, &s, e)) != RC_OK ||
+		(s->entry->late && (rc = make_keys(a, s->entry)) != RC_OK) ||
 		(rc = targets_resolve(a, s, e)) != RC_OK ||
 		(rc = check_row(&ev, &s->target, e)) != RC_OK ||
 		(rc = check_identity(&ev.row.before, &s->target, e)) != RC_OK)
@@ -285,40 +353,6 @@ keep_ddl(struct work *w, struct event_ddl *d)
 	d->said = said;
 }
 
-/* Hands a work to the scheduler; waits while the queue is full. */
-static enum rc
-push(struct apply *a, struct work *w)
-{
-	w->ring_end = a->scan_end;
-	w->loading = a->loading != 0;
-	token_list_pack(&w->tokens);
-	w->unit.tokens = w->tokens.tokens;
-	w->unit.ntokens = w->tokens.count;
-	pthread_mutex_lock(&a->lock);
-	while (!apply_ending(a) && sched_queued(a->sched) != 0 &&
-		(a->queued_bytes > a->group_bytes * a->nlanes * QUEUE_GROUPS ||
-			sched_queued(a->sched) > (size_t)a->group_rows * a->nlanes * QUEUE_GROUPS))
-		pthread_cond_wait(&a->room_cond, &a->lock);
-	a->queued_bytes += w->unit.bytes;
-	sched_push(a->sched, &w->unit);
-	pthread_cond_signal(&a->work_cond);
-	pthread_mutex_unlock(&a->lock);
-	return apply_ending(a) ? RC_AGAIN : RC_OK;
-}
-
-/* What follows a barrier is looked at only when the barrier has been executed. */
-static enum rc
-push_barrier(struct apply *a, struct work *w)
-{
-	enum rc rc;
-
-	w->unit.alone = true;
-	rc = push(a, w);
-	if (rc == RC_OK && !apply_wait_idle(a))
-		rc = RC_AGAIN;
-	return rc;
-}
-
 static enum rc
 take_commit(struct apply *a, const struct event *ev)
 {
@@ -329,7 +363,9 @@ take_commit(struct apply *a, const struct event *ev)
 	keep_commit(w, &ev->commit);
 	if (w->kind != WORK_DDL)
 		return push(a, w);
-	rc = push_barrier(a, w);
+	rc = make_all_keys(a);
+	if (rc == RC_OK)
+		rc = push_barrier(a, w);
 	if (rc == RC_OK)
 		targets_forget(a);
 	return rc;
@@ -359,22 +395,32 @@ static enum rc
 take_table(struct apply *a, const struct event *ev, struct err *e)
 {
 	struct target_slot *slot;
+	struct table_entry *en;
 	struct work *w;
+	bool begins, late;
 	enum rc rc = targets_get(a, ev->table.table, &slot, e);
 
 	if (rc != RC_OK)
 		return rc;
-	targets_set_state(a, slot->entry, ev->table.state);
+	en = slot->entry;
+	late = en->late;
+	begins = ev->table.state == TABLE_LOADING && en->state != TABLE_LOADING;
+	targets_set_state(a, en, ev->table.state);
 	if (a->current != NULL) {
 		add_record(a->current, slot, &ev->table);
 		return RC_OK;
 	}
 	w = work_new(a, WORK_TABLE);
 	w->slot = slot;
+	w->entry = en;
+	w->begins = begins;
 	w->event = *ev;
 	w->event.table.schema = arena_dup(&w->arena, ev->table.schema, ev->table.schema_len);
-	w->inserted = slot->entry->inserted;
-	return push_barrier(a, w);
+	w->inserted = en->inserted;
+	rc = push_barrier(a, w);
+	if (rc == RC_OK && late != en->late)
+		targets_forget_table(a, en);
+	return rc;
 }
 
 static enum rc
@@ -412,6 +458,8 @@ take_object(struct apply *a, const struct event *ev, struct err *e)
 	w->event.object.name = keep_text(w, ev->object.name);
 	if (ev->object.kind == OBJECT_TABLE)
 		rc = targets_get(a, ev->object.table, &w->slot, e);
+	if (rc == RC_OK)
+		rc = make_all_keys(a); /* a foreign key of its may refer to them */
 	return rc == RC_OK ? push_barrier(a, w) : rc;
 }
 
@@ -514,7 +562,7 @@ run_large(struct apply *a)
 	enum rc rc;
 
 	a->current = NULL;
-	if (!apply_wait_idle(a))
+	if (!apply_wait_idle(a) || (rc = make_all_keys(a)) != RC_OK)
 		return RC_AGAIN;
 	w->kind = WORK_LARGE;
 	w->no_retry = true;

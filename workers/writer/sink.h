@@ -187,6 +187,16 @@ struct sink_ops {
 	enum rc (*chunk_done)(struct sink_lane *l, const struct target *t,
 		const struct event_chunk *c, struct err *e);
 	/*
+	 * The table's load begins, and nothing has been written in the open transaction:
+	 * what the target makes faster of all rows than row by row may go. *late: its
+	 * keys have, too, and no change comes before `keys`. NULL: nothing goes then.
+	 */
+	enum rc (*loading)(struct sink_lane *l, const struct target *t, bool *late, struct err *e);
+	/* The keys that have gone with `loading` are made, by the table's name at the source;
+	 * without any it does nothing. NULL where `loading` is. */
+	enum rc (*keys)(
+		struct sink_lane *l, const char *source_db, const char *source_name, struct err *e);
+	/*
 	 * All chunks of the table are in: what has waited for that, indexes, is made.
 	 * Nothing has been written in the open transaction; there is one afterwards.
 	 */

@@ -52,7 +52,7 @@ targets_set_state(struct apply *a, struct table_entry *en, enum table_state stat
 	}
 	en->state = state;
 	if (state != TABLE_LOADING)
-		en->inserted = false;
+		en->inserted = en->late = false;
 }
 
 enum rc
@@ -122,6 +122,14 @@ targets_forget(struct apply *a)
 	a->knows_parents = false;
 	for (size_t i = 0; i < a->slots_cap; i++)
 		if (a->slots[i] != NULL)
+			forget_slot(a, a->slots[i]);
+}
+
+void
+targets_forget_table(struct apply *a, const struct table_entry *en)
+{
+	for (size_t i = 0; i < a->slots_cap; i++)
+		if (a->slots[i] != NULL && a->slots[i]->entry == en)
 			forget_slot(a, a->slots[i]);
 }
 

@@ -310,6 +310,7 @@ take_index(struct table *to, const struct table *from, const struct index *ix)
 	struct index *copy = table_add_index(to, ix->name, ix->primary, ix->unique);
 
 	copy->nulls_equal = ix->nulls_equal;
+	copy->deferral = ix->deferral;
 	for (uint32_t p = 0; p < ix->nparts; p++)
 		index_add_part(copy,
 			ix->parts[p].column != UINT32_MAX

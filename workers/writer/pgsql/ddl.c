@@ -263,7 +263,8 @@ static bool
 like_index(const struct table_change *ch, const struct table *before, const struct index *a,
 	const struct table *after, const struct index *b)
 {
-	if (a->primary != b->primary || a->unique != b->unique || a->nparts != b->nparts)
+	if (a->primary != b->primary || a->unique != b->unique || a->deferral != b->deferral ||
+		a->nparts != b->nparts)
 		return false;
 	for (uint32_t p = 0; p < a->nparts; p++) {
 		uint32_t c = b->parts[p].column;
@@ -327,19 +328,27 @@ drop_primary(struct pgsql_lane *l, const struct table *t, struct err *e)
 	return rc;
 }
 
+/* A constraint's own goes with it. */
 static enum rc
 drop_index(struct pgsql_lane *l, const struct table *t, const struct index *ix, struct err *e)
 {
 	const struct routes *r = l->sink->env.routes;
 	struct buf b;
-	enum rc rc;
+	enum rc rc = RC_OK;
 
 	buf_init(&b);
+	if (ix->unique) {
+		buf_puts(&b, "DROP CONSTRAINT IF EXISTS ");
+		pgsink_index_name(l->sink, &b, routes_target_table(r, t->db, t->name), ix);
+		rc = alter(l, t, &b, e);
+		buf_clear(&b);
+	}
 	buf_puts(&b, "DROP INDEX IF EXISTS ");
 	pgsql_quote_name(&b, routes_table_db(r, t->db, t->name));
 	buf_putc(&b, '.');
 	pgsink_index_name(l->sink, &b, routes_target_table(r, t->db, t->name), ix);
-	rc = pgsink_exec(l, buf_text(&b), e);
+	if (rc == RC_OK)
+		rc = pgsink_exec(l, buf_text(&b), e);
 	buf_release(&b);
 	return rc;
 }

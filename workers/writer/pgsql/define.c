@@ -178,12 +178,30 @@ add_parts(const struct pgsql_lane *l, struct buf *b, const struct table *t, cons
 	buf_putc(b, ')');
 }
 
+static void
+add_deferral(struct buf *b, const struct index *ix)
+{
+	if (ix->deferral != DEFERRAL_NONE)
+		buf_puts(b, " DEFERRABLE");
+	if (ix->deferral == DEFERRAL_BEGINS)
+		buf_puts(b, " INITIALLY DEFERRED");
+}
+
+static void
+add_primary_key(
+	const struct pgsql_lane *l, struct buf *b, const struct table *t, const struct index *ix)
+{
+	buf_puts(b, "PRIMARY KEY");
+	add_parts(l, b, t, ix);
+	add_deferral(b, ix);
+}
+
 void
 pgsink_primary_key(
 	const struct pgsql_lane *l, struct buf *b, const struct table *t, const struct index *ix)
 {
-	buf_puts(b, "ADD PRIMARY KEY");
-	add_parts(l, b, t, ix);
+	buf_puts(b, "ADD ");
+	add_primary_key(l, b, t, ix);
 }
 
 void
@@ -207,8 +225,8 @@ pgsink_create_table(const struct pgsql_lane *l, struct buf *b, const struct pgsq
 	}
 	for (uint32_t i = 0; i < t->nindexes; i++)
 		if (t->indexes[i].primary) {
-			buf_puts(b, ", PRIMARY KEY");
-			add_parts(l, b, t, &t->indexes[i]);
+			buf_puts(b, ", ");
+			add_primary_key(l, b, t, &t->indexes[i]);
 		}
 	buf_putc(b, ')');
 	for (uint32_t i = 0; i < s->nby; i++) {
@@ -256,10 +274,30 @@ pgsink_can_be_indexed(const struct pgsql_sink *s, const struct table *t, const s
 	return ix->nparts != 0;
 }
 
+/* What can be deferred is a constraint. It may have been made in the source's words. */
+static void
+add_constraint(const struct pgsql_lane *l, struct buf *b, const struct table *t,
+	const struct index *ix, const char *schema, const char *name)
+{
+	buf_puts(b, "ALTER TABLE ");
+	pgsql_quote_table(b, schema, name);
+	buf_puts(b, " DROP CONSTRAINT IF EXISTS ");
+	pgsink_index_name(l->sink, b, name, ix);
+	buf_puts(b, ", ADD CONSTRAINT ");
+	pgsink_index_name(l->sink, b, name, ix);
+	buf_puts(b, " UNIQUE");
+	add_parts(l, b, t, ix);
+	add_deferral(b, ix);
+}
+
 void
 pgsink_create_index(const struct pgsql_lane *l, struct buf *b, const struct table *t,
 	const struct index *ix, const char *schema, const char *name)
 {
+	if (ix->deferral != DEFERRAL_NONE) {
+		add_constraint(l, b, t, ix, schema, name);
+		return;
+	}
 	buf_puts(b, ix->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
 	/* It may have been made in the source's words. */
 	if (l->sink->native && l->c.version >= 90500)

@@ -119,7 +119,7 @@ pgsink_begin(struct sink_lane *base, struct err *e)
 
 	l->in_txn = true;
 	l->fk_off_before = l->fk_off;
-	buf_puts(&l->garbage, "BEGIN");
+	buf_puts(&l->garbage, l->sink->defers ? "BEGIN; SET CONSTRAINTS ALL DEFERRED" : "BEGIN");
 	rc = pgsink_exec(l, buf_text(&l->garbage), e);
 	buf_clear(&l->garbage);
 	return rc;

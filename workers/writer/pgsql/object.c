@@ -459,7 +459,7 @@ make_table(struct pgsql_lane *l, const struct event_object *o, const struct tabl
 			&l->base, o->db, o->name, TABLE_WAITING, false, NULL, e);
 	if (rc == RC_OK && made &&
 		(state == TABLE_RELOAD || conf_has_word(l->sink->env.conf, "initial", "data")))
-		rc = pgsink_put_off(l, o, t, schema, name, e);
+		rc = pgsink_may_wait(l, o, e);
 	if (rc == RC_OK)
 		return rc;
 	err_context(e, "cannot create table %s.%s at the target", schema, name);

@@ -427,18 +427,29 @@ pgsink_row(struct sink_lane *base, const struct change *c, enum row_mode mode, b
 
 /* ---- loads ---- */
 
-/* A server before 9.5 is told by other words which rows to keep. */
+/* Servers before 9.5 know no ON CONFLICT, and none knows it where a constraint can be deferred. */
+static bool
+knows_on_conflict(const struct pgsql_lane *l, const struct table *t)
+{
+	for (uint32_t i = 0; i < t->nindexes; i++)
+		if (t->indexes[i].deferral != DEFERRAL_NONE)
+			return false;
+	return l->c.version >= 90500;
+}
+
 static enum rc
 load(struct pgsql_lane *l, const struct change *const *rows, uint32_t n, bool keep, uint64_t *found,
 	struct err *e)
 {
-	bool copied = copies(rows[0]), old = l->c.version < 90500;
+	bool copied = copies(rows[0]);
 
-	if (copied && keep && old)
-		return pgsink_merge(l, FORM_STAGED_KEEP, rows, n, found, e);
 	if (copied && !keep)
 		return copy(l, rows, n, found, e);
-	return pgsink_pipeline(l, keep && !old ? FORM_INSERT_KEEP : FORM_INSERT, rows, n, found, e);
+	if (keep && knows_on_conflict(l, rows[0]->target->table))
+		return pgsink_pipeline(l, FORM_INSERT_KEEP, rows, n, found, e);
+	if (copied)
+		return pgsink_merge(l, FORM_STAGED_KEEP, rows, n, found, e);
+	return pgsink_pipeline(l, FORM_INSERT, rows, n, found, e);
 }
 
 enum rc

@@ -60,6 +60,9 @@ pgsink_create(const struct sink_env *env, struct sink **out, struct err *e)
 	s->env = *env;
 	s->dialect = pgsink_dialect(env->conf);
 	s->native = conf_is(env->conf, "source.kind", "postgresql");
+	/* Where rows are mended each is to be refused by itself. */
+	s->defers = s->native && s->dialect->foreign_keys &&
+		    conf_is(env->conf, "conflict", "TaskFailed");
 	buf_init(&b);
 	pgsql_quote_name(&b, conf_str(env->conf, "state_schema"));
 	s->state = (char *)b.data;
@@ -578,6 +581,8 @@ const struct sink_ops pgsql_sink_ops = {
 	.chunk_done = pgsink_chunk_done,
 	.has_rows = pgsink_has_rows,
 	.empty = pgsink_empty_target,
+	.loading = pgsink_loading,
+	.keys = pgsink_keys,
 	.loaded = pgsink_loaded,
 	.table_state = pgsink_table_state,
 	.commit = pgsink_commit,

@@ -11,7 +11,7 @@
  * names.c      the source's own statements with the target's names
  * define.c     the statements that make tables, indexes, foreign keys
  * object.c     initial objects, tables made anew
- * later.c      indexes that wait until a table is loaded
+ * later.c      indexes and keys that wait for a table's rows
  * sequence.c   sequences of columns, moved up to their rows
  * ddl.c        DDL in its transaction
  * check.c      the precheck
@@ -51,6 +51,8 @@ struct pgsql_sink {
 	uint32_t lock; /* first half of our advisory locks' keys; the second is the lane */
 	const struct pgsql_dialect *dialect;
 	bool native; /* the source is PostgreSQL, too: its definitions are taken as they are */
+	bool defers; /* constraints that can be deferred are, as the source's transactions may have
+		      */
 	struct table **made; /* the tables that are here: parents of later ones, and children that
 				wait for theirs; also those of earlier writers */
 	size_t nmade, made_cap;
@@ -223,9 +225,13 @@ void pgsink_add_fk(const struct pgsql_lane *l, struct buf *b, const struct table
 void pgsink_add_made(struct pgsql_sink *s, struct table *t);
 /* 'channel', 'db', 'name': the key of a table's row of ours. */
 void pgsink_add_key(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name);
-/* Takes the indexes off the new table that only reading needs, into the table's row of ours. */
-enum rc pgsink_put_off(struct pgsql_lane *l, const struct event_object *o, const struct table *t,
-	const char *schema, const char *name, struct err *e) MUSTCHECK;
+/* The new table is ours, and loads: its indexes may go when that begins. */
+enum rc pgsink_may_wait(
+	struct pgsql_lane *l, const struct event_object *o, struct err *e) MUSTCHECK;
+enum rc pgsink_loading(
+	struct sink_lane *l, const struct target *t, bool *late, struct err *e) MUSTCHECK;
+enum rc pgsink_keys(struct sink_lane *l, const char *source_db, const char *source_name,
+	struct err *e) MUSTCHECK;
 enum rc pgsink_loaded(struct sink_lane *l, const struct target *t, struct err *e) MUSTCHECK;
 /* Moves the sequences of our tables' columns up to what their rows have. */
 void pgsink_move_sequences(struct pgsql_sink *s);
