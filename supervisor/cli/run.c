@@ -19,7 +19,7 @@
 #include "supervisor/runner.h"
 #include "supervisor/view.h"
 
-#define POLL_MS 100
+#define POLL_MS 20
 
 enum until { UNTIL_STOPPED, UNTIL_LOADED, UNTIL_CAUGHT_UP };
 

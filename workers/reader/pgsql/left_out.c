@@ -156,6 +156,10 @@ static const struct kind {
 	{"constraints (CHECK, EXCLUDE)", 0, 0, TABLES_ALONE, LEFT_OUT_ROWS_HAVE,
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
 		"o.contype IN ('c', 'x')"},
+	{"constraints that can be deferred (plain indexes there)", 0, 0, OTHER_ENGINES,
+		LEFT_OUT_ROWS_HAVE,
+		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
+		"o.contype IN ('p', 'u') AND o.condeferrable"},
 	{"foreign keys", 0, 0, OTHER_ENGINES, LEFT_OUT_ROWS_HAVE,
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
 		"o.contype = 'f'"},

@@ -156,11 +156,14 @@ has_like(const struct index *ix)
 	return ix->nparts != 0 && !ix->nulls_equal;
 }
 
+/* What the source checks at the end of a transaction would be refused here amid it. */
 static void
 add_index(struct buf *b, const struct table *t, const struct index *ix)
 {
-	buf_puts(b, ix->primary ? "PRIMARY KEY (" : ix->unique ? "UNIQUE KEY " : "KEY ");
-	if (!ix->primary) {
+	bool unique = ix->unique && ix->deferral == DEFERRAL_NONE, primary = unique && ix->primary;
+
+	buf_puts(b, primary ? "PRIMARY KEY (" : unique ? "UNIQUE KEY " : "KEY ");
+	if (!primary) {
 		mysql_quote_name(b, ix->name);
 		buf_puts(b, " (");
 	}
