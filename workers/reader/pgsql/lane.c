@@ -500,21 +500,22 @@ unescaped(char c)
 static bool
 next_field(char **line, char *end, char **field, uint32_t *n, bool *null)
 {
-	char *from = *line, *to = *line;
+	char *from = *line, *stop, *to;
 
 	if (from > end)
 		return false;
 	*field = from;
 	*null = end - from >= 2 && from[0] == '\\' && from[1] == 'N';
-	while (from < end && *from != '\t') {
-		if (*from == '\\' && from + 1 < end)
-			*to++ = unescaped(*++from);
-		else
-			*to++ = *from;
-		from++;
-	}
+	stop = memchr(from, '\t', (size_t)(end - from));
+	if (stop == NULL)
+		stop = end;
+	*line = stop + 1;
+	to = memchr(from, '\\', (size_t)(stop - from));
+	if (to == NULL)
+		to = stop;
+	for (from = to; from < stop; from++)
+		*to++ = *from == '\\' && from + 1 < stop ? unescaped(*++from) : *from;
 	*n = (uint32_t)(to - *field);
-	*line = from + 1;
 	return true;
 }
 
