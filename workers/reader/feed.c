@@ -174,11 +174,13 @@ feed_follows_new(const struct feed *f)
 bool
 feed_has(struct feed *f, const char *db, const char *name)
 {
-	return feed_find(f, db, name) != NULL;
+	const struct feed_table *t = feed_find(f, db, name);
+
+	return t != NULL && !t->expected;
 }
 
-static void
-count_states(struct feed *f)
+void
+feed_count(struct feed *f)
 {
 	uint64_t total = 0, streaming = 0, rows = 0;
 
@@ -203,7 +205,7 @@ feed_report(struct feed *f, const struct feed_table *t)
 		.rows_expected = t->full->rows,
 		.reason = t->reason};
 
-	count_states(f);
+	feed_count(f);
 	worker_report_table(f->worker, &r);
 }
 
@@ -255,6 +257,7 @@ feed_emit_state(struct feed *f, struct feed_table *t, enum table_state state)
 	if (rc != RC_OK)
 		return rc;
 	t->state = state;
+	t->expected = false;
 	if (state != TABLE_QUARANTINED) {
 		free(t->reason);
 		t->reason = NULL;
@@ -670,7 +673,16 @@ feed_register(struct feed *f, const struct table *t, enum table_state state)
 		state = f->reloads ? TABLE_RELOAD : state;
 	}
 	ft = feed_add(f, t, state);
+	ft->expected = state == TABLE_WAITING;
 	feed_report(f, ft);
 	pthread_mutex_unlock(&f->lock);
 	return ft;
+}
+
+void
+feed_register_left(struct feed *f, const struct table *t)
+{
+	pthread_mutex_lock(&f->lock);
+	feed_add(f, t, TABLE_REMOVED)->left = true;
+	pthread_mutex_unlock(&f->lock);
 }

@@ -18,6 +18,8 @@
 static bool
 follows_ddl(const struct feed *f, const struct feed_table *t, enum ddl_effect effect)
 {
+	if (t->expected)
+		return effect == DDL_CREATED;
 	if (effect == DDL_DROPPED || effect == DDL_RENAMED)
 		return t->state != TABLE_WAITING;
 	return t->state != TABLE_WAITING && t->state != TABLE_QUARANTINED &&
@@ -85,7 +87,7 @@ feed_join(struct feed *f, const char *db, const char *name, const struct table *
 
 	if (t == NULL && (table == NULL || feed_is_initial(f)))
 		return RC_OK; /* it is gone; or the initial schema will have it */
-	if (t != NULL && t->state == TABLE_WAITING)
+	if (t != NULL && t->state == TABLE_WAITING && !t->expected)
 		return RC_OK;
 	if (f->excludes_ddl) {
 		log_info("ddl = \"exclude\": %s.%s is another table from here on, the target's "
@@ -191,7 +193,7 @@ describe_changes(struct feed *f, const struct ddl_change *changes, uint32_t n,
 		const struct feed_table *t = feed_find(f, ch->db, ch->name);
 		struct buf *before = &tables[2 * i], *after = &tables[2 * i + 1];
 
-		if (t != NULL)
+		if (t != NULL && !t->expected)
 			table_encode(t->carried, before);
 		if (ch->table != NULL)
 			encode_carried(f, ch->table, after);

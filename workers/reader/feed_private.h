@@ -33,7 +33,9 @@ struct feed_table {
 	uint32_t chunks_open; /* registered and not placed */
 	bool planned;	      /* no further chunk will be registered */
 	char *reason;	      /* of a quarantine */
-	bool unsaid; /* quarantined within a transaction: the target learns it behind that */
+	bool expected; /* WAITING by feed_register: where the log tells of it first, by that */
+	bool left;     /* not selected any more, and the target does not know it yet */
+	bool unsaid;   /* quarantined within a transaction: the target learns it behind that */
 	struct feed_table *next;
 };
 
@@ -117,6 +119,8 @@ enum rc feed_boundary(struct feed *f, struct logpos at, struct err *e);
 /* Its lane takes it again from the start. */
 void feed_cancel_chunk(struct feed *f, struct chunk *c);
 void feed_cancel_chunks(struct feed *f, struct feed_table *t);
+/* Tables by their states, for whoever waits for the load's end. */
+void feed_count(struct feed *f);
 /* Says the state to the supervisor. */
 void feed_report(struct feed *f, const struct feed_table *t);
 

@@ -173,20 +173,44 @@ forget_tables(struct resume *r)
 	resume_release(&gone);
 }
 
+/* Tables that have come into the selection while nobody looked: `objects` has grown, or their
+ * statements were not in the log. */
+static enum rc
+let_join(struct reader *r, struct err *e)
+{
+	struct table_list list = {0};
+	enum rc rc = RC_OK;
+
+	if (r->source->ops->newcomers != NULL)
+		rc = r->source->ops->newcomers(r->source, &list, e);
+	for (size_t i = 0; i < list.count && rc == RC_OK; i++) {
+		const struct table *t = list.tables[i];
+
+		log_info("%s.%s is selected and new to the channel: it comes in from here on",
+			t->db, t->name);
+		feed_register(r->feed, t, TABLE_WAITING);
+	}
+	if (rc == RC_OK && list.count != 0)
+		rc = read_catalog(r, e);
+	table_list_release(&list);
+	return rc;
+}
+
 /* The catalog is read when the target does not have all of the initial schema yet. */
 static enum rc
 open_catalog(struct reader *r, bool again, struct err *e)
 {
-	if (again) {
-		enum rc rc = feed_begin_again(r->feed);
+	enum rc rc;
 
-		if (rc != RC_OK)
+	if (again) {
+		if ((rc = feed_begin_again(r->feed)) != RC_OK)
 			return rc;
 		forget_tables(&r->resume);
 	}
 	if (resume_find(&r->resume, INITIAL_MARK, INITIAL_MARK) == NULL)
 		return read_catalog(r, e);
-	return feed_initial_done(r->feed);
+	rc = feed_initial_done(r->feed);
+	return rc == RC_OK ? let_join(r, e) : rc;
 }
 
 static enum rc
@@ -198,18 +222,20 @@ register_tables(struct reader *r, bool again, struct err *e)
 		struct cursor c;
 		enum rc rc;
 
-		if (t->schema.len == 0 || *t->name == '\0' ||
-			!routes_table(r->routes, t->db, t->name))
+		if (t->schema.len == 0 || *t->name == '\0')
 			continue;
 		cursor_init(&c, t->schema.data, t->schema.len);
 		if ((rc = table_decode(&c, &table, e)) != RC_OK)
 			return rc;
-		/* A committed chunk says that the load has begun, whatever its state row had time
-		 * to say. */
-		feed_register(r->feed, table,
-			again					      ? TABLE_RELOAD
-			: t->state == TABLE_SCHEMA && t->nchunks != 0 ? TABLE_LOADING
-								      : t->state);
+		if (!routes_table(r->routes, t->db, t->name))
+			feed_register_left(r->feed, table);
+		else
+			/* A committed chunk says that the load has begun, whatever its state row
+			 * had time to say. */
+			feed_register(r->feed, table,
+				again					      ? TABLE_RELOAD
+				: t->state == TABLE_SCHEMA && t->nchunks != 0 ? TABLE_LOADING
+									      : t->state);
 		table_free(table);
 	}
 	return RC_OK;

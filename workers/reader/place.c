@@ -52,10 +52,16 @@ feed_set_initial(struct feed *f, struct catalog *c, struct logpos high)
 	catalog_init(c);
 	f->initial_high = high;
 	f->initial_pending = true;
-	for (uint32_t i = 0; f->initial_whole && i < f->initial.count; i++) {
+	for (uint32_t i = 0; i < f->initial.count; i++) {
 		const struct catalog_object *o = &f->initial.objects[i];
+		struct feed_table *t;
 
-		if (o->kind == OBJECT_TABLE && feed_find(f, o->db, o->name) == NULL)
+		if (o->kind != OBJECT_TABLE)
+			continue;
+		t = feed_find(f, o->db, o->name);
+		if (t != NULL && t->state == TABLE_WAITING)
+			feed_set_schema(f, t, o->table);
+		else if (t == NULL && f->initial_whole)
 			feed_report(f, feed_add(f, o->table, TABLE_WAITING));
 	}
 	unlock_lane(f);
@@ -90,8 +96,7 @@ emit_table_object(struct feed *f, const struct catalog_object *o)
 	if (t == NULL || (t->state != TABLE_WAITING && t->state != TABLE_RELOAD))
 		return RC_OK;
 	again = t->state == TABLE_RELOAD;
-	if (again)
-		feed_set_schema(f, t, o->table);
+	feed_set_schema(f, t, o->table);
 	if (t->state == TABLE_QUARANTINED)
 		return RC_OK;
 	if ((rc = feed_emit_schema(f, t)) != RC_OK)
@@ -150,6 +155,17 @@ leave_behind(struct feed *f)
 	return rc;
 }
 
+/* Those that were to come in, and have gone before. */
+static void
+forget_gone(struct feed *f)
+{
+	for (struct feed_table *t = f->tables; t != NULL; t = t->next)
+		if (t->state == TABLE_WAITING) {
+			t->state = TABLE_REMOVED;
+			feed_report(f, t);
+		}
+}
+
 /* Tables first, as the catalog lists them; then what stands on them. */
 static enum rc
 emit_initial(struct feed *f)
@@ -166,11 +182,14 @@ emit_initial(struct feed *f)
 	}
 	if (rc == RC_OK && f->initial_whole)
 		rc = leave_behind(f);
+	else if (rc == RC_OK)
+		forget_gone(f);
 	FAILPOINT(READER_MARK);
 	if (rc == RC_OK && f->initial_whole && !f->held)
 		rc = emit_mark(f);
 	catalog_release(&f->initial);
 	f->initial_pending = f->initial_whole = false;
+	feed_count(f);
 	pthread_cond_broadcast(&f->changed);
 	return rc;
 }
@@ -345,6 +364,23 @@ start_over_all(struct feed *f)
 	return rc;
 }
 
+/* Tables registered as left. Lock held. */
+static enum rc
+say_left(struct feed *f)
+{
+	enum rc rc = RC_OK;
+
+	for (struct feed_table *t = f->tables; t != NULL && rc == RC_OK; t = t->next) {
+		if (!t->left)
+			continue;
+		log_info("%s.%s is not selected any more: the target keeps what it has of it",
+			t->full->db, t->full->name);
+		t->left = false;
+		rc = feed_emit_state(f, t, TABLE_REMOVED);
+	}
+	return rc;
+}
+
 enum rc
 feed_begin_again(struct feed *f)
 {
@@ -364,7 +400,9 @@ feed_initial_done(struct feed *f)
 
 	lock_lane(f);
 	f->initial_whole = false;
-	rc = start_over_all(f);
+	rc = say_left(f);
+	if (rc == RC_OK)
+		rc = start_over_all(f);
 	unlock_lane(f);
 	return rc;
 }

@@ -47,7 +47,7 @@ void feed_set_position(struct feed *f, struct logpos at, const char *text);
  * Initial schema: once the log has passed `high`, the objects are put into the
  * stream and their tables may load. Takes the catalog's content over.
  * Without this call the initial schema counts as done. The first call is for
- * all objects, later ones for the tables in state RELOAD.
+ * all objects, later ones for the tables in states WAITING and RELOAD.
  */
 void feed_set_initial(struct feed *f, struct catalog *c, struct logpos high);
 /*
@@ -69,8 +69,12 @@ enum rc feed_check_filters(struct feed *f,
 	enum rc (*cb)(void *arg, const struct filter *where, struct err *e), void *arg,
 	struct err *e) MUSTCHECK;
 
-/* A table that the target already knows, in that state. */
+/* A table that the target already knows, in that state; WAITING: one that comes in with the next
+ * feed_set_initial, where its name is enough. */
 struct feed_table *feed_register(struct feed *f, const struct table *t, enum table_state state);
+/* One that the target knows, and that is not selected any more: feed_initial_done says so. The
+ * target keeps the table, and forgets that it is ours. */
+void feed_register_left(struct feed *f, const struct table *t);
 
 /* The next table that may load (state schema or loading, no parent before it), NULL: none now.
  * *done: never again. */

@@ -78,3 +78,11 @@ source_compares_nothing(struct source *s, const struct column *c, const struct v
 	return err_set(e, RC_BUG, "a source of kind \"%s\" was asked to compare column \"%s\"",
 		s->ops->kind, c->name);
 }
+
+bool
+source_is_new(const struct source_env *env, const char *db, const char *name)
+{
+	const struct resume_table *t = resume_find(env->resume, db, name);
+
+	return t == NULL || t->state == TABLE_WAITING;
+}

@@ -141,6 +141,12 @@ struct source_ops {
 	 */
 	enum rc (*catalog)(
 		struct source *s, struct catalog *out, struct logpos *high, struct err *e);
+	/*
+	 * Of a channel whose initial schema is complete: names of selected tables that
+	 * are there and that env.resume does not know. From now on the log has their
+	 * changes. NULL: none ever joins.
+	 */
+	enum rc (*newcomers)(struct source *s, struct table_list *out, struct err *e);
 
 	/*
 	 * Reads the log from `resume` and feeds it, leaving out what is not after
@@ -178,6 +184,8 @@ struct source_ops {
 	void (*lane_end)(struct source_lane *l);
 };
 
+/* Whether the target has nothing of this table, or nothing but what its making has left. */
+bool source_is_new(const struct source_env *env, const char *db, const char *name);
 /* Of engines that carry no filters (yet): CONFIG says so. */
 enum rc source_without_filters(struct source *s, const struct filter *f, struct err *e);
 enum rc source_compares_nothing(struct source *s, const struct column *c, const struct value *v,

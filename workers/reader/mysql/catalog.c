@@ -292,6 +292,26 @@ order_views(struct catalog *c)
 }
 
 static enum rc
+add_newcomer(struct mysql_source *s, MYSQL_ROW row, void *arg, struct err *e)
+{
+	struct table_list *out = arg;
+
+	(void)e;
+	if (source_is_new(&s->env, row[0], row[1]))
+		table_list_add(out, table_new(row[0], row[1]));
+	return RC_OK;
+}
+
+enum rc
+mysql_newcomers(struct source *base, struct table_list *out, struct err *e)
+{
+	return mysql_each_selected((struct mysql_source *)base, BY_TABLE,
+		"SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = "
+		"'BASE TABLE'",
+		add_newcomer, out, e);
+}
+
+static enum rc
 pin_all(struct mysql_source *s, struct err *e)
 {
 	struct table_list list = {0};

@@ -299,6 +299,7 @@ const struct source_ops mysql_source_ops = {
 	.take_over = mysql_take_over,
 	.tip = mysql_tip,
 	.catalog = mysql_catalog,
+	.newcomers = mysql_newcomers,
 	.stream = mysql_stream,
 	.verify = mysql_verify,
 	.compare = mysql_compare,

@@ -123,6 +123,7 @@ enum rc mysql_define(struct mysql_source *s, struct catalog_object *o, struct er
 enum rc mysql_check_left_out(struct mysql_source *s, struct checks *out, struct err *e) MUSTCHECK;
 enum rc mysql_catalog(
 	struct source *s, struct catalog *out, struct logpos *high, struct err *e) MUSTCHECK;
+enum rc mysql_newcomers(struct source *s, struct table_list *out, struct err *e) MUSTCHECK;
 
 /* `triggers`; and the first word of a definition that is called otherwise at the target, or not
  * there: the body cannot follow that. The caller's, NULL: there is none. */

@@ -38,24 +38,37 @@ pgsource_put_published(struct buf *b, int version)
 		version >= 150000 ? " AND r.prqual IS NULL AND r.prattrs IS NULL" : "");
 }
 
-/* Tables that could be published and are not; those of a channel that has no publication are not
- * asked for. */
+/* Tables that could be carried: schema, name, whether they have an identity and are published
+ * whole. Those of a channel that has no publication are not asked for. */
 static enum rc
-ask(struct pgsql_source *s, PGresult **res, struct err *e)
+ask(struct pgsql_source *s, const char *which, PGresult **res, struct err *e)
 {
+	bool lines = SPEAKS_LINES(&s->main);
+	char *publication = xasprintf("pg_publication p ON p.pubname = '%s'", s->name);
 	struct buf whole;
 	enum rc rc;
 
 	buf_init(&whole);
-	pgsource_put_published(&whole, s->main.version);
+	if (lines)
+		buf_puts(&whole, "true");
+	else
+		pgsource_put_published(&whole, s->main.version);
 	rc = pgsql_query(&s->main, res, e,
-		"SELECT n.nspname, c.relname FROM pg_publication p CROSS JOIN pg_class c JOIN "
-		"pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = '%s' AND c.relkind IN "
-		"('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p' AND n.nspname !~ "
-		"'^pg_' AND n.nspname <> 'information_schema' AND " HAS_IDENTITY " AND NOT (%s)",
-		s->name, buf_text(&whole));
+		"SELECT * FROM (SELECT n.nspname, c.relname, " HAS_IDENTITY " AS identity, %s AS "
+		"whole FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN %s WHERE "
+		"c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND "
+		"n.nspname <> 'information_schema'%s) t WHERE %s",
+		buf_text(&whole), lines ? "(SELECT) p ON true" : publication,
+		lines ? "" : " AND NOT c.relispartition", which);
 	buf_release(&whole);
+	free(publication);
 	return rc;
+}
+
+static enum rc
+ask_lost(struct pgsql_source *s, PGresult **res, struct err *e)
+{
+	return ask(s, "identity AND NOT whole", res, e);
 }
 
 /* No more than is needed: each of these statements is noted. */
@@ -92,8 +105,9 @@ make_whole(const struct pgsql_source *s, struct buf *b, const char *table, const
 	buf_release(&whole);
 }
 
+/* From here on the log has all changes of the table. */
 static enum rc
-put_back(struct pgsql_source *s, const char *db, const char *name, struct err *e)
+publish(struct pgsql_source *s, const char *db, const char *name, const char *why, struct err *e)
 {
 	struct buf table, literal, sql;
 	enum rc rc;
@@ -107,9 +121,8 @@ put_back(struct pgsql_source *s, const char *db, const char *name, struct err *e
 	rc = pgsql_exec(&s->main, buf_text(&sql), e);
 	if (rc != RC_OK && rc != RC_RETRY) {
 		err_context(e,
-			"table %s was taken out of the publication %s at the source, or is told of "
-			"in part: the log lacks its changes since, and it cannot be put back",
-			buf_text(&table), s->name);
+			"table %s %s, and cannot be put into the publication %s at the source",
+			buf_text(&table), why, s->name);
 		e->rc = RC_CONFIG;
 		rc = err_remedy(e,
 			"let an administrator run ALTER PUBLICATION %s ADD TABLE %s at the source, "
@@ -120,6 +133,16 @@ put_back(struct pgsql_source *s, const char *db, const char *name, struct err *e
 	buf_release(&literal);
 	buf_release(&sql);
 	return rc;
+}
+
+static enum rc
+put_back(struct pgsql_source *s, const char *db, const char *name, struct err *e)
+{
+	return publish(s, db, name,
+		"was taken out of the publication, or is told of in part: the log lacks its "
+		"changes "
+		"since",
+		e);
 }
 
 static bool
@@ -136,7 +159,7 @@ enum rc
 pgsource_publish(struct pgsql_source *s, const char *db, const char *name, struct err *e)
 {
 	PGresult *res = NULL;
-	enum rc rc = ask(s, &res, e);
+	enum rc rc = ask_lost(s, &res, e);
 
 	log_warn(
 		"source table %s.%s was taken out of the publication %s, or told of in part: it is "
@@ -170,7 +193,7 @@ stream_check_published(struct stream *st, struct err *e)
 {
 	struct pgsql_source *s = st->s;
 	PGresult *res = NULL;
-	enum rc rc = ask(s, &res, e);
+	enum rc rc = ask_lost(s, &res, e);
 
 	for (int i = 0; rc == RC_OK && i < PQntuples(res); i++) {
 		const char *db = PQgetvalue(res, i, 0), *name = PQgetvalue(res, i, 1);
@@ -192,37 +215,33 @@ stream_check_published(struct stream *st, struct err *e)
 	return rc;
 }
 
-/* With notes each new table is published in its own transaction: what is not was selected later. */
 enum rc
-stream_check_selected(struct stream *st, struct err *e)
+pgsource_newcomers(struct source *base, struct table_list *out, struct err *e)
 {
-	static const char remedy[] = "run `syncline reset` for this channel, which loads "
-				     "everything again; or leave the table out of `objects`";
-	struct pgsql_source *s = st->s;
+	struct pgsql_source *s = (struct pgsql_source *)base;
 	PGresult *res = NULL;
-	enum rc rc;
+	enum rc rc = pgsource_ready_notes(s, e); /* what is made from here on is a note */
 
-	if (SPEAKS_LINES(&s->main))
-		return RC_OK;
-	rc = ask(s, &res, e);
+	if (rc == RC_OK)
+		rc = ask(s, "true", &res, e);
 	for (int i = 0; rc == RC_OK && i < PQntuples(res); i++) {
 		const char *db = PQgetvalue(res, i, 0), *name = PQgetvalue(res, i, 1);
 
 		if (!routes_table(s->env.routes, db, name) || are_notes(s, db, name) ||
-			log_relations_knows(&st->relations, db, name))
+			!source_is_new(&s->env, db, name))
 			continue;
-		if (s->notes) {
-			err_set(e, RC_CONFIG,
-				"source table %s.%s is selected, and was not when the channel "
-				"began: its rows and changes are not carried",
+		if (*PQgetvalue(res, i, 2) != 't') {
+			log_warn(
+				"source table %s.%s is selected and new, and is not carried: it "
+				"has "
+				"no replica identity; give it a primary key, or run ALTER TABLE .. "
+				"REPLICA IDENTITY FULL",
 				db, name);
-			rc = err_remedy(e, "%s", remedy);
-		} else {
-			log_warn("source table %s.%s is selected, and was not there or not "
-				 "selected when the channel began: its rows and changes are not "
-				 "carried; %s",
-				db, name, remedy);
+			continue;
 		}
+		if (*PQgetvalue(res, i, 3) != 't')
+			rc = publish(s, db, name, "is selected and new", e);
+		table_list_add(out, table_new(db, name));
 	}
 	PQclear(res);
 	return rc;

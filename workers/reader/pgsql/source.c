@@ -345,6 +345,7 @@ const struct source_ops pgsql_source_ops = {
 	.take_over = pgsource_take_over,
 	.tip = pgsource_tip,
 	.catalog = pgsource_catalog,
+	.newcomers = pgsource_newcomers,
 	.stream = pgsource_stream,
 	.wake = pgsource_wake,
 	.verify = source_without_filters,

@@ -93,6 +93,8 @@ enum rc pgsource_ready_notes(struct pgsql_source *s, struct err *e) MUSTCHECK;
 
 enum rc pgsource_catalog(
 	struct source *s, struct catalog *out, struct logpos *high, struct err *e) MUSTCHECK;
+/* published.c */
+enum rc pgsource_newcomers(struct source *s, struct table_list *out, struct err *e) MUSTCHECK;
 
 enum rc pgsource_stream(
 	struct source *s, const char *resume, const char *applied, struct err *e) MUSTCHECK;

@@ -644,8 +644,6 @@ begin_stream(struct stream *st, const char *resume, const char *applied, struct 
 		rc = log_relations_restore(&st->relations, e);
 	FAILPOINT(READER_RESTORED);
 	if (rc == RC_OK)
-		rc = stream_check_selected(st, e);
-	if (rc == RC_OK)
 		rc = note_unacknowledged(st, e);
 	if (rc == RC_OK && s->base.held)
 		rc = await_load(st, e);

@@ -56,9 +56,6 @@ enum rc stream_commit(struct stream *st, struct err *e) MUSTCHECK;
 
 /* published.c: tables that the publication has lost are put back and load again. */
 enum rc stream_check_published(struct stream *st, struct err *e) MUSTCHECK;
-/* CONFIG: a table that is selected and was not when the channel began; without notes it is a
- * warning. */
-enum rc stream_check_selected(struct stream *st, struct err *e) MUSTCHECK;
 /* pulse.c: the heartbeat's row; sequences that have moved. */
 enum rc stream_pulse(struct stream *st, struct err *e) MUSTCHECK;
 
