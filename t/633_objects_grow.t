@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 use Syncline::Channel;
 use Syncline::Compare;
+use Syncline::Daemon;
 use Syncline::Pair;
 use Test::More;
 
@@ -16,7 +17,7 @@ my $one = '{ database = "shop"; table = "a"; }';
 my $both = "$one, { database = \"shop\"; table = \"b\"; }";
 my $all = '{ database = "shop"; }';
 
-for my $name ('mariadb -> mariadb', 'pgsql -> pgsql', Syncline::Channel::pairs()) {
+for my $name ('mariadb -> mariadb', 'pgsql -> pgsql') {
     my ($source, $target) = Syncline::Channel::servers($name);
     my $pg = $source->kind eq 'postgresql';
     my $to_pg = $target->kind eq 'postgresql';
@@ -114,4 +115,34 @@ for my $name ('mariadb -> mariadb', 'pgsql -> pgsql', Syncline::Channel::pairs()
     is_deeply($target->rows('SELECT id FROM shop.b ORDER BY id'), [[2]], "$name: of the other, what came since");
     $_->stop for $source, $target;
 }
+
+# As it is done: the file is written anew and read again, while the channel is at work.
+my ($source, $target) = Syncline::Channel::servers('mariadb -> pgsql');
+$source->sql('CREATE DATABASE shop', map { ("CREATE TABLE shop.$_ (id INT PRIMARY KEY, v VARCHAR(20))", "INSERT INTO shop.$_ VALUES (1, 'x')") } qw(a b));
+my $daemon = Syncline::Daemon->new(real_workers => 1);
+my $select = sub {
+    $daemon->write_file('conf.d/shop.conf', sprintf "source = { %s };\ntarget = { %s };\nobjects = ( %s );\n", $source->endpoint, $target->endpoint, $_[0]);
+    chmod 0600, "$daemon->{dir}/conf.d/shop.conf";
+};
+my $becomes = sub {
+    my ($what, $differences) = @_;
+    my $now = sub { join "\n", eval { compare($source, $target, 'shop') } };
+    $daemon->until(sub { $now->() eq $differences }, 30 * $Syncline::Daemon::patience);
+    is($now->(), $differences, "reload: $what") or diag $daemon->log;
+};
+$select->($one);
+$daemon->start;
+$daemon->wait_state('shop', 'Synchronizing', 30);
+$becomes->('one table', 'table b is missing at the target');
+$select->($both);
+is(($daemon->tool('reload'))[0], 0, 'reload: with another');
+$becomes->('both', '');
+$source->sql(map {"INSERT INTO shop.$_ VALUES (2, 'y')"} qw(a b));
+$becomes->('they go on', '');
+$select->($one);
+is(($daemon->tool('reload'))[0], 0, 'reload: with one');
+$daemon->until(sub { $daemon->log =~ /shop\.b is not selected any more/ }, 30 * $Syncline::Daemon::patience);
+$source->sql(map {"INSERT INTO shop.$_ VALUES (3, 'z')"} qw(a b));
+$becomes->('which goes on alone', "b: 1 at the source, 0 at the target: 3|7A\nb: 1 rows differ");
+$daemon->stop;
 done_testing;

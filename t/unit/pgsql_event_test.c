@@ -197,7 +197,9 @@ static const char noted[] =
 	"C\tshop\tnew\\ttab\ttrue\n"
 	"c\tshop\tnew\\ttab\tid\tinteger\tint4\t-1\ttrue\t\t\ttrue\tfalse\t1\n"
 	"c\tshop\tnew\\ttab\tv\tcharacter varying(9)\tvarchar\t13\tfalse\t\t\ttrue\tfalse\t3\n"
-	"i\tshop\tnew\\ttab\tk\ttrue\ttrue\tfalse\t1\tid\n"
+	"i\tshop\tnew\\ttab\tk\ttrue\ttrue\tfalse\t1\tid\t\\N\n"
+	"i\tshop\tnew\\ttab\tu\tfalse\ttrue\tfalse\t1\tv\ttrue\n"
+	"f\tshop\tnew\\ttab\tto_p\tid\tshop\tp\tid\t1\tc\ta\t ON DELETE CASCADE\n"
 	"n\tv\t\\N\ttrue\n";
 
 static const char said[] = "S\tshop\t\tcrm\ttrue\tDROP VIEW a\\nb\n"
@@ -222,6 +224,11 @@ notes_are_read(void **state)
 	assert_int_equal(n.changes[1].table->columns[1].length, 9);
 	assert_int_equal(n.changes[1].table->columns[1].number, 3);
 	assert_non_null(table_key(n.changes[1].table));
+	assert_int_equal(n.changes[1].table->nindexes, 2);
+	assert_int_equal(n.changes[1].table->indexes[1].deferral, DEFERRAL_BEGINS);
+	assert_int_equal(n.changes[1].table->nfks, 1);
+	assert_int_equal(n.changes[1].table->fks[0].on_delete, FK_CASCADE);
+	assert_string_equal(n.changes[1].table->fks[0].clause, " ON DELETE CASCADE");
 	assert_int_equal(n.changes[1].nfills, 1);
 	assert_true(n.changes[1].fills[0].computed);
 	assert_null(n.changes[1].fills[0].fill);
