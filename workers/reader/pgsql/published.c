@@ -139,9 +139,8 @@ static enum rc
 put_back(struct pgsql_source *s, const char *db, const char *name, struct err *e)
 {
 	return publish(s, db, name,
-		"was taken out of the publication, or is told of in part: the log lacks its "
-		"changes "
-		"since",
+		"was taken out of the publication, or is told of in part, so that the log lacks "
+		"changes of it",
 		e);
 }
 
@@ -231,11 +230,9 @@ pgsource_newcomers(struct source *base, struct table_list *out, struct err *e)
 			!source_is_new(&s->env, db, name))
 			continue;
 		if (*PQgetvalue(res, i, 2) != 't') {
-			log_warn(
-				"source table %s.%s is selected and new, and is not carried: it "
-				"has "
-				"no replica identity; give it a primary key, or run ALTER TABLE .. "
-				"REPLICA IDENTITY FULL",
+			log_warn("source table %s.%s is selected and new, and is not carried, for "
+				 "it has no replica identity: give it a primary key, or run ALTER "
+				 "TABLE .. REPLICA IDENTITY FULL, and start the channel again",
 				db, name);
 			continue;
 		}
