@@ -218,9 +218,15 @@ enum rc
 pgsource_newcomers(struct source *base, struct table_list *out, struct err *e)
 {
 	struct pgsql_source *s = (struct pgsql_source *)base;
+	struct pgsql_position from;
+	struct err ignored;
 	PGresult *res = NULL;
-	enum rc rc = pgsource_ready_notes(s, e); /* what is made from here on is a note */
+	enum rc rc = pgsource_parse_position(s->env.resume->resume, &from, e);
 
+	if (rc == RC_OK && pgsource_check_slot(s, from, &ignored) != RC_OK)
+		return RC_OK; /* the stream will say so */
+	if (rc == RC_OK)
+		rc = pgsource_ready_notes(s, e); /* what is made from here on is a note */
 	if (rc == RC_OK)
 		rc = ask(s, "true", &res, e);
 	for (int i = 0; rc == RC_OK && i < PQntuples(res); i++) {
