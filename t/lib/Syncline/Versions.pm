@@ -104,6 +104,13 @@ my @ddl = (
 );
 
 # Waits for an end; undef if it was the right one, else the words.
+# On a crowded machine they may take a while to be there.
+sub kill_one {
+    my ($pair) = @_;
+    for (1 .. 400) { return 1 if $pair->kill_worker; sleep 0.05 }
+    return 0;
+}
+
 sub ends {
     my ($pair, $what) = @_;
     my $exit = eval { $pair->wait(60) };
@@ -165,9 +172,7 @@ sub pg_smoke {
         $pair->start;
         $source->sql(@pg_ddl);
         $pair->wait_for(qr/flowing.*flowing/s, 10);
-        my $killed = 0;
-        for (1 .. 100) { last if $killed = $pair->kill_worker; sleep 0.05 }
-        push @wrong, 'no worker to kill' if !$killed;
+        kill_one($pair) or push @wrong, 'no worker to kill';
         sleep 0.5;
     }
     my $transactions = $load->stop;
@@ -201,7 +206,7 @@ sub smoke {
         $pair->start;
         $source->sql(@ddl);
         $pair->wait_for(qr/flowing.*flowing/s, 10);
-        $pair->kill_worker or push @wrong, 'no worker to kill';
+        kill_one($pair) or push @wrong, 'no worker to kill';
         sleep 0.5;
     }
     my $transactions = $load->stop;
