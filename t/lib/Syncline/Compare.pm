@@ -92,9 +92,10 @@ sub content {
     my $list = join ', ', map { $how->(@$_) } @$columns;
     my $mysql = $db->kind eq 'mysql';
     my $name = join '.', map { $mysql ? backticked($_) : quoted($_) } $schema, $table;
+    my $row = $mysql ? "CONCAT_WS('|', $list)" : "array_to_string(ARRAY[$list]::text[], '|')";    # a function there has 100 arguments
     $db->sql($mysql ? "SET time_zone = '+00:00'" : map { "SET $_" } @printing);
     # The server finds the parameters: MySQL's driver would take a ? in a name for one.
-    my $st = $db->main_dbh->prepare("SELECT CONCAT_WS('|', $list) FROM $name", $mysql ? {mariadb_server_prepare => 1} : {});
+    my $st = $db->main_dbh->prepare("SELECT $row FROM $name", $mysql ? {mariadb_server_prepare => 1} : {});
     my %rows;
     $st->execute;
     while (my $r = $st->fetchrow_arrayref) { $rows{normal($r->[0])}++ }
