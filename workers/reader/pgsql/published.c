@@ -52,8 +52,8 @@ ask(struct pgsql_source *s, PGresult **res, struct err *e)
 		"SELECT n.nspname, c.relname FROM pg_publication p CROSS JOIN pg_class c JOIN "
 		"pg_namespace n ON n.oid = c.relnamespace WHERE p.pubname = '%s' AND c.relkind IN "
 		"('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p' AND n.nspname !~ "
-		"'^pg_' AND n.nspname <> 'information_schema' AND " HAS_IDENTITY " AND NOT (%s)",
-		s->name, buf_text(&whole));
+		"'^pg_' AND n.nspname <> 'information_schema' AND %s AND NOT (%s)",
+		s->name, pgsource_has_identity(s->main.version), buf_text(&whole));
 	buf_release(&whole);
 	return rc;
 }
