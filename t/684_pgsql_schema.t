@@ -105,6 +105,21 @@ $source->sql((map { "DELETE FROM shop.$_ WHERE ctid IN (SELECT ctid FROM shop.$_
 carried($pair, 'and their changes');
 is(join("\n", compare($source, $target, 'shop')), '', 'equal');
 
+# Statements that meet a schema of which the target has only a part.
+clean();
+$source->sql('CREATE SCHEMA shop', map { ("CREATE TABLE shop.$_ (id int PRIMARY KEY)", "INSERT INTO shop.$_ VALUES (1)") } qw(a b));
+$target->sql(q{CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS
+    $$ BEGIN IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'shop.b') THEN RAISE 'not b'; END IF; END $$},
+    'CREATE EVENT TRIGGER refuse ON ddl_command_end EXECUTE FUNCTION public.refuse()');
+$pair = pair();
+$pair->start('caught-up');
+isnt($pair->wait(60), 0, 'a table cannot be made');
+is($target->one(q{SELECT to_regclass('shop.a')}), 'shop.a', 'the one before it was');
+$source->sql('TRUNCATE shop.a, shop.b', map { "INSERT INTO shop.$_ VALUES (2)" } qw(a b));
+$target->sql('DROP EVENT TRIGGER refuse');
+carried($pair, 'TRUNCATE of both tables');
+is(join("\n", compare($source, $target, 'shop')), '', 'equal');
+
 # Whatever an account is set to, and its database: values, statements and waits are as ever.
 clean();
 my %set = (DateStyle => 'German', IntervalStyle => 'sql_standard', TimeZone => 'Asia/Kathmandu', bytea_output => 'escape', extra_float_digits => '-5', search_path => 'shop',
