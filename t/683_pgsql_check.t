@@ -33,6 +33,8 @@ $source->sql(q{SELECT pg_drop_replication_slot('other')}, q{CREATE ROLE plain LO
 fails('no right', $source->endpoint =~ s/"syncline"/"plain"/r, 'Source database permissions', 'it lacks the attribute REPLICATION', 'check --sql');
 $source->sql('CREATE TABLE shop.k (id int)');
 fails('no identity', $source, 'Replica identity', 'shop\.k has no replica identity', 'REPLICA IDENTITY FULL');
+$source->sql('DROP TABLE shop.k', 'CREATE TABLE shop.k (a int, b int GENERATED ALWAYS AS (a % 10) STORED, PRIMARY KEY (b, a))');
+fails('computed key', $source, 'Replica identity', 'shop\.k has no replica identity .*the server computes', 'REPLICA IDENTITY FULL');
 $source->sql('DROP TABLE shop.k');
 
 my $pair = Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }');

@@ -93,6 +93,53 @@ carried($pair, 'and change');
 is_deeply($target->rows("SELECT * FROM ONLY shop.$_ ORDER BY 1, 2"), $source->rows("SELECT * FROM ONLY shop.$_ ORDER BY 1, 2"), "own rows of $_") for qw(base child more);
 is($target->one('SELECT count(*) FROM ONLY shop.loose'), 2, 'own rows of loose');
 
+# Rows of which the log has nothing, and keys that the server computes.
+clean();
+$source->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.nothing ()', q{CREATE TABLE shop.computed (v text GENERATED ALWAYS AS (repeat('x', 3)) STORED)},
+    'CREATE TABLE shop.key (a int, b int GENERATED ALWAYS AS (a % 10) STORED, v int, PRIMARY KEY (b, a))', (map { "ALTER TABLE shop.$_ REPLICA IDENTITY FULL" } qw(nothing computed key)),
+    ('INSERT INTO shop.nothing DEFAULT VALUES', 'INSERT INTO shop.computed DEFAULT VALUES') x 12, 'INSERT INTO shop.key (a, v) SELECT i, 0 FROM generate_series(1, 40) i');
+$pair = pair();
+carried($pair, 'tables without columns, and with computed ones');
+$source->sql((map { "DELETE FROM shop.$_ WHERE ctid IN (SELECT ctid FROM shop.$_ LIMIT 3)" } qw(nothing computed)), 'INSERT INTO shop.nothing DEFAULT VALUES',
+    'UPDATE shop.key SET v = 1 WHERE a < 20', 'UPDATE shop.key SET a = a + 100 WHERE a < 10', 'DELETE FROM shop.key WHERE a > 30 AND a < 40');
+carried($pair, 'and their changes');
+is(join("\n", compare($source, $target, 'shop')), '', 'equal');
+
+# Statements that meet a schema of which the target has only a part.
+clean();
+$source->sql('CREATE SCHEMA shop', map { ("CREATE TABLE shop.$_ (id int PRIMARY KEY)", "INSERT INTO shop.$_ VALUES (1)") } qw(a b));
+$target->sql(q{CREATE FUNCTION public.refuse() RETURNS event_trigger LANGUAGE plpgsql AS
+    $$ BEGIN IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() WHERE object_identity = 'shop.b') THEN RAISE 'not b'; END IF; END $$},
+    'CREATE EVENT TRIGGER refuse ON ddl_command_end EXECUTE FUNCTION public.refuse()');
+$pair = pair();
+$pair->start('caught-up');
+isnt($pair->wait(60), 0, 'a table cannot be made');
+is($target->one(q{SELECT to_regclass('shop.a')}), 'shop.a', 'the one before it was');
+$source->sql('TRUNCATE shop.a, shop.b', map { "INSERT INTO shop.$_ VALUES (2)" } qw(a b));
+$target->sql('DROP EVENT TRIGGER refuse');
+carried($pair, 'TRUNCATE of both tables');
+is(join("\n", compare($source, $target, 'shop')), '', 'equal');
+
+# Whatever an account is set to, and its database: values, statements and waits are as ever.
+clean();
+my %set = (DateStyle => 'German', IntervalStyle => 'sql_standard', TimeZone => 'Asia/Kathmandu', bytea_output => 'escape', extra_float_digits => '-5', search_path => 'shop',
+    array_nulls => 'off', standard_conforming_strings => 'off', quote_all_identifiers => 'on', default_transaction_isolation => 'repeatable read',
+    statement_timeout => '1s', lock_timeout => '1ms', idle_in_transaction_session_timeout => '20ms', idle_session_timeout => '300ms');
+sub settle { my ($how) = @_; my %role = ($source => 'plain', $target => 'syncline'); for my $db ($source, $target) { $db->sql(map { "ALTER ROLE $role{$db} $how $_" . ($how eq 'SET' ? " = '$set{$_}'" : '') } sort keys %set) } }
+settle('SET');
+$source->sql('CREATE SCHEMA shop', q{CREATE TABLE shop.a (id int PRIMARY KEY, d date, i interval, t timestamptz, b bytea, f float8, a text[], s text DEFAULT E'\\\\', "order" int)});
+my $row = q{'2020-02-03', '1 mon -2 days 03:04', '2020-02-03 04:05+06', E'\\\\001a', 1.0 / 3, ARRAY['a', NULL, 'NULL'], E'\\\\', 1};
+$source->sql("INSERT INTO shop.a SELECT i, $row FROM generate_series(1, 200) i");
+$pair = pair(more => "chunk_rows = 16;\nlanes = 4;\n");
+carried($pair, 'with accounts that are set to other styles');
+$pair->start('caught-up');
+my $writer = $source->dbh;
+for my $i (1 .. 60) { $writer->do("INSERT INTO shop.a SELECT $i * 1000, $row"); $writer->do("UPDATE shop.a SET d = d + 1 WHERE id IN ($i, $i + 1)") }
+is($pair->wait(60), 0, 'and changes') or diag $pair->output;
+is(join("\n", compare($source, $target, 'shop')), '', 'equal');
+unlike($pair->output, qr/^conflict/m, 'no conflict');
+settle('RESET');
+
 # Tables of the target's own making: empty they are filled, with rows they are not (R47).
 clean();
 $source->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.a (id int PRIMARY KEY, v text)', q{INSERT INTO shop.a VALUES (1, 'source')});

@@ -7,6 +7,8 @@ use utf8;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 use Syncline::MariaDB;
+use Syncline::MySQL;
+use Syncline::Compare;
 use Syncline::Pair;
 use Syncline::PostgreSQL;
 use Test::More;
@@ -78,6 +80,21 @@ for (['double precision', "'NaN'"], ['real', "'Infinity'"], ['timestamp', "'infi
     my $skip = Syncline::Pair->new(id => 'test', source => $source, target => $target, objects => '{ database = "shop"; }', more => qq{conflict = "Ignore";\n});
     $skip->start('caught-up');
     is($skip->wait(60), 0, 'with conflict = "Ignore" it is left out') or diag $skip->output;
+}
+
+# Keys that differ by the blanks at their end.
+for my $mysql ($target, Syncline::MySQL->new(version => '8.0')) {
+    my $name = $mysql->one('SELECT VERSION()');
+    $source->sql('DROP SCHEMA IF EXISTS blank CASCADE', 'CREATE SCHEMA blank', 'CREATE TABLE blank.k (k varchar(9) PRIMARY KEY, u text UNIQUE)', q{INSERT INTO blank.k VALUES ('a', 'b'), ('a ', 'b '), ('A', 'B'), ('a  ', E'b\t')});
+    my $pair = Syncline::Pair->new(id => 'blank', source => $source, target => $mysql, objects => '{ database = "blank"; }');
+    $pair->start('caught-up');
+    is($pair->wait(60), 0, "$name: keys that blanks at the end tell apart") or diag $pair->output;
+    unlike($pair->output, qr/does not know the collation/, 'the server can do so');
+    $source->sql(q{UPDATE blank.k SET u = u || ' ' WHERE k = 'a '}, q{DELETE FROM blank.k WHERE k = 'a'}, q{INSERT INTO blank.k VALUES ('a   ', 'b')}, q{UPDATE blank.k SET k = 'a' WHERE k = 'a  '});
+    $pair->start('caught-up');
+    is($pair->wait(60), 0, "$name: and their changes") or diag $pair->output;
+    is(join("\n", compare($source, $mysql, 'blank')), '', "$name: both ends are equal");
+    $source->sql(q{SELECT pg_drop_replication_slot('syncline_blank')}, 'DROP PUBLICATION syncline_blank');
 }
 
 done_testing;

@@ -245,10 +245,64 @@ cannot_connect(struct pgsql *c, const char *host, const char *port, struct err *
 	return remedy(c, e);
 }
 
-/* What pgsql_open sets, for a connection that takes replication commands alone (before 10). */
-static const char session_options[] =
-	"-c TimeZone=UTC -c DateStyle=ISO,YMD -c IntervalStyle=postgres -c extra_float_digits=3 "
-	"-c bytea_output=hex -c search_path=pg_catalog -c statement_timeout=0";
+/*
+ * What a session of ours is set to, whatever the account, its database and the server are set to;
+ * those that the server's version has. Before 10 a connection that reads the log takes replication
+ * commands alone: by options it is set to what values look like.
+ */
+static const struct {
+	const char *name, *value;
+	bool log;
+} settings[] = {
+	{"TimeZone", "UTC", true},
+	{"DateStyle", "ISO,YMD", true},
+	{"IntervalStyle", "postgres", true},
+	{"extra_float_digits", "3", true},
+	{"bytea_output", "hex", true},
+	{"lc_monetary", "C", true},
+	{"search_path", "pg_catalog", true},
+	{"statement_timeout", "0", true},
+	{"transaction_timeout", "0", false},
+	{"lock_timeout", "0", false},
+	{"idle_in_transaction_session_timeout", "0", false},
+	{"idle_session_timeout", "0", false},
+	{"default_transaction_isolation", "read committed", false},
+	{"row_security", "off", false}, /* rather an error than rows that are not seen */
+	{"xmloption", "content", false},
+	{"array_nulls", "on", false},
+	{"standard_conforming_strings", "on", false},
+	{"quote_all_identifiers", "off", false},
+	{"check_function_bodies", "off", false},
+};
+
+static char *
+log_options(void)
+{
+	struct buf b;
+
+	buf_init(&b);
+	for (size_t i = 0; i < COUNT_OF(settings); i++)
+		if (settings[i].log)
+			buf_printf(&b, "-c %s=%s ", settings[i].name, settings[i].value);
+	return (char *)b.data;
+}
+
+static enum rc
+set_session(struct pgsql *c, struct err *e)
+{
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	buf_puts(&b, "SELECT pg_catalog.set_config(s.name, v.value, false) FROM (VALUES ");
+	for (size_t i = 0; i < COUNT_OF(settings); i++)
+		buf_printf(&b, "%s('%s', '%s')", i != 0 ? ", " : "", settings[i].name,
+			settings[i].value);
+	buf_puts(&b, ") v (name, value) JOIN pg_catalog.pg_settings s ON s.name = v.name");
+	rc = pgsql_exec(c, buf_text(&b), e);
+	buf_release(&b);
+	return rc;
+}
 
 static enum rc
 connect_to(struct pgsql *c, bool replication, struct err *e)
@@ -256,7 +310,7 @@ connect_to(struct pgsql *c, bool replication, struct err *e)
 	const char *socket = setting(c, "socket"),
 		   *host = socket != NULL ? socket : setting(c, "host"), *port = setting(c, "port"),
 		   *ca = setting(c, "tls_ca");
-	char *dir = NULL;
+	char *dir = NULL, *options = replication ? log_options() : NULL;
 	const char *words[20], *values[20];
 	size_t n = 0;
 	enum rc rc;
@@ -291,11 +345,12 @@ connect_to(struct pgsql *c, bool replication, struct err *e)
 	PUT("application_name", "syncline");
 	PUT("passfile", "/dev/null");
 	PUT("replication", replication ? "database" : NULL);
-	PUT("options", replication ? session_options : NULL);
+	PUT("options", options);
 #undef PUT
 	words[n] = NULL;
 	values[n] = NULL;
 	c->conn = PQconnectStartParams(words, values, 0);
+	free(options);
 	if (c->conn == NULL) {
 		free(dir);
 		return err_set(e, RC_RETRY, "cannot start a %s connection: no memory", c->end);
@@ -353,15 +408,9 @@ open_session(struct pgsql *c, bool replication, struct err *e)
 	net_watch(PQsocket(c->conn), 0);
 	PQsetNoticeReceiver(c->conn, quiet, NULL);
 	c->version = PQserverVersion(c->conn);
-	if (replication)
+	if (replication && c->version < 100000)
 		return RC_OK;
-	rc = pgsql_exec(c,
-		"SET TimeZone = 'UTC'; SET DateStyle = 'ISO, YMD'; SET IntervalStyle = 'postgres'; "
-		"SET extra_float_digits = 3; SET bytea_output = 'hex'; "
-		"SET lc_monetary = 'C'; SET xmloption = content; SET check_function_bodies = off; "
-		"SET standard_conforming_strings = on; SET search_path = pg_catalog; "
-		"SET statement_timeout = 0; SET lock_timeout = 0",
-		e);
+	rc = set_session(c, e);
 	if (rc != RC_OK)
 		pgsql_close(c);
 	return rc;

@@ -26,20 +26,30 @@ follows_ddl(const struct feed *f, const struct feed_table *t, enum ddl_effect ef
 	       (t->state != TABLE_RELOAD || !f->initial_schema);
 }
 
-/* Whether the target has any of the tables: else the statement is part of what the initial schema
- * will show. */
 static bool
-concerns_target(struct feed *f, const struct ddl_change *changes, uint32_t n)
+has_name(const struct ddl_change *renamed, const struct ddl_change *ch)
 {
-	if (n == 0)
-		return !feed_is_initial(f);
-	for (uint32_t i = 0; i < n; i++) {
-		struct feed_table *t = feed_find(f, changes[i].db, changes[i].name);
+	return renamed->effect == DDL_RENAMED && strcmp(renamed->to_db, ch->db) == 0 &&
+	       strcmp(renamed->to_name, ch->name) == 0;
+}
 
-		if (t == NULL ? !feed_is_initial(f) : follows_ddl(f, t, changes[i].effect))
-			return true;
+/* Those of tables that the target has; of all others the initial schema will tell. How many. */
+static uint32_t
+pick_carried(struct feed *f, const struct ddl_change *changes, uint32_t n, struct ddl_change *out)
+{
+	uint32_t ncarried = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct feed_table *t = feed_find(f, changes[i].db, changes[i].name);
+		bool carried =
+			t != NULL ? follows_ddl(f, t, changes[i].effect) : !feed_is_initial(f);
+
+		for (uint32_t k = 0; k < ncarried; k++) /* a TO tmp, b TO a, tmp TO b */
+			carried = carried || has_name(&out[k], &changes[i]);
+		if (carried)
+			out[ncarried++] = changes[i];
 	}
-	return false;
+	return ncarried;
 }
 
 static bool
@@ -214,15 +224,15 @@ describe_changes(struct feed *f, const struct ddl_change *changes, uint32_t n,
 }
 
 static enum rc
-emit_ddl(
-	struct feed *f, const struct event *ev, const struct ddl_change *changes, uint32_t nchanges)
+emit_ddl(struct feed *f, const struct event *ev, const struct ddl_change *changes,
+	uint32_t nchanges, const struct ddl_change *carried, uint32_t ncarried)
 {
-	bool carried = concerns_target(f, changes, nchanges);
+	bool goes = nchanges == 0 ? !feed_is_initial(f) : ncarried != 0;
 	enum rc rc = RC_OK;
 
 	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
 		rc = change_table(f, &changes[i]);
-	if (rc != RC_OK || !carried)
+	if (rc != RC_OK || !goes)
 		return rc;
 	FAILPOINT(READER_DDL);
 	/* A log that does not tell where a transaction lies has the statement's place counted from
@@ -236,8 +246,8 @@ emit_ddl(
 		return rc;
 	FAILPOINT(READER_DDL_PUT);
 	/* TABLE events in a DDL's transaction take effect behind it. */
-	for (uint32_t i = 0; i < nchanges && rc == RC_OK; i++)
-		rc = follow_up(f, &changes[i]);
+	for (uint32_t i = 0; i < ncarried && rc == RC_OK; i++)
+		rc = follow_up(f, &carried[i]);
 	return rc;
 }
 
@@ -245,18 +255,21 @@ enum rc
 feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
 	uint32_t nchanges)
 {
-	struct table_change *described = xcalloc(nchanges, sizeof *described);
-	struct buf *tables = xcalloc((size_t)nchanges * 2, sizeof *tables);
+	struct ddl_change *carried = xcalloc(nchanges, sizeof *carried);
+	uint32_t ncarried = pick_carried(f, changes, nchanges, carried);
+	struct table_change *described = xcalloc(ncarried, sizeof *described);
+	struct buf *tables = xcalloc((size_t)ncarried * 2, sizeof *tables);
 	struct event ev = {.kind = EVENT_DDL, .ddl = *ddl};
 	enum rc rc;
 
-	describe_changes(f, changes, nchanges, described, tables);
+	describe_changes(f, carried, ncarried, described, tables);
 	ev.ddl.changes = described;
-	ev.ddl.nchanges = nchanges;
-	rc = emit_ddl(f, &ev, changes, nchanges);
-	for (size_t i = 0; i < (size_t)nchanges * 2; i++)
+	ev.ddl.nchanges = ncarried;
+	rc = emit_ddl(f, &ev, changes, nchanges, carried, ncarried);
+	for (size_t i = 0; i < (size_t)ncarried * 2; i++)
 		buf_release(&tables[i]);
 	free(tables);
 	free(described);
+	free(carried);
 	return rc;
 }

@@ -247,7 +247,8 @@ is_carried(const struct target *t, const struct index *ix)
 		bool found = false;
 
 		for (uint32_t i = 0; i < t->source->ncolumns; i++)
-			if (t->map[i] == ix->parts[p].column)
+			if (t->map[i] == ix->parts[p].column && !t->source->columns[i].generated &&
+				!t->table->columns[t->map[i]].generated)
 				found = true;
 		if (!found)
 			return false;

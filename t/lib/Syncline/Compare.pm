@@ -69,12 +69,12 @@ sub pg_common {
     my ($name, $type) = @_;
     my $c = quoted($name);
     my $text
-        = $numeric{$type} ? "${c}::text"
+        = $numeric{$type} ? "CASE WHEN pg_typeof($c) = 'bool'::regtype THEN CASE ${c}::text WHEN 'true' THEN '1' WHEN 'false' THEN '0' END ELSE ${c}::text END"
         : $type eq 'float' || $type eq 'double' ? "'float ' || ${c}::float8::text"
         : $type eq 'date' || $type eq 'datetime' || $type eq 'timestamp'
             ? "to_char(CASE WHEN pg_typeof($c) = 'timestamptz'::regtype THEN ${c}::timestamptz AT TIME ZONE 'UTC' ELSE ${c}::timestamp END, 'YYYY-MM-DD HH24:MI:SS.US')"
         : $type eq 'time' ? "(extract(epoch FROM $c) * 1000000)::bigint::text"
-        : $type =~ /text|char|enum|set|json/ ? "upper(encode(convert_to(${c}::text, 'UTF8'), 'hex'))"
+        : $type =~ /text|char|enum|set|json/ ? "upper(encode(convert_to(CASE WHEN ${c} IS NOT DISTINCT FROM NULL THEN NULL ELSE format('%s', $c) END, 'UTF8'), 'hex'))"    # with a char's blanks
         : $type eq 'bit' ? "(SELECT trunc(sum(('0' || b)::numeric * power(2::numeric, length($c) - n::int))) FROM unnest(string_to_array(${c}::text, NULL)) WITH ORDINALITY u (b, n))::text"
         : "upper(encode($c, 'hex'))";
     return "coalesce($text, '<NULL>')";
@@ -92,9 +92,10 @@ sub content {
     my $list = join ', ', map { $how->(@$_) } @$columns;
     my $mysql = $db->kind eq 'mysql';
     my $name = join '.', map { $mysql ? backticked($_) : quoted($_) } $schema, $table;
+    my $row = $mysql ? "CONCAT_WS('|', $list)" : "array_to_string(ARRAY[$list]::text[], '|')";    # a function there has 100 arguments
     $db->sql($mysql ? "SET time_zone = '+00:00'" : map { "SET $_" } @printing);
     # The server finds the parameters: MySQL's driver would take a ? in a name for one.
-    my $st = $db->main_dbh->prepare("SELECT CONCAT_WS('|', $list) FROM $name", $mysql ? {mariadb_server_prepare => 1} : {});
+    my $st = $db->main_dbh->prepare("SELECT $row FROM $name", $mysql ? {mariadb_server_prepare => 1} : {});
     my %rows;
     $st->execute;
     while (my $r = $st->fetchrow_arrayref) { $rows{normal($r->[0])}++ }

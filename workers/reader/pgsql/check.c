@@ -157,13 +157,13 @@ ask_table(struct pgsql *c, const struct table *t, struct table_rights *out)
 	buf_puts(&b, " AND c.relname = ");
 	pgsql_quote_text(&b, t->name);
 	good = pgsql_query(c, &res, &ignored,
-		       "SELECT " HAS_IDENTITY ", "
+		       "SELECT %s, "
 		       "has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, "
 		       "'SELECT'), pg_has_role(relowner, 'USAGE'), "
 		       "relpersistence = 'p', relreplident = 'f' FROM "
 		       "pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname "
 		       "= %s",
-		       buf_text(&b)) == RC_OK;
+		       pgsource_has_identity(c->version), buf_text(&b)) == RC_OK;
 	buf_release(&b);
 	if (!good)
 		return false;
@@ -207,10 +207,7 @@ check_table(struct pgsql_source *s, const struct table *t, bool *identities, str
 		*identities = false;
 		checks_add(out, CHECK_FAIL, "Replica identity",
 			"give it a primary key, or run ALTER TABLE .. REPLICA IDENTITY FULL",
-			"%s.%s has no replica identity (or an index that is not its only key): "
-			"once "
-			"it is published its rows could not be updated or deleted",
-			t->db, t->name);
+			"%s.%s has " NO_IDENTITY, t->db, t->name);
 	}
 	if (r.identity && !r.full && conf_is(s->env.conf, "target.kind", "postgresql") &&
 		conf_is(s->env.conf, "target.dialect", "greenplum"))

@@ -81,11 +81,9 @@ join_snapshot(struct pgsql_source *s, struct pgsql *c, const char *snapshot,
 
 	if (rc == RC_OK)
 		rc = pgsql_run(c, e,
-			"SET lock_timeout = %d;%s%s BEGIN ISOLATION LEVEL REPEATABLE READ READ "
+			"SET lock_timeout = %d; BEGIN ISOLATION LEVEL REPEATABLE READ READ "
 			"ONLY; SET TRANSACTION SNAPSHOT '%s'",
-			LOCK_WAIT_MS, WITHOUT_POLICIES(c),
-			c->version >= 90600 ? " SET idle_in_transaction_session_timeout = 0;" : "",
-			snapshot);
+			LOCK_WAIT_MS, snapshot);
 	return rc == RC_OK ? pgsource_pin(s, c, tables, e) : rc;
 }
 

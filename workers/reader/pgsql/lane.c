@@ -40,7 +40,7 @@ connect_to(struct pgsql_lane *l, struct pgsql *c, struct err *e)
 	enum rc rc = pgsql_open(c, source_of(&l->base)->env.conf, "source", false, e);
 
 	if (rc == RC_OK)
-		rc = pgsql_run(c, e, "SET lock_timeout = %d;%s", LOCK_WAIT_MS, WITHOUT_POLICIES(c));
+		rc = pgsql_run(c, e, "SET lock_timeout = %d", LOCK_WAIT_MS);
 	return rc;
 }
 

@@ -45,7 +45,7 @@ static const char objects[] =
 	/* Those without an identity could not be changed any more once they are published. */
 	"CREATE OR REPLACE VIEW $S.tables AS SELECT c.oid, n.nspname AS db, c.relname AS name, "
 	"(SELECT max(a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid)::int AS "
-	"last, " HAS_IDENTITY " AS keyed FROM pg_class c JOIN pg_namespace n ON "
+	"last, $H AS keyed FROM pg_class c JOIN pg_namespace n ON "
 	"n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND $P c.relpersistence = 'p' AND "
 	"n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', $T);\n"
 	"CREATE OR REPLACE FUNCTION $S.line(kind text, fields text[]) RETURNS text LANGUAGE sql "
@@ -324,6 +324,7 @@ make_sql(struct pgsql_source *s, struct buf *b)
 		{"$S", buf_text(&schema)},
 		{"$T", buf_text(&literal)},
 		{"$L", buf_text(&published)},
+		{"$H", pgsource_has_identity(version)},
 		{"$P", beside ? "NOT c.relispartition AND" : ""},
 		{"$O", version >= 120000 ? "coalesce(pg_partition_root(pg_event_trigger_table_"
 					   "rewrite_oid()), "

@@ -118,7 +118,7 @@ watch_all(struct pgsql_source *s, const char *schema, struct err *e)
 				PQgetvalue(res, i, 1));
 	}
 	PQclear(res);
-	return rc == RC_OK ? pgsql_exec(&s->main, "RESET lock_timeout", e) : rc;
+	return rc == RC_OK ? pgsql_exec(&s->main, "SET lock_timeout = 0", e) : rc;
 }
 
 enum rc

@@ -54,11 +54,12 @@ ask(struct pgsql_source *s, const char *which, PGresult **res, struct err *e)
 	else
 		pgsource_put_published(&whole, s->main.version);
 	rc = pgsql_query(&s->main, res, e,
-		"SELECT * FROM (SELECT n.nspname, c.relname, " HAS_IDENTITY " AS identity, %s AS "
-		"whole FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN %s WHERE "
-		"c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND "
-		"n.nspname <> 'information_schema'%s) t WHERE %s",
-		buf_text(&whole), lines ? "(SELECT) p ON true" : publication,
+		"SELECT * FROM (SELECT n.nspname, c.relname, %s AS identity, %s AS whole FROM "
+		"pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN %s WHERE c.relkind "
+		"IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' AND n.nspname <> "
+		"'information_schema'%s) t WHERE %s",
+		pgsource_has_identity(s->main.version), buf_text(&whole),
+		lines ? "(SELECT) p ON true" : publication,
 		lines ? "" : " AND NOT c.relispartition", which);
 	buf_release(&whole);
 	free(publication);

@@ -128,33 +128,41 @@ pgsource_selects(const struct pgsql_source *s, const struct table *t)
 
 /* ---- slot and publication ---- */
 
+#define HAS_IDENTITY(computed)                                                              \
+	"(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid " \
+	"AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN "               \
+	"i.indisreplident AND (i.indisprimary OR (SELECT count(*) FROM pg_index u WHERE "   \
+	"u.indrelid = c.oid AND u.indisunique) = 1) ELSE false END" computed "))"
+
+const char *
+pgsource_has_identity(int version)
+{
+	return version >= 120000 ? HAS_IDENTITY(" AND NOT EXISTS (SELECT FROM pg_attribute g WHERE "
+						"g.attrelid = c.oid AND g.attgenerated <> '' AND "
+						"g.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]))")
+				 : HAS_IDENTITY("");
+}
+
 /* A table without an identity could not be changed any more once it is published. */
 static enum rc
 has_identity(struct pgsql_source *s, const struct table *t, struct err *e)
 {
-	char *identity = NULL;
+	char *none = NULL;
 	struct buf b;
 	enum rc rc;
 
 	buf_init(&b);
 	pgsql_quote_table(&b, t->db, t->name);
-	rc = pgsql_value(&s->main, &identity, e,
-		"SELECT relreplident FROM pg_class c WHERE oid = '%s'::regclass AND "
-		"NOT " HAS_IDENTITY,
-		buf_text(&b));
-	if (rc == RC_OK && identity != NULL) {
-		err_set(e, RC_CONFIG,
-			*identity == 'i'
-				? "source table %s has an index as its replica identity, by which "
-				  "changes of its other keys would go unseen"
-				: "source table %s has no replica identity: its rows could not be "
-				  "updated or deleted any more once it is published",
+	rc = pgsql_value(&s->main, &none, e,
+		"SELECT 1 FROM pg_class c WHERE oid = '%s'::regclass AND NOT %s", buf_text(&b),
+		pgsource_has_identity(s->main.version));
+	if (rc == RC_OK && none != NULL) {
+		err_set(e, RC_CONFIG, "source table %s has " NO_IDENTITY, buf_text(&b));
+		rc = err_remedy(e,
+			"give it a primary key, or run ALTER TABLE %s REPLICA IDENTITY FULL",
 			buf_text(&b));
-		err_remedy(e, "give it a primary key, or run ALTER TABLE %s REPLICA IDENTITY FULL",
-			buf_text(&b));
-		rc = RC_CONFIG;
 	}
-	free(identity);
+	free(none);
 	buf_release(&b);
 	return rc;
 }

@@ -115,13 +115,13 @@ enum rc pgsource_publication_gone(const struct pgsql_source *s, struct err *e);
 /*
  * SQL: whether the table c can be carried: old rows tell their key, by which rows
  * are found at the target. An index that is the replica identity must be the only
- * one that could be that key: changes of another would go unseen.
+ * one that could be that key: changes of another would go unseen. What the server
+ * computes is in no row of the log.
  */
-#define HAS_IDENTITY                                                                        \
-	"(c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid " \
-	"AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN "               \
-	"i.indisreplident AND (i.indisprimary OR (SELECT count(*) FROM pg_index u WHERE "   \
-	"u.indrelid = c.oid AND u.indisunique) = 1) ELSE false END))"
+const char *pgsource_has_identity(int version);
+#define NO_IDENTITY                                                                             \
+	"no replica identity (or an index that is not its only key, or one with a column that " \
+	"the server computes): once it is published its rows could not be updated or deleted"
 /* SQL: whether the publication of that name is there. */
 #define PUBLISHED "EXISTS (SELECT FROM pg_publication WHERE pubname = slot_name)"
 /* The remedy that begins with `first`, and ends with how everything loads again. */
@@ -170,7 +170,6 @@ void pgsource_check_left_out(struct pgsql_source *s, struct checks *out);
 	((c)->version >= 100000		? "pg_current_wal_flush_lsn()"       \
 		: (c)->version >= 90600 ? "pg_current_xlog_flush_location()" \
 					: "pg_current_xlog_location()")
-#define WITHOUT_POLICIES(c) ((c)->version >= 90500 ? " SET row_security = off;" : "")
 #define SNAPSHOT_FUNCTION(c) \
 	((c)->version >= 130000 ? "pg_current_snapshot()" : "txid_current_snapshot()")
 

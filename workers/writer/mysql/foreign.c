@@ -22,7 +22,8 @@
 #define VARCHAR_MAX 16000u
 /* A column of an index must have a length; of this one four fit into a key. */
 #define INDEXED_LENGTH 190u
-#define BINARY_TEXT " CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+/* By bytes, blanks at the end among them; session.c knows what it is called here. */
+#define BINARY_TEXT " CHARACTER SET utf8mb4 COLLATE utf8mb4_0900_bin"
 
 static bool
 is_native(const struct column *c, const char *name)
@@ -189,7 +190,7 @@ foreign_create(const struct losses *l, const struct table *t, struct buf *b)
 			buf_puts(b, ", ");
 			add_index(b, t, &t->indexes[i]);
 		}
-	buf_puts(b, ") ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin");
+	buf_puts(b, ") ENGINE=InnoDB" BINARY_TEXT);
 }
 
 /* ---- changes ---- */

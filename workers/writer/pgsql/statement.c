@@ -128,7 +128,7 @@ add_where(struct pgsql_lane *l, struct buf *b, const struct statement *s)
 	if (t->key == NULL) {
 		buf_puts(b, "(tableoid, ctid) = (SELECT tableoid, ctid FROM ");
 		pgsink_quote_rows(l, b, t->db, t->name);
-		buf_puts(b, " WHERE ");
+		buf_puts(b, s->nbefore != 0 ? " WHERE " : "");
 	}
 	for (uint32_t k = 0; k < s->nbefore; k++) {
 		const struct column *col = target_column(t, s->before[k]);
@@ -152,16 +152,20 @@ insert_text(struct buf *b, const struct statement *s, int version)
 {
 	buf_puts(b, "INSERT INTO ");
 	pgsql_quote_table(b, s->target->db, s->target->name);
-	buf_puts(b, " (");
 	for (uint32_t k = 0; k < s->nafter; k++) {
-		if (k != 0)
-			buf_puts(b, ", ");
+		buf_puts(b, k != 0 ? ", " : " (");
 		pgsql_quote_name(b, target_column(s->target, s->after[k])->name);
 	}
-	buf_puts(b, version >= 100000 ? ") OVERRIDING SYSTEM VALUE VALUES (" : ") VALUES (");
+	if (s->nafter == 0) /* of no columns, or of such as the server computes */
+		buf_puts(b, " DEFAULT VALUES");
+	else
+		buf_puts(b, version >= 100000 ? ") OVERRIDING SYSTEM VALUE VALUES" : ") VALUES");
 	for (uint32_t k = 0; k < s->nafter; k++)
-		buf_printf(b, "%s$%u", k != 0 ? ", " : "", k + 1);
-	buf_puts(b, s->form == FORM_INSERT_KEEP ? ") ON CONFLICT DO NOTHING" : ")");
+		buf_printf(b, "%s$%u", k != 0 ? ", " : " (", k + 1);
+	if (s->nafter != 0)
+		buf_putc(b, ')');
+	if (s->form == FORM_INSERT_KEEP)
+		buf_puts(b, " ON CONFLICT DO NOTHING");
 }
 
 static void
