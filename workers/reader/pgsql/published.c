@@ -237,9 +237,10 @@ pgsource_newcomers(struct source *base, struct table_list *out, struct err *e)
 			!source_is_new(&s->env, db, name))
 			continue;
 		if (*PQgetvalue(res, i, 2) != 't') {
-			log_warn("source table %s.%s is selected and new, and is not carried, for "
-				 "it has no replica identity: give it a primary key, or run ALTER "
-				 "TABLE .. REPLICA IDENTITY FULL, and start the channel again",
+			log_warn("source table %s.%s is selected and new, and is not carried: it "
+				 "has " NO_IDENTITY "; give it a primary key, or run ALTER TABLE "
+						    ".. REPLICA IDENTITY FULL, "
+				 "and start the channel again",
 				db, name);
 			continue;
 		}
