@@ -21,6 +21,7 @@
  *     reader     -> sup.    DRAINED  all that was read is in the rings; exits 0 when told STOP
  *     supervisor -> writer  DRAIN    apply what is in the rings, commit, then DRAINED
  *     supervisor -> both    STOP     end at once, at the last commit: exit 0
+ *     supervisor -> writer  WHOSE    before STOP, where the reader has failed
  * In check mode: CONFIG, READY, CHECK, then CHECKED, exit 0.
  * For a reset: CONFIG, READY, CLEAR, then CLEARED, exit 0; the writer first.
  * A worker that fails sends FAILED, then exits with the class's status.
@@ -35,7 +36,7 @@
 
 #include "common/compat.h"
 
-#define PROTO_VERSION 1
+#define PROTO_VERSION 2
 #define PROTO_CONTROL_FD 3
 #define PROTO_RING_FD 4
 #define PROTO_MAX_LANES 32
@@ -51,6 +52,7 @@
 	X(RELEVEL, "relevel", FROM_SUPERVISOR) /* u8 log level, u8 1: as JSON */                  \
 	X(WISH, "wish", FROM_SUPERVISOR)     /* str: operator's wish, to be kept in the target */ \
 	X(CLEAR, "clear", FROM_SUPERVISOR)   /* remove all that this end keeps for the channel */ \
+	X(WHOSE, "whose", FROM_SUPERVISOR)   /* fail if another gateway has the channel now */    \
 	X(READY, "ready", FROM_WORKER)	     /* u32 PROTO_VERSION */                              \
 	X(OPENED, "opened", FROM_WORKER)     /* writer: resume_encode; reader: empty */           \
 	X(REPORT, "report", FROM_WORKER)     /* u32 count, u64 values by STAT_LIST */             \

@@ -407,6 +407,14 @@ take_wish(struct worker *w, struct msg *m, struct err *e)
 }
 
 static enum rc
+take_whose(struct worker *w, struct msg *m, struct err *e)
+{
+	enum rc rc = whole(m, e);
+
+	return rc == RC_OK && w->ops->confirm != NULL ? w->ops->confirm(w, e) : rc;
+}
+
+static enum rc
 take_clear(struct worker *w, struct msg *m, struct err *e)
 {
 	enum rc rc = whole(m, e);
@@ -476,6 +484,8 @@ take(struct worker *w, struct msg *m, struct err *e)
 		return take_relevel(m, e);
 	case MSG_WISH:
 		return take_wish(w, m, e);
+	case MSG_WHOSE:
+		return take_whose(w, m, e);
 	case MSG_CLEAR:
 		return take_clear(w, m, e);
 	case MSG_READY:

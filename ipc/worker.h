@@ -43,6 +43,8 @@ struct worker_ops {
 	enum rc (*check)(struct worker *w, bool want_sql, struct checks *out, struct err *e);
 	/* MSG_WISH; NULL for the reader. */
 	enum rc (*wish)(struct worker *w, const char *wish, struct err *e);
+	/* MSG_WHOSE: FENCED if the channel is another gateway's now. NULL for the reader. */
+	enum rc (*confirm)(struct worker *w, struct err *e);
 	/* MSG_CLEAR: sent to a worker that was not started. NULL: this end keeps nothing. */
 	enum rc (*clear)(struct worker *w, struct err *e);
 	/* A tick of the main thread (20 ms while running): house-keeping, time-outs. May be NULL.

@@ -91,6 +91,9 @@ fail(struct pair *p, const struct err *e, int status, int signal)
 		r->status = status;
 		r->signal = signal;
 	}
+	/* What ended the reader may be who has taken the channel: then we must not come back. */
+	if (first && p->spec.kind == PAIR_RUN)
+		end_send(&p->ends[END_WRITER], MSG_WHOSE, NULL);
 	pair_stop(p);
 }
 

@@ -253,6 +253,7 @@ pair_on_message(void *arg, struct worker_end *w, struct msg *m)
 	case MSG_RELEVEL:
 	case MSG_WISH:
 	case MSG_CLEAR:
+	case MSG_WHOSE:
 	case MSG_REPORT:
 	case MSG_FAILED:
 	case MSG_COUNT:

@@ -14,6 +14,7 @@
 #include "common/pgsql/client.h"
 
 /* How long to look away: bytes may lie decrypted in the library, where no poll sees them. */
+#define GRACE_MS 200
 #define SLICE_MS 100
 
 /* ---- silence ---- */
@@ -100,8 +101,9 @@ judge(struct pgsql *c, short events, struct err *e)
 	buf_init(&text);
 	c->waited_ms = 0;
 	alive = is_alive(c, &text);
-	if (poll(&p, 1, 0) > 0)
-		rc = RC_OK; /* it has come while we asked */
+	/* It has come while we asked; a server says that it waits for us before it sends. */
+	if (poll(&p, 1, alive ? 0 : GRACE_MS) > 0)
+		rc = RC_OK;
 	else if (alive)
 		log_info(
 			"the %s has not answered for %llu s: %s", c->end, seconds, buf_text(&text));

@@ -154,6 +154,19 @@ wish(struct worker *w, const char *text, struct err *e)
 	return rc;
 }
 
+/* A reader whose log was taken from it learns that and no more. */
+static enum rc
+confirm(struct worker *w, struct err *e)
+{
+	struct writer *wr = w->state;
+	struct err why;
+
+	if (wr == NULL || wr->apply == NULL || wr->sink->ops->confirm(wr->sink, &why) != RC_FENCED)
+		return RC_OK;
+	*e = why;
+	return RC_FENCED;
+}
+
 /* Reset: the supervisor sends it to a writer that was never started. */
 static enum rc
 clear(struct worker *w, struct err *e)
@@ -177,6 +190,7 @@ static const struct worker_ops ops = {
 	.stop = stop,
 	.check = check,
 	.wish = wish,
+	.confirm = confirm,
 	.clear = clear,
 	.tick = tick,
 };
