@@ -239,7 +239,7 @@ pgsource_newcomers(struct source *base, struct table_list *out, struct err *e)
 		if (*PQgetvalue(res, i, 2) != 't') {
 			log_warn("source table %s.%s is selected and new, and is not carried: it "
 				 "has " NO_IDENTITY "; give it a primary key, or run ALTER TABLE "
-						    ".. REPLICA IDENTITY FULL, "
+				 ".. REPLICA IDENTITY FULL, "
 				 "and start the channel again",
 				db, name);
 			continue;
