@@ -142,9 +142,13 @@ static const struct option channel_rows[] = {
 		.preset = "false",
 		.kinds = "postgresql",
 		.reload = RELOAD_CHANNEL,
-		.help = "Servers before 11, which do not log TRUNCATE: whether each selected table "
-			"gets a trigger of ours that notes it (9.5 and later, with a superuser's "
-			"account; a moment without writers for each table)."},
+		.help = "Servers before 11, which do not log TRUNCATE, and partitions, of which "
+			"none "
+			"logs it: whether each selected table, or partition, gets a trigger of "
+			"ours "
+			"that notes it (9.5 and later, with a superuser's account; a moment "
+			"without "
+			"writers for each)."},
 	{.path = "source.tables",
 		.type = OPTION_INT,
 		.preset = "4",

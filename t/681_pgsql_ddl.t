@@ -53,6 +53,13 @@ sub run_on {
         'CREATE TABLE shop.p2 (id int, k int, PRIMARY KEY (id, k))', 'INSERT INTO shop.p VALUES (1, 1)', 'INSERT INTO shop.p2 VALUES (2, 2)',
         'ALTER TABLE shop.p ATTACH PARTITION shop.p2 FOR VALUES IN (2)', 'INSERT INTO shop.p VALUES (3, 2)');
     $carried->('a partition that goes', 'ALTER TABLE shop.p DETACH PARTITION shop.p1', 'INSERT INTO shop.p1 VALUES (9, 1)', 'TRUNCATE shop.p');
+    $carried->('partitions that come, and go with their rows', 'CREATE TABLE shop.m (id int PRIMARY KEY, v int) PARTITION BY RANGE (id)', map({ "CREATE TABLE shop.m$_ PARTITION OF shop.m FOR VALUES FROM ($_) TO (${_}9)" } 1, 20), 'INSERT INTO shop.m VALUES (5, 1), (25, 2)');
+    $carried->('dropped, taken out and put in', 'DROP TABLE shop.m1', 'CREATE TABLE shop.m3 PARTITION OF shop.m FOR VALUES FROM (300) TO (400)', 'INSERT INTO shop.m VALUES (300, 3)', 'ALTER TABLE shop.m DETACH PARTITION shop.m20', 'UPDATE shop.m20 SET v = 9', 'CREATE TABLE shop.m1 (LIKE shop.m INCLUDING ALL)',
+        'INSERT INTO shop.m1 VALUES (7, 7)', 'ALTER TABLE shop.m ATTACH PARTITION shop.m1 FOR VALUES FROM (1) TO (19)', 'DELETE FROM shop.m WHERE id = 300');
+    $carried->('tables that refer to each other', 'CREATE TABLE shop.parent (id int PRIMARY KEY, v text)', 'CREATE TABLE shop.child (id int PRIMARY KEY, p int REFERENCES shop.parent)', q{INSERT INTO shop.parent VALUES (1, '1')}, 'INSERT INTO shop.child VALUES (1, 1)');
+    $carried->('one of them loads again', 'ALTER TABLE shop.parent ALTER COLUMN v TYPE int USING v::int + 1', 'ALTER TABLE shop.parent REPLICA IDENTITY FULL', 'INSERT INTO shop.child VALUES (2, 1)');
+    $carried->('one loses the key that the other refers to, then both go and one comes', 'ALTER TABLE shop.parent DROP CONSTRAINT parent_pkey CASCADE', 'ALTER TABLE shop.parent ADD PRIMARY KEY (id)', 'ALTER TABLE shop.child ADD CONSTRAINT again FOREIGN KEY (p) REFERENCES shop.parent', 'INSERT INTO shop.child VALUES (3, 1)',
+        'DROP TABLE shop.parent, shop.child', 'CREATE TABLE shop.parent (other int PRIMARY KEY)', 'INSERT INTO shop.parent VALUES (1)');
     $carried->('nothing that is carried', 'CREATE TEMP TABLE x (id int)', 'DROP TABLE x', 'CREATE TABLE other.y (id int)', 'DROP TABLE other.y', 'CREATE TABLE shop.unkeyed (id int)', 'DROP TABLE shop.unkeyed');
     like($pair->output, qr/new source table shop\.unkeyed has no replica identity/, 'but what could be is named');
     is($source->one('SELECT count(*) FROM syncline.ddl'), 0, 'the notes are gone');

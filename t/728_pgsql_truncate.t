@@ -2,7 +2,8 @@
 # of ours on each selected table notes it. In its place among rows, with tables that refer to
 # others, taken back, of tables that are made, renamed and loaded meanwhile, by sessions that run no
 # triggers; what the channel does not take has none. A table that is busy is waited for, a
-# reset leaves no trigger. Without it, or without the right, the precheck warns. (S6.2, S8.1; R88)
+# reset leaves no trigger. Without it, or without the right, the precheck warns. The same of single
+# partitions at later ones. (S6.2, S8.1; R88)
 use strict;
 use warnings;
 use FindBin;
@@ -71,6 +72,24 @@ for (['9.6', Syncline::MariaDB->new], ['10', Syncline::PostgreSQL->new, qq{trigg
     my $d = $c->daemon;
     $d->write_file('conf.d/shop.conf', $d->read_file('conf.d/shop.conf') =~ s/user = "syncline"/user = "plain"/r);
     like(check($c), qr/^warn  TRUNCATE in the source database$/m, "$version: who may not make them is told");
+    $c->stop;
+}
+
+# Single partitions, whose TRUNCATE no server logs.
+for my $target (Syncline::MariaDB->new, Syncline::PostgreSQL->new) {
+    my $source = Syncline::PostgreSQL->new;
+    my $kind = $target->kind;
+    $source->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.marker (id int PRIMARY KEY, n int NOT NULL)', 'INSERT INTO shop.marker VALUES (1, 0)', 'CREATE TABLE shop.p (id int PRIMARY KEY) PARTITION BY RANGE (id)',
+        'CREATE TABLE shop.p1 PARTITION OF shop.p FOR VALUES FROM (0) TO (10)', 'INSERT INTO shop.p SELECT generate_series(0, 9)');
+    my $c = channel($source, $target, '');
+    like(check($c), qr/^warn  TRUNCATE in the source database\n      cause: TRUNCATE of a single partition is not in the log/m, "$kind: partitions without triggers are said");
+    $c = channel($source, $target, 'truncate_triggers = true;');
+    like(check($c), qr/^pass  TRUNCATE in the source database$/m, "$kind: with them they are not");
+    $c->begin;
+    is($c->wait_loaded(60), '', "$kind: loaded");
+    $source->sql('CREATE TABLE shop.p2 PARTITION OF shop.p FOR VALUES FROM (10) TO (20)', 'INSERT INTO shop.p SELECT generate_series(10, 15)', 'TRUNCATE shop.p1', 'INSERT INTO shop.p VALUES (1)', 'TRUNCATE shop.p2', 'INSERT INTO shop.p VALUES (12)');
+    is($c->settle(60), '', "$kind: partitions that were there, and new ones") or diag $c->explain;
+    is($target->one('SELECT count(*) FROM shop.p'), 2, "$kind: are empty there, too");
     $c->stop;
 }
 done_testing;

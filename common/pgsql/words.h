@@ -24,6 +24,34 @@
 	"ON xc.oid = x.indexrelid JOIN pg_namespace xn ON xn.oid = xc.relnamespace WHERE x.indrelid = " \
 	relation " AND x.indisvalid AND NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = xc.oid)), '')"
 
+#define SEQUENCE_OPTIONS \
+	"' INCREMENT BY ' || q.seqincrement || ' MINVALUE ' || q.seqmin || ' MAXVALUE ' || " \
+	"q.seqmax || ' START WITH ' || q.seqstart || ' CACHE ' || q.seqcache || CASE " \
+	"WHEN q.seqcycle THEN ' CYCLE' ELSE ' NO CYCLE' END"
+
+/* A column's type says how far it goes, mostly. */
+#define IDENTITY_OPTIONS \
+	"regexp_replace(" SEQUENCE_OPTIONS ", 'MAXVALUE (32767|2147483647|9223372036854775807) ', 'NO MAXVALUE ')"
+
+/* Where the sequence r in rn stands now; nothing if it has not been asked yet. */
+#define SEQUENCE_VALUE \
+	"coalesce('SELECT pg_catalog.setval(' || quote_literal(" \
+	NAME("rn.nspname", "r.relname") ") || '::regclass, ' || " \
+	"pg_sequence_last_value(r.oid) || ', true); ', '')"
+
+#define CREATE_SEQUENCE \
+	"'CREATE SEQUENCE ' || " NAME("rn.nspname", "r.relname") " || ' AS ' || " \
+	"format_type(q.seqtypid, NULL) || " SEQUENCE_OPTIONS " || '; ' || " SEQUENCE_VALUE
+
+#define FROM_SEQUENCES \
+	"pg_sequence q JOIN pg_class r ON r.oid = q.seqrelid JOIN pg_namespace rn ON rn.oid " \
+	"= r.relnamespace "
+
+#define OWNED_BY(deptype, table) \
+	"JOIN pg_depend o ON o.classid = 'pg_class'::regclass AND o.objid = r.oid AND " \
+	"o.refclassid = 'pg_class'::regclass AND o.deptype = '" deptype "' AND o.refobjid = " \
+	table " "
+
 /* The view or materialized view c in n, without rows, with what belongs to it; statements that end
  * with "; ". */
 #define CREATE_VIEW \

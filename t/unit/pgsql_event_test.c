@@ -204,7 +204,9 @@ static const char noted[] =
 
 static const char said[] = "S\tshop\t\tcrm\ttrue\tDROP VIEW a\\nb\n"
 			   "T\tshop\ta\tshop\tf\tDROP TRIGGER t ON shop.a\n"
-			   "P\tshop\ta\tsyncline_x\n";
+			   "P\tshop\ta\tsyncline_x\n"
+			   "G\tshop\ta\n"
+			   "C\tshop\tb\tf\nw\tCREATE TABLE shop.b ()\n";
 
 static void
 notes_are_read(void **state)
@@ -240,7 +242,7 @@ notes_are_read(void **state)
 			note_release(&n);
 		}
 	assert_int_equal(note_parse(said, sizeof said - 1, &n, &e), RC_OK);
-	assert_int_equal(n.n, 3);
+	assert_int_equal(n.n, 5);
 	assert_int_equal(n.changes[0].kind, NOTE_SAID);
 	assert_string_equal(n.changes[0].to_db, "crm");
 	assert_true(n.changes[0].ahead);
@@ -250,6 +252,9 @@ notes_are_read(void **state)
 	assert_false(n.changes[1].ahead);
 	assert_int_equal(n.changes[2].kind, NOTE_UNPUBLISHED);
 	assert_string_equal(n.changes[2].publication, "syncline_x");
+	assert_int_equal(n.changes[3].kind, NOTE_GONE);
+	assert_string_equal(n.changes[3].table->name, "a");
+	assert_string_equal(n.changes[4].sql, "CREATE TABLE shop.b ()");
 	note_release(&n);
 	assert_int_equal(note_parse("X\ta\tb\n", 6, &n, &e), RC_DATA);
 	note_release(&n);

@@ -87,6 +87,10 @@ struct ddl_change {
 enum rc feed_ddl(struct feed *f, const struct event_ddl *ddl, const struct ddl_change *changes,
 	uint32_t nchanges) MUSTCHECK;
 
+/* Of a source whose statements make each table before it loads: those that load again follow
+ * statements, too, which other objects may stand on. */
+void feed_keep_reloading(struct feed *f);
+
 /*
  * A table takes this name from outside of the selection (a rename, CREATE ..
  * LIKE): the target has nothing of it. It comes in whole, by loading; until

@@ -13,8 +13,8 @@
 #include "common/log.h"
 #include "workers/reader/feed_private.h"
 
-/* A table that will be made anew from the catalog has no use for statements before that; one in
- * quarantine follows its name. */
+/* A table that will be made anew from the catalog has no use for statements before that, unless
+ * others have, to stand on; one in quarantine follows its name. */
 static bool
 follows_ddl(const struct feed *f, const struct feed_table *t, enum ddl_effect effect)
 {
@@ -23,7 +23,7 @@ follows_ddl(const struct feed *f, const struct feed_table *t, enum ddl_effect ef
 	if (effect == DDL_DROPPED || effect == DDL_RENAMED)
 		return t->state != TABLE_WAITING;
 	return t->state != TABLE_WAITING && t->state != TABLE_QUARANTINED &&
-	       (t->state != TABLE_RELOAD || !f->initial_schema);
+	       (t->state != TABLE_RELOAD || !f->initial_schema || f->keeps_reloading);
 }
 
 static bool
@@ -249,6 +249,12 @@ emit_ddl(struct feed *f, const struct event *ev, const struct ddl_change *change
 	for (uint32_t i = 0; i < ncarried && rc == RC_OK; i++)
 		rc = follow_up(f, &carried[i]);
 	return rc;
+}
+
+void
+feed_keep_reloading(struct feed *f)
+{
+	f->keeps_reloading = true;
 }
 
 enum rc

@@ -92,8 +92,9 @@ struct feed {
 	size_t merged_cap;
 	bool carries[EVENT_COUNT + 1]; /* `dml`; never EVENT_COUNT */
 	bool excludes_ddl;
-	bool reloads;	/* a table loads again for another filter */
-	bool streaming; /* filters have been checked */
+	bool keeps_reloading; /* feed_keep_reloading */
+	bool reloads;	      /* a table loads again for another filter */
+	bool streaming;	      /* filters have been checked */
 };
 
 /* The initial schema is still to come, with all that there is. */

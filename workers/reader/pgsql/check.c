@@ -41,6 +41,15 @@ check_server(struct pgsql_source *s, struct checks *out)
 	return check_item(pgsource_check_role(s, &e), "Role of the source database", &e, out);
 }
 
+static bool
+is_there(struct pgsql *c, const char *sql)
+{
+	char *found = ask(c, sql);
+
+	free(found);
+	return found != NULL;
+}
+
 /* Where triggers are asked for, and the account may have the source note statements. */
 static void
 check_truncate(struct pgsql_source *s, struct checks *out)
@@ -49,11 +58,20 @@ check_truncate(struct pgsql_source *s, struct checks *out)
 	int version = s->main.version;
 	char *super;
 
-	if (version >= 110000)
+	if (version >= 110000 &&
+		!is_there(
+			&s->main, "SELECT 1 FROM pg_class WHERE relispartition AND relkind = 'r'"))
 		return;
 	super = ask(&s->main, "SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper");
 	if (conf_bool(s->env.conf, "source.truncate_triggers") && super != NULL && version >= 90500)
 		checks_pass(out, item);
+	else if (version >= 110000)
+		checks_add(out, CHECK_WARN, item,
+			"set source.truncate_triggers (with a superuser's account); or DROP or "
+			"DETACH partitions, or run `syncline resync` for a table that had one "
+			"truncated",
+			"TRUNCATE of a single partition is not in the log: the target keeps its "
+			"rows");
 	else
 		checks_add(out, CHECK_WARN, item,
 			"set source.truncate_triggers (9.5 and later, with a superuser's account); "

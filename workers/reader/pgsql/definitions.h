@@ -23,7 +23,11 @@ enum rc definitions_read(struct pgsql_source *s, struct table_list *list, struct
 	struct err *e) MUSTCHECK;
 
 /* All objects of a kind but databases, as a query of a server from 10 on: class and number of the
- * catalog, schema, name, statement, of a trigger its table. The caller's to free. */
-char *definitions_query(enum object_kind kind, int version);
+ * catalog, schema, name, statement, of a trigger its table; parts of tables (single
+ * partitions, sequences of columns) too, or not. The caller's to free. */
+char *definitions_query(enum object_kind kind, int version, bool parts);
+/* Columns that are left out or renamed are nowhere in the statement: without one, the target makes
+ * the table from its columns. */
+bool definitions_are_whole(const struct pgsql_source *s, const struct table *t);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "common/log.h"
 #include "common/mem.h"
+#include "workers/reader/pgsql/definitions.h"
 #include "workers/reader/pgsql/stream.h"
 
 /* What becomes of tables, and what is said beside that. */
@@ -157,6 +158,24 @@ changed(struct stream *st, const struct noted *c, struct following *f, uint32_t 
 	return rc;
 }
 
+/* Whether the target is told in the source's own words what becomes of the table. */
+static bool
+says_words(const struct stream *st, const struct table *t)
+{
+	return conf_is(st->s->env.conf, "target.kind", "postgresql") &&
+	       definitions_are_whole(st->s, t);
+}
+
+/* Rows that are gone without a word in the log. */
+static void
+gone(const struct stream *st, const struct noted *c, struct following *f, uint32_t i)
+{
+	f->again[i] = !says_words(st, c->table);
+	if (f->again[i])
+		follow_as(f, &(struct ddl_change){
+				     .effect = DDL_TRUNCATED, .db = c->db, .name = c->name});
+}
+
 /* A table that has a selected name from here on. */
 static void
 created(const struct noted *c, struct following *f, uint32_t i)
@@ -209,6 +228,10 @@ find_following(
 		if (was)
 			follow_as(f, &ch);
 		return RC_OK;
+	case NOTE_GONE:
+		if (was)
+			gone(st, c, f, i);
+		return RC_OK;
 	case NOTE_UNKEYED:
 		if (was)
 			left_out(c);
@@ -222,6 +245,16 @@ find_following(
 	default:
 		return RC_OK;
 	}
+}
+
+/* The table is new to the target. */
+static bool
+is_to_make(const struct stream *st, const struct noted *c)
+{
+	if (c->sql == NULL || (c->kind != NOTE_CREATED && c->kind != NOTE_RENAMED))
+		return false;
+	return selects(st, c->table->db, c->table->name) && says_words(st, c->table) &&
+	       (c->kind == NOTE_CREATED || !selects(st, c->db, c->name));
 }
 
 /* What leaves the selection stays at the target as it is. */
@@ -251,7 +284,10 @@ gather_said(const struct stream *st, const struct note *n, struct ddl_said *out)
 	for (uint32_t i = 0; i < n->n; i++) {
 		const struct noted *c = &n->changes[i];
 
-		if (is_to_say(st, c))
+		if (is_to_make(st, c))
+			out[count++] =
+				(struct ddl_said){.db = c->table->db, .sql = c->sql, .ahead = true};
+		else if (is_to_say(st, c))
 			out[count++] = (struct ddl_said){.db = *c->name != '\0' ? "" : c->to_db,
 				.sql = c->sql,
 				.ahead = c->ahead};

@@ -48,6 +48,17 @@ enum targets { ALL_TARGETS, TABLES_ALONE, OTHER_ENGINES, WITHOUT_TRIGGERS, WITH_
 	"o.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') " \
 	"AND o.attnum > 0 AND NOT o.attisdropped AND "
 
+#define STORED_OTHERWISE \
+	"SELECT n.nspname, c.relname, o.attname FROM pg_attribute o JOIN pg_type t ON t.oid = o.atttypid " \
+	"JOIN pg_class c ON c.oid = o.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE " \
+	"c.relkind IN ('r', 'p') AND o.attnum > 0 AND NOT o.attisdropped AND (o.attstorage <> " \
+	"t.typstorage OR coalesce(o.attstattarget, -1) <> -1 OR o.attoptions IS NOT NULL OR "
+
+#define OF_INDEX \
+	"SELECT n.nspname, c.relname, i.relname FROM pg_index o JOIN pg_class i ON i.oid = o.indexrelid " \
+	"JOIN pg_class c ON c.oid = o.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE " \
+	"c.relkind IN ('r', 'p') AND "
+
 /* A range has functions of its own. */
 #define NOT_MADE_WITH \
 	"NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = " \
@@ -106,6 +117,13 @@ static const struct kind {
 	{"comments of foreign keys", 0, 0, ALL_TARGETS, LEFT_OUT_MAKE,
 		"SELECT n.nspname, c.relname, o.conname " OF_TABLE("pg_constraint", "conrelid")
 		"o.contype = 'f' AND obj_description(o.oid, 'pg_constraint') IS NOT NULL"},
+	{"how columns are stored (STORAGE, COMPRESSION, STATISTICS, options)", 140000, 0, ALL_TARGETS,
+		LEFT_OUT_MAKE, STORED_OTHERWISE "o.attcompression <> '')"},
+	{"how columns are stored (STORAGE, STATISTICS, options)", 0, 139999, ALL_TARGETS, LEFT_OUT_MAKE,
+		STORED_OTHERWISE "false)"},
+	{"what tables are clustered by", 0, 0, ALL_TARGETS, LEFT_OUT_MAKE, OF_INDEX "o.indisclustered"},
+	{"replica identities that are an index", 0, 0, ALL_TARGETS, LEFT_OUT_MAKE,
+		OF_INDEX "o.indisreplident"},
 	{"extended statistics", 100000, 0, ALL_TARGETS, LEFT_OUT_MAKE,
 		"SELECT n.nspname, c.relname, o.stxname " OF_TABLE("pg_statistic_ext", "stxrelid")
 		"true"},

@@ -78,6 +78,7 @@ static const struct {
 	{'A', NOTE_CHANGED, 3, 2},
 	{'K', NOTE_UNKEYED, 2, 0},
 	{'E', NOTE_TRUNCATED, 2, 0},
+	{'G', NOTE_GONE, 2, 0},
 	{'P', NOTE_UNPUBLISHED, 3, 0},
 	{'S', NOTE_SAID, 5, 0},
 	{'T', NOTE_TRIGGER, 5, 0},
@@ -184,13 +185,23 @@ add_fill(struct noted *c, const struct line *l)
 	return true;
 }
 
+static bool
+add_words(struct noted *c, const struct line *l)
+{
+	if (l->n != 1 || l->fields[0] == NULL || c->sql != NULL)
+		return false;
+	c->sql = xstrdup(l->fields[0]);
+	return true;
+}
+
 static void
 make_table(struct noted *c, const struct parts *p)
 {
 	bool renamed = c->kind == NOTE_RENAMED;
 	struct table_list list = {0};
 
-	if (c->kind != NOTE_RENAMED && c->kind != NOTE_CREATED && c->kind != NOTE_CHANGED)
+	if (c->kind != NOTE_RENAMED && c->kind != NOTE_CREATED && c->kind != NOTE_CHANGED &&
+		c->kind != NOTE_GONE)
 		return;
 	table_list_add(
 		&list, table_new(renamed ? c->to_db : c->db, renamed ? c->to_name : c->name));
@@ -212,6 +223,8 @@ add_line(struct note *n, struct parts *p, const struct line *l)
 			return add_part(p, (unsigned)(at - part_letters), l);
 		if (l->kind == 'n')
 			return add_fill(&n->changes[n->n - 1], l);
+		if (l->kind == 'w')
+			return add_words(&n->changes[n->n - 1], l);
 		make_table(&n->changes[n->n - 1], p);
 	}
 	parts_release(p);

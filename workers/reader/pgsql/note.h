@@ -10,9 +10,11 @@
  * The text is lines of fields, coded as COPY does:
  *
  *     D db name                          dropped
- *     R db name to_db to_name again      renamed; its parts follow
- *     C db name again                    created; its parts follow
+ *     R db name to_db to_name again      renamed; its parts and words follow
+ *     C db name again                    created; likewise
  *     A db name again                    changed; its parts and new columns follow
+ *     G db name                          a partition and its rows are gone, which a PostgreSQL
+ *                                        target says, too; its parts follow
  *     P db name publication              that tells nothing of it any more, or a part
  *     K db name                          has no replica identity, and is not published
  *     E db name                          emptied by TRUNCATE: of servers whose log does not say so
@@ -22,6 +24,7 @@
  *     T (likewise)                       so can one that copies triggers
  *     c .. | i .. | f ..                 columns, indexes, foreign keys (describe.h)
  *     n column fill computed             what older rows have in a new column
+ *     w sql                              makes the table as it is now at a PostgreSQL target
  */
 #ifndef WORKERS_READER_PGSQL_NOTE_H
 #define WORKERS_READER_PGSQL_NOTE_H
@@ -37,6 +40,7 @@ enum note_kind {
 	NOTE_CHANGED,
 	NOTE_UNKEYED,
 	NOTE_TRUNCATED,
+	NOTE_GONE,
 	NOTE_UNPUBLISHED,
 	NOTE_SAID,
 	NOTE_TRIGGER,
@@ -51,9 +55,9 @@ struct noted {
 	char *to_name;		     /* of RENAMED */
 	char *publication;	     /* of UNPUBLISHED */
 	bool again;		     /* it has rows that the log does not tell */
-	char *sql;		     /* of SAID and TRIGGER */
-	bool ahead;		     /* likewise */
-	struct table *table;	     /* as it is now; of RENAMED, CREATED and CHANGED */
+	char *sql;		     /* of SAID and TRIGGER; of RENAMED and CREATED, or NULL */
+	bool ahead;		     /* of SAID and TRIGGER */
+	struct table *table;	     /* as it is now; of RENAMED, CREATED, CHANGED and GONE */
 	struct column_change *fills; /* `to` is the new column's name */
 	uint32_t nfills;
 };
@@ -98,9 +102,10 @@ void note_parts(struct buf *b, int version, const char *schema, const char *lite
 /* The triggers on tables, where there are any. */
 #define TRUNCATE_TRIGGER "syncline_truncate"
 /* note_truncate.c: what the installation has more, and what it does with each table that a
- * statement has made or changed; "" where the log has TRUNCATE. */
+ * statement has made or changed, and each new partition; "" where that is in the log. */
 const char *note_truncate_sql(const struct pgsql_source *s);
 const char *note_truncate_new(const struct pgsql_source *s);
+const char *note_truncate_partition(const struct pgsql_source *s);
 /* The tables' triggers as the channels want them now; given_up: this one does not any more. RETRY:
  * a table is busy. */
 enum rc note_truncates(struct pgsql_source *s, bool given_up, struct err *e) MUSTCHECK;

@@ -42,6 +42,7 @@ static const char objects[] =
 	"CREATE TABLE $S.known (oid oid PRIMARY KEY, db name NOT NULL, name name NOT "
 	"NULL, last int NOT NULL, description text NOT NULL, rewritten boolean NOT NULL DEFAULT false);\n"
 	"DROP FUNCTION IF EXISTS $S.capture(text, text);\n"
+	"DROP FUNCTION IF EXISTS $S.tell(oid, oid, boolean);\n"
 	/* Those without an identity could not be changed any more once they are published. */
 	"CREATE OR REPLACE VIEW $S.tables AS SELECT c.oid, n.nspname AS db, c.relname AS name, "
 	"(SELECT max(a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid)::int AS "
@@ -60,10 +61,10 @@ static const char capture_head[] =
 	"  drops boolean := event = 'sql_drop';\n"
 	"  wide boolean := drops OR tag = 'ALTER SCHEMA';\n"
 	"  said text := coalesce(current_query(), '');\n"
-	"  parts boolean := tag = 'ALTER TABLE' AND said ~* '\\mpartition\\M';\n"
+	"  roots oid[]; moved oid[] := '{}'; filled oid[] := '{}'; gone oid[] := '{}';\n"
 	"  ids oid[]; classes oid[]; t record; a record; lines text := ''; again boolean; v text; "
 	"m bigint; w record;\n"
-	"  others text := ''; preset text[];\n"
+	"  others text := ''; preset text[]; ahead boolean;\n"
 	"BEGIN\n"
 	"  IF drops THEN\n"
 	"    SELECT array_agg(format('%I.%I', d.address_names[1], d.address_names[2])) INTO preset "
@@ -81,32 +82,48 @@ static const char capture_head[] =
 	"pg_trigger g ON c.classid = 'pg_trigger'::regclass AND g.oid = c.objid WHERE "
 	"c.schema_name IS DISTINCT FROM 'pg_temp' GROUP BY 1, 2) x;\n"
 	"    IF ids IS NULL AND NOT wide AND tag <> 'ALTER PUBLICATION' THEN RETURN; END IF;\n"
-	"  END IF;\n";
+	"  END IF;\n"
+	/* What becomes of a table does of those that inherit from it. */
+	"  WITH RECURSIVE h (id) AS (SELECT i.inhrelid FROM pg_inherits i WHERE i.inhparent = ANY (ids) UNION "
+	"SELECT i.inhrelid FROM h JOIN pg_inherits i ON i.inhparent = h.id)\n"
+	"    SELECT ids || array_agg(k.oid) INTO ids FROM h JOIN $S.known k ON k.oid = h.id AND k.oid <> ALL (ids);\n";
 
 static const char capture_tables[] =
 	"  IF drops AND tag NOT LIKE 'DROP %' THEN\n"
-	"    ids := NULL;\n"
+	/* (with a key, foreign keys of other tables; with a sequence, their defaults) */
+	"    SELECT array_agg(k.oid) INTO ids FROM pg_event_trigger_dropped_objects() d JOIN $S.known k ON k.db = "
+	"d.address_names[1] AND k.name = d.address_names[2] WHERE d.classid IN ('pg_constraint'::regclass, "
+	"'pg_attrdef'::regclass);\n"
 	"    wide := false;\n"
 	"  END IF;\n"
+	/* (what has become a partition is told at the statement's end) */
 	"  FOR t IN DELETE FROM $S.known k WHERE NOT EXISTS (SELECT FROM $S.tables x WHERE x.oid = "
-	"k.oid) RETURNING k.db, k.name LOOP\n"
+	"k.oid) AND NOT (drops AND EXISTS (SELECT FROM pg_class c WHERE c.oid = k.oid)) RETURNING k.db, k.name LOOP\n"
 	"    lines := lines || $S.line('D', ARRAY[t.db, t.name]);\n"
 	"  END LOOP;\n"
 	"  FOR t IN SELECT x.oid, x.db, x.name, x.last, x.keyed, k.oid IS NULL AS new, k.last AS had,\n"
 	"      k.db AS from_db, k.name AS from_name, k.rewritten, k.description AS was, $S.describe(x.oid) AS now\n"
 	"      FROM $S.tables x LEFT JOIN $S.known k ON k.oid = x.oid\n"
-	"      WHERE wide AND k.oid IS NOT NULL OR NOT drops AND parts AND k.oid IS NULL OR x.oid = ANY (ids) LOOP\n"
+	"      WHERE wide AND k.oid IS NOT NULL OR x.oid = ANY (ids || moved || filled || gone) ORDER BY x.oid LOOP\n"
 	"    IF t.new AND NOT t.keyed THEN\n"
 	"      lines := lines || $S.line('K', ARRAY[t.db, t.name]);\n"
 	"      CONTINUE;\n"
 	"    END IF;\n"
+	/* With columns that are what they were, its parts can be said first, and are more than the
+	 * table's changes tell; else the table has made what it can of them. */
+	"    ahead := ARRAY(SELECT regexp_matches(t.was, E'^c\\t[^\\t]*\\t[^\\t]*\\t([^\\t]*\\t[^\\t]*)\\t', "
+	"'gn')) = ARRAY(SELECT regexp_matches(t.now, E'^c\\t[^\\t]*\\t[^\\t]*\\t([^\\t]*\\t[^\\t]*)\\t', 'gn')) AND "
+	"(t.from_db, t.from_name) = (t.db, t.name);\n"
 	"    IF t.new OR t.oid = ANY (ids) OR format('%I.%I', t.db, t.name) = ANY (preset) THEN\n"
-	"      FOR w IN SELECT * FROM $S.tell('pg_class'::regclass, t.oid, false) LOOP\n"
-	"        others := others || $S.line(w.letter, ARRAY[t.db::text, t.name, t.db, (tag = 'CREATE "
-	"INDEX')::text, w.said]);\n"
+	"      FOR w IN SELECT * FROM $S.tell('pg_class'::regclass, t.oid, t.new AND $W, ahead IS FALSE) LOOP\n"
+	"        others := others || $S.line(w.letter, ARRAY[t.db::text, t.name, t.db, (w.gone OR "
+	"coalesce(ahead, false))::text, w.said]);\n"
 	"      END LOOP;\n"
 	"    END IF;\n"
-	"    CONTINUE WHEN t.was = t.now AND t.from_db = t.db AND t.from_name = t.name AND NOT parts;\n"
+	"    IF t.oid = ANY (gone) THEN\n"
+	"      lines := lines || $S.line('G', ARRAY[t.db, t.name]) || t.now;\n"
+	"    END IF;\n"
+	"    CONTINUE WHEN t.was = t.now AND t.from_db = t.db AND t.from_name = t.name AND t.oid <> ALL (filled);\n"
 	"    again := false;\n"
 	"    IF t.new THEN\n"
 	"      INSERT INTO $S.known VALUES (t.oid, t.db, t.name, t.last, t.now, false);\n"
@@ -121,11 +138,17 @@ static const char capture_tables[] =
 	"      ELSE\n"
 	/* Rows that an expression has rewritten, or that came with a partition, are not in the
 	 * log. */
-	"        again := parts OR t.rewritten AND (said !~* '^\\s*alter\\s+table\\s' OR said ~* '\\musing\\M');\n"
+	"        again := t.oid = ANY (filled) OR t.rewritten AND (said !~* '^\\s*alter\\s+table\\s' OR said ~* '\\musing\\M');\n"
 	"        lines := lines || $S.line('A', ARRAY[t.db, t.name, again::text]);\n"
 	"      END IF;\n"
 	"    END IF;\n"
 	"    lines := lines || t.now;\n";
+
+/* Made as it is now: what has not been there, and what moves into the selection. */
+static const char own_words[] =
+	"    IF t.new OR t.from_db <> t.db OR t.from_name <> t.name THEN\n"
+	"      lines := lines || $S.line('w', ARRAY[$S.define_table(t.oid)]);\n"
+	"    END IF;\n";
 
 /* A new column's constant is kept by the server from 11 on; before, it is computed here. */
 static const char fills_by_catalog[] =
@@ -195,15 +218,18 @@ static const char capture_tail[] =
  */
 static const char others[] =
 	"  IF drops THEN\n"
-	"    FOR a IN SELECT k.*, d.object_identity AS this, d.original FROM "
+	"    FOR a IN SELECT k.*, d.object_identity AS this, d.original, r.db AS of_db, r.name AS of_name, "
+	"EXISTS (SELECT FROM pg_class c WHERE c.oid = r.oid) AS stays FROM "
 	"pg_event_trigger_dropped_objects() WITH ORDINALITY d JOIN $S.objects k ON k.class = "
-	"d.classid AND k.id = d.objid WHERE d.objsubid = 0 ORDER BY d.ordinality DESC LOOP\n"
+	"d.classid AND k.id = d.objid LEFT JOIN $S.known r ON r.oid = k.root AND k.root <> k.id WHERE "
+	"d.objsubid = 0 ORDER BY d.ordinality DESC LOOP\n"
 	"      DELETE FROM $S.objects k WHERE k.class = a.class AND k.id = a.id;\n"
 	"      DELETE FROM $S.parts k WHERE k.class = a.class AND k.id = a.id;\n"
 	/* Those of columns go with them. */
-	"      CONTINUE WHEN a.kind = 'SEQUENCE' AND NOT a.original;\n"
-	"      others := others || $S.line('S', ARRAY[a.db::text, '', a.db, 't', format('DROP %s IF "
-	"EXISTS %s', a.kind, a.this)]);\n"
+	"      CONTINUE WHEN a.kind = 'SEQUENCE' AND NOT a.original OR a.kind = 'TABLE' AND NOT a.stays;\n"
+	"      others := others || $S.line('S', ARRAY[coalesce(a.of_db, a.db)::text, coalesce(a.of_name, ''), "
+	"a.db, 't', format('DROP %s IF EXISTS %s', a.kind, a.this)]);\n"
+	"      IF a.kind = 'TABLE' THEN gone := gone || a.root; END IF;\n"
 	"    END LOOP;\n"
 	"    SELECT array_agg(p.class), array_agg(p.id) INTO classes, ids FROM $S.parts p JOIN "
 	"pg_event_trigger_dropped_objects() d ON p.key IN ('index ' || d.objid, 'trigger ' || d.objid);\n"
@@ -215,23 +241,68 @@ static const char others[] =
 	"pg_class c ON c.oid = k.oid WHERE NOT ($L) LOOP\n"
 	"      lines := lines || $S.line('P', ARRAY[a.db::text, a.name, a.pubname]);\n"
 	"    END LOOP;\n"
-	"  END IF;\n"
-	/* A new partition comes with its table, which loads. */
-	"  FOR a IN SELECT n.*, r.db AS of_db, r.name AS of_name, EXISTS (SELECT FROM $S.parts p "
-	"WHERE p.class = n.class AND p.id = n.id) AS known FROM unnest(classes, ids) u (class, id) "
-	"JOIN $S.named n ON n.class = u.class AND n.id = u.id JOIN $S.named r ON r.class = n.class AND "
-	"r.id = n.root WHERE n.root <> n.id LOOP\n"
-	"    FOR w IN SELECT * FROM $S.tell(a.class, a.id, false) LOOP\n"
-	"      CONTINUE WHEN NOT a.known;\n"
-	"      others := others || $S.line(w.letter, ARRAY[a.of_db::text, a.of_name, a.of_db, 'f', w.said]);\n"
-	"    END LOOP;\n"
+	"  END IF;\n";
+
+/* Partitions, of the table at the root: those that came, with rows or without, and those that went
+ * and stand for themselves now. One that is made of a table brings those below it. */
+static const char partitions[] =
+	"  SELECT coalesce(array_agg(DISTINCT r.root), '{}') INTO roots FROM (SELECT pg_partition_root(i) "
+	"AS root FROM unnest(ids) i) r JOIN pg_class c ON c.oid = r.root AND c.relkind = 'p';\n"
+	"  FOR a IN SELECT k.*, r.db AS of_db, r.name AS of_name, n.root AS now, k.parent::regclass AS was FROM "
+	"$S.objects k JOIN $S.named n ON n.class = k.class AND n.id = k.id LEFT JOIN $S.known r ON r.oid = k.root WHERE k.kind = "
+	"'TABLE' AND k.root = ANY (roots) AND n.root <> k.root ORDER BY k.id LOOP\n"
+	"    UPDATE $S.objects SET root = a.now WHERE class = a.class AND id = a.id;\n"
+	"    CONTINUE WHEN a.now <> a.id;\n"
+	"    DELETE FROM $S.objects WHERE class = a.class AND id = a.id;\n"
+	"    DELETE FROM $S.parts WHERE class = a.class AND id = a.id;\n"
+	"    moved := moved || a.id;\n"
+	"    CONTINUE WHEN a.of_db IS NULL;\n"
+	"    gone := gone || a.root;\n"
+	"    others := others || $S.line('S', ARRAY[a.of_db::text, a.of_name, a.of_db, 't', format('ALTER TABLE "
+	"%s DETACH PARTITION %I.%I', a.was, a.db, a.name)]);\n"
 	"  END LOOP;\n"
+	"  FOR a IN SELECT n.*, r.db AS of_db, r.name AS of_name, k.id IS NULL AS new, k.db AS from_db, k.name "
+	"AS from_name, p.parentrelid = n.root OR EXISTS (SELECT FROM $S.objects x WHERE x.class = n.class AND "
+	"x.id = p.parentrelid) AS first, p.parentrelid AS parent FROM unnest(roots) q (root) CROSS JOIN LATERAL "
+	"pg_partition_tree(q.root) p JOIN $S.named n ON n.class = 'pg_class'::regclass AND n.id = p.relid LEFT "
+	"JOIN $S.known r ON r.oid = q.root LEFT JOIN $S.objects k ON k.class = n.class AND k.id = n.id WHERE "
+	"p.level > 0 AND (k.id IS NULL OR n.id = ANY (ids)) ORDER BY p.level, n.id LOOP\n"
+	"    INSERT INTO $S.objects VALUES (a.class, a.id, a.kind, a.db, a.name, a.root, a.parent) ON CONFLICT (class, "
+	"id) DO UPDATE SET db = excluded.db, name = excluded.name;\n"
+	"    IF a.new THEN\n"
+	"      DELETE FROM $S.parts WHERE class = a.class AND id = a.id;\n"
+	"      v := CASE WHEN a.first THEN $S.define_table(a.id) END;\n"
+	/* Foreign keys that the whole has, too, come with it. */
+	"      IF v <> '' AND a.of_db IS NOT NULL AND EXISTS (SELECT FROM $S.known k WHERE k.oid = a.id) THEN\n"
+	"        others := others || $S.line('S', ARRAY[a.of_db::text, a.of_name, a.of_db, 't', (SELECT "
+	"coalesce((SELECT string_agg(format('ALTER TABLE %I.%I DROP CONSTRAINT IF EXISTS %I; ', a.db, a.name, "
+	"k.conname), '') FROM pg_constraint k WHERE k.conrelid = a.id AND k.contype = 'f' AND k.conparentid <> 0), '') || "
+	"format('ALTER TABLE %s ATTACH PARTITION %I.%I %s', a.parent::regclass, a.db, a.name, "
+	"pg_get_expr(c.relpartbound, c.oid)) FROM pg_class c WHERE c.oid = a.id)]);\n"
+	"      END IF;\n"
+	"      EXECUTE format('SELECT EXISTS (SELECT FROM %I.%I)', a.db, a.name) INTO again;\n"
+	"      IF again THEN filled := filled || a.root; END IF;\n"
+	"    ELSE\n"
+	"      v := concat_ws('; ', CASE WHEN a.db <> a.from_db THEN format('ALTER TABLE %I.%I SET SCHEMA %I', "
+	"a.from_db, a.from_name, a.db) END, CASE WHEN a.name <> a.from_name THEN format('ALTER TABLE %I.%I "
+	"RENAME TO %I', a.db, a.from_name, a.name) END);\n"
+	"    END IF;\n"
+	"    IF v <> '' AND a.of_db IS NOT NULL THEN\n"
+	"      others := others || $S.line('S', ARRAY[a.of_db::text, a.of_name, a.of_db, 'f', v]);\n"
+	"    END IF;\n"
+	"    FOR w IN SELECT * FROM $S.tell(a.class, a.id, a.new, false) LOOP\n"
+	"      CONTINUE WHEN a.of_db IS NULL;\n"
+	"      others := others || $S.line(w.letter, ARRAY[a.of_db::text, a.of_name, a.of_db, w.gone::text, w.said]);\n"
+	"    END LOOP;\n";
+
+/* What is neither. */
+static const char others_rest[] =
 	"  FOR a IN SELECT n.*, k.id IS NULL AS new, k.db AS from_db, k.name AS from_name, "
 	"u.at FROM unnest(classes, ids) WITH ORDINALITY u (class, id, at) JOIN $S.named n ON n.class = u.class "
 	"AND n.id = u.id LEFT JOIN $S.objects k ON k.class = n.class AND k.id = n.id WHERE n.kind <> "
 	"'TABLE' UNION ALL SELECT n.*, false, k.db, k.name, 0 FROM $S.objects k JOIN $S.named n ON "
 	"n.class = k.class AND n.id = k.id WHERE tag = 'ALTER SCHEMA' AND n.db <> k.db ORDER BY at LOOP\n"
-	"    INSERT INTO $S.objects VALUES (a.class, a.id, a.kind, a.db, a.name) ON CONFLICT (class, "
+	"    INSERT INTO $S.objects VALUES (a.class, a.id, a.kind, a.db, a.name, a.root) ON CONFLICT (class, "
 	"id) DO UPDATE SET db = excluded.db, name = excluded.name;\n"
 	/* Columns of tables have the type's new name, which is to be there before they are asked.
 	 */
@@ -249,7 +320,7 @@ static const char others[] =
 	"    IF a.db <> a.from_db AND v IS NOT NULL THEN\n"
 	"      others := others || $S.line('S', ARRAY[a.db::text, '', a.db, 'f', v]);\n"
 	"    END IF;\n"
-	"    FOR w IN SELECT * FROM $S.tell(a.class, a.id, a.new) LOOP\n"
+	"    FOR w IN SELECT * FROM $S.tell(a.class, a.id, a.new, false) LOOP\n"
 	"      others := others || $S.line(w.letter, ARRAY[a.db::text, '', a.db, 'f', w.said]);\n"
 	"    END LOOP;\n"
 	/* Nobody else has asked it for a number since. */
@@ -333,6 +404,7 @@ make_sql(struct pgsql_source *s, struct buf *b)
 		{"$G", version >= 120000 ? "AND attgenerated = ''" : ""},
 		{"$I", beside ? "c.attidentity <> ''" : "false"},
 		{"$E", beside ? other_tags : ""},
+		{"$W", beside ? "true" : "false"},
 		{"$R", version >= 110000
 				? ", 'CREATE PROCEDURE', 'ALTER PROCEDURE', 'ALTER ROUTINE'"
 				: ""},
@@ -345,10 +417,19 @@ make_sql(struct pgsql_source *s, struct buf *b)
 	note_put(b, capture_head, words, COUNT_OF(words));
 	if (beside)
 		note_put(b, others, words, COUNT_OF(words));
+	if (version >= 120000) {
+		note_put(b, partitions, words, COUNT_OF(words));
+		note_put(b, note_truncate_partition(s), words, COUNT_OF(words));
+		buf_puts(b, "  END LOOP;\n");
+	}
+	if (beside)
+		note_put(b, others_rest, words, COUNT_OF(words));
 	note_put(b, capture_tables, words, COUNT_OF(words));
 	note_put(b, version >= 110000 ? fills_by_catalog : fills_by_value, words, COUNT_OF(words));
-	if (beside)
+	if (beside) {
+		note_put(b, own_words, words, COUNT_OF(words));
 		note_put(b, publish, words, COUNT_OF(words));
+	}
 	note_put(b, note_truncate_new(s), words, COUNT_OF(words));
 	note_put(b, capture_tail, words, COUNT_OF(words));
 	buf_release(&schema);

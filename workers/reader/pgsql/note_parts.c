@@ -24,8 +24,10 @@
 
 /* clang-format off */
 static const char kept[] =
-	"CREATE TABLE IF NOT EXISTS $S.objects (class oid NOT NULL, id oid NOT NULL, kind text NOT "
-	"NULL, db name NOT NULL, name name NOT NULL, PRIMARY KEY (class, id));\n"
+	"DROP TABLE IF EXISTS $S.objects;\n"
+	"CREATE TABLE $S.objects (class oid NOT NULL, id oid NOT NULL, kind text NOT NULL, db name NOT "
+	"NULL, name name NOT NULL, root oid NOT NULL, parent oid, PRIMARY KEY (class, id));\n"
+	"CREATE INDEX ON $S.objects (root);\n"
 	"CREATE TABLE IF NOT EXISTS $S.parts (class oid NOT NULL, id oid NOT NULL, key text NOT NULL, "
 	"name text NOT NULL, state text NOT NULL, unmake text, PRIMARY KEY (class, id, key));\n"
 	"CREATE INDEX IF NOT EXISTS parts_key ON $S.parts (key);\n";
@@ -60,23 +62,45 @@ static const char parts_head[] =
 	"WITH o AS (SELECT *, format('%I.%I%s', db, name, args) AS this FROM $S.named WHERE class = "
 	"$1 AND id = $2) ";
 
-/* What columns get that nothing is said of; one that counts has it from how its column was made. */
+/* What columns get that nothing is said of; with another type, once more. */
 static const char parts_of_tables[] =
-	"SELECT 30 AS at, 'default ' || a.attnum AS key, ''::text AS name, coalesce(d.text, '') AS state, "
+	"SELECT 30 AS at, 'default ' || a.attnum AS key, ''::text AS name, coalesce(format_type(a.atttypid, a.atttypmod) || ' ' || d.text, '') AS state, "
 	"'ALTER TABLE ' || o.this || format(' ALTER COLUMN %I SET DEFAULT ', a.attname) || d.text AS "
 	"make, 'ALTER TABLE ' || o.this || format(' ALTER COLUMN %I ', a.attname) || coalesce('SET "
 	"DEFAULT ' || d.text, 'DROP DEFAULT') AS change, NULL::text AS renames, NULL::text AS unmake "
 	"FROM o JOIN pg_attribute a ON a.attrelid = o.id AND a.attnum > 0 AND NOT a.attisdropped LEFT "
 	"JOIN LATERAL (SELECT pg_get_expr(e.adbin, e.adrelid) AS text FROM pg_attrdef e WHERE "
 	"e.adrelid = a.attrelid AND e.adnum = a.attnum) d ON true WHERE o.kind IN ('TABLE', 'VIEW') "
-	"AND NOT ($C) $G AND coalesce(d.text, '') NOT LIKE 'nextval(%' "
+	"AND NOT ($C) $G "
 	/* What no column tells of a table, and a partition has for itself. */
 	"UNION ALL SELECT 24, 'constraint ' || k.oid, k.conname, '', format('ALTER TABLE %s ADD "
 	"CONSTRAINT %I ', o.this, k.conname) || pg_get_constraintdef(k.oid), NULL, 'ALTER TABLE %1$s "
-	"RENAME CONSTRAINT %2$I TO %3$I', 'ALTER TABLE %1$s DROP CONSTRAINT IF EXISTS %2$I' FROM o "
-	"JOIN pg_constraint k ON k.conrelid = o.id AND k.conislocal AND k.coninhcount = 0 AND "
-	"k.convalidated AND (k.contype IN ('c', 'x') OR o.root <> o.id AND k.contype IN ('p', 'u')) "
-	"WHERE o.kind = 'TABLE' "
+	"RENAME CONSTRAINT %2$I TO %3$I', 'ALTER TABLE %1$s DROP CONSTRAINT IF EXISTS %2$I' || CASE WHEN "
+	"k.contype IN ('p', 'u') THEN '; DROP INDEX IF EXISTS ' || replace(quote_ident(o.db), '%', '%%') || "
+	"'.%2$I' ELSE '' END FROM o JOIN pg_constraint k ON k.conrelid = o.id AND k.conislocal AND "
+	"k.coninhcount = 0 AND k.convalidated AND k.contype IN ('c', 'x', 'p', 'u') WHERE o.kind = 'TABLE' "
+	/* What its columns have that nothing else tells: another type takes the collation away. */
+	"UNION ALL SELECT 4, 'collation ' || a.attnum, '', CASE WHEN y.text <> '' THEN y.type || y.text ELSE '' "
+	"END, CASE WHEN y.text <> '' THEN z.text END, z.text, NULL, NULL FROM o JOIN pg_attribute a ON "
+	"a.attrelid = o.id AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type t ON t.oid = a.atttypid AND "
+	"t.typcollation <> 0 CROSS JOIN LATERAL (SELECT format_type(a.atttypid, a.atttypmod) AS type, "
+	"coalesce((SELECT format(' COLLATE %I.%I', l.nspname, w.collname) FROM pg_collation w JOIN "
+	"pg_namespace l ON l.oid = w.collnamespace WHERE w.oid = a.attcollation AND w.oid <> "
+	"t.typcollation), '') AS text) y CROSS JOIN LATERAL (SELECT format('ALTER TABLE %s ALTER COLUMN %I "
+	"TYPE %s%s', o.this, a.attname, y.type, y.text) AS text) z WHERE o.kind = 'TABLE' AND o.root = o.id "
+	"AND $N "
+	"UNION ALL SELECT 5, 'generated ' || a.attnum, a.attname, coalesce(y.type || y.text || a.attnotnull, ''), CASE WHEN y.type IS NOT NULL THEN format('ALTER "
+	"TABLE %s ADD COLUMN %I %s GENERATED ALWAYS AS (%s) STORED%s', o.this, a.attname, y.type, y.text, CASE "
+	"WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END) END, format('ALTER TABLE %s ALTER COLUMN %I ', o.this, "
+	"a.attname) || coalesce('TYPE ' || y.type || format(', ALTER COLUMN %I ', a.attname) || CASE WHEN a.attnotnull THEN 'SET' ELSE 'DROP' END || ' NOT NULL', 'DROP EXPRESSION IF EXISTS'), NULL, CASE WHEN y.type IS NOT NULL THEN 'ALTER "
+	"TABLE %1$s DROP COLUMN IF EXISTS %2$I' END FROM o JOIN pg_attribute a ON a.attrelid = o.id AND "
+	"a.attnum > 0 AND NOT a.attisdropped LEFT JOIN LATERAL (SELECT format_type(a.atttypid, a.atttypmod) AS "
+	"type, pg_get_expr(d.adbin, d.adrelid) AS text FROM pg_attrdef d WHERE d.adrelid = a.attrelid AND "
+	"d.adnum = a.attnum AND NOT ($N)) y ON true WHERE o.kind = 'TABLE' AND o.root = o.id AND a.attislocal "
+	"UNION ALL SELECT 6, 'identity', '', coalesce(y.text, ''), NULL, format('ALTER TABLE %s REPLICA IDENTITY "
+	"', o.this) || y.text, NULL, NULL FROM o JOIN pg_class r ON r.oid = o.id CROSS JOIN LATERAL (SELECT CASE "
+	"r.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' ELSE 'DEFAULT' END AS text) y WHERE "
+	"o.kind = 'TABLE' "
 	/* Plain ones of a table are among what is told of the table itself. */
 	"UNION ALL SELECT 23, 'index ' || x.indexrelid, r.relname, '', "
 	"regexp_replace(pg_get_indexdef(x.indexrelid), ' ON ONLY ', ' ON '), NULL, CASE WHEN NOT "
@@ -147,7 +171,11 @@ static const char parts_of_others[] =
 	"DEFAULT ' || t.typdefault, ' DROP DEFAULT')), ('not null', CASE WHEN t.typnotnull THEN ' SET' "
 	"ELSE ' DROP' END || ' NOT NULL')) x (key, text) WHERE o.kind = 'DOMAIN' "
 	"UNION ALL SELECT 20, '', '', coalesce(y.text, ''), CASE o.kind WHEN 'SEQUENCE' THEN "
-	"$S.define(o.class, o.id) ELSE coalesce(y.text, $S.define(o.class, o.id)) END, y.text, NULL, "
+	/* (that of a column that is not there comes with its table) */
+	"(SELECT $S.define(o.class, o.id) || coalesce(string_agg(format('ALTER SEQUENCE %s OWNED BY %s.%I', "
+	"o.this, d.refobjid::regclass, a.attname), ''), '') FROM pg_depend d JOIN pg_attribute a ON a.attrelid = "
+	"d.refobjid AND a.attnum = d.refobjsubid WHERE d.classid = 'pg_class'::regclass AND d.objid = o.id AND "
+	"d.deptype = 'a' HAVING bool_and(d.refobjid IN (SELECT k.oid FROM $S.known k)) IS NOT FALSE) ELSE coalesce(y.text, $S.define(o.class, o.id)) END, y.text, NULL, "
 	"NULL FROM o LEFT JOIN pg_sequence q ON o.class = 'pg_class'::regclass AND q.seqrelid = o.id "
 	"CROSS JOIN LATERAL (SELECT CASE WHEN o.kind IN ('VIEW', 'FUNCTION', 'PROCEDURE') THEN "
 	"regexp_replace($S.define(o.class, o.id), '^CREATE', 'CREATE OR REPLACE') WHEN o.kind = "
@@ -162,18 +190,27 @@ static const char parts_of_others[] =
 	"o.id AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a'), 'NONE') AS text) x WHERE "
 	"o.kind = 'SEQUENCE' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = "
 	"'pg_class'::regclass AND d.objid = o.id AND d.deptype = 'i') "
-	"UNION ALL SELECT 22, 'option ' || split_part(x.text, '=', 1), '', x.text, 'ALTER MATERIALIZED "
-	"VIEW ' || o.this || ' SET (' || x.text || ')', 'ALTER MATERIALIZED VIEW ' || o.this || ' SET "
-	"(' || x.text || ')', NULL, 'ALTER MATERIALIZED VIEW %1$s RESET (' || split_part(x.text, '=', "
-	"1) || ')' FROM o JOIN pg_class r ON r.oid = o.id CROSS JOIN LATERAL unnest(r.reloptions) x "
-	"(text) WHERE o.kind = 'MATERIALIZED VIEW' ";
+	"UNION ALL SELECT 28, 'option ' || x.id || ' ' || split_part(x.text, '=', 1), '', x.text, x.alter || ' SET "
+	"(' || x.text || ')', x.alter || ' SET (' || x.text || ')', NULL, replace(x.alter, '%', '%%') || ' RESET "
+	"(' || split_part(x.text, '=', 1) || ')' FROM (SELECT r.oid AS id, unnest(r.reloptions) AS text, "
+	"format('ALTER %s IF EXISTS %I.%I', CASE r.relkind WHEN 'r' THEN 'TABLE' WHEN 'm' THEN 'MATERIALIZED VIEW' "
+	"ELSE 'INDEX' END, o.db, r.relname) AS alter FROM o JOIN pg_class r ON r.oid = o.id OR r.oid IN (SELECT "
+	"x.indexrelid FROM pg_index x WHERE x.indrelid = o.id) AND r.relkind = 'i' WHERE o.kind IN ('TABLE', 'MATERIALIZED VIEW')) x "
+	"UNION ALL SELECT 29, 'counts ' || a.attnum, '', coalesce(y.text, ''), z.text || y.text || '; ' || y.stands, "
+	"z.alter || ' DROP IDENTITY IF EXISTS' || coalesce('; ' || z.text || y.text || '; ' || y.stands, ''), NULL, "
+	"NULL FROM o JOIN pg_attribute a ON a.attrelid = o.id AND a.attnum > 0 AND NOT a.attisdropped CROSS JOIN "
+	"LATERAL (SELECT q.alter, q.alter || ' ADD GENERATED BY DEFAULT AS IDENTITY' AS text FROM (SELECT "
+	"format('ALTER TABLE %s ALTER COLUMN %I', o.this, a.attname) AS alter) q) z LEFT JOIN LATERAL (SELECT ' "
+	"(SEQUENCE NAME ' || " NAME("rn.nspname", "r.relname") " || " IDENTITY_OPTIONS " || ')' AS text, "
+	SEQUENCE_VALUE " AS stands FROM " FROM_SEQUENCES OWNED_BY("i", "a.attrelid") " AND o.refobjsubid = "
+	"a.attnum) y ON true WHERE o.kind = 'TABLE' AND o.root = o.id ";
 
 static const char parts_tail[] = "ORDER BY 1, 2$f$;\n";
 
 /* What is to be said of what has become of an object's parts, which are then as it is kept. */
 static const char tell[] =
-	"CREATE OR REPLACE FUNCTION $S.tell(cls oid, obj oid, whole boolean) RETURNS TABLE (letter text, "
-	"said text) LANGUAGE plpgsql AS $f$\n"
+	"CREATE OR REPLACE FUNCTION $S.tell(cls oid, obj oid, whole boolean, anew boolean) RETURNS TABLE (letter text, "
+	"said text, gone boolean) LANGUAGE plpgsql AS $f$\n"
 	"DECLARE p record; this text;\n"
 	"BEGIN\n"
 	"  SELECT format('%I.%I%s', n.db, n.name, n.args) INTO this FROM $S.named n WHERE n.class = cls "
@@ -182,7 +219,8 @@ static const char tell[] =
 	"$S.parts_of(cls, obj) n FULL JOIN (SELECT * FROM $S.parts x WHERE x.class = cls AND x.id = "
 	"obj) o ON o.key = n.key ORDER BY n.at NULLS FIRST, n.key LOOP\n"
 	"    letter := CASE WHEN coalesce(p.key, p.known) LIKE 'trigger %' THEN 'T' ELSE 'S' END;\n"
-	"    IF p.key IS NULL THEN\n"
+	"    gone := p.key IS NULL;\n"
+	"    IF gone THEN\n"
 	"      DELETE FROM $S.parts x WHERE x.class = cls AND x.id = obj AND x.key = p.known;\n"
 	"      said := format(p.undo, this, p.was);\n"
 	"    ELSE\n"
@@ -194,7 +232,8 @@ static const char tell[] =
 	"        RETURN NEXT;\n"
 	"      END IF;\n"
 	"      said := CASE WHEN p.known IS NOT NULL AND p.state <> p.had THEN p.change WHEN p.known IS "
-	"NULL AND (NOT whole OR p.key = '') THEN p.make END;\n"
+	"NULL AND (NOT whole OR p.key = '') THEN CASE WHEN anew AND p.unmake IS NOT NULL THEN "
+	"format(p.unmake, this, p.name) || '; ' ELSE '' END || p.make END;\n"
 	"    END IF;\n"
 	"    IF said IS NOT NULL THEN RETURN NEXT; END IF;\n"
 	"  END LOOP;\n"
@@ -205,29 +244,38 @@ static const char begin[] =
 	/* Compiling costs more than it takes. */
 	"SELECT set_config('jit', 'off', true) FROM pg_settings WHERE name = 'jit';\n"
 	"TRUNCATE $S.objects, $S.parts;\n"
-	"INSERT INTO $S.objects SELECT class, id, kind, db, name FROM $S.named WHERE kind <> 'TABLE';\n"
+	"INSERT INTO $S.objects SELECT class, id, kind, db, name, root, (SELECT inhparent FROM pg_inherits "
+	"WHERE root <> id AND inhrelid = id) FROM $S.named WHERE kind <> 'TABLE' OR root <> id;\n"
 	"INSERT INTO $S.parts SELECT n.class, n.id, p.key, p.name, p.state, p.unmake FROM $S.named n "
 	"CROSS JOIN LATERAL $S.parts_of(n.class, n.id) p;\n";
 /* clang-format on */
 
-/* The statement that makes what has this class and number in the catalog, and is no table. */
+/* The statements that make what has this class and number in the catalog, and a table or partition.
+ */
 static void
 put_define(struct buf *b, int version, const char *schema)
 {
 	static const enum object_kind kinds[] = {
 		OBJECT_TYPE, OBJECT_SEQUENCE, OBJECT_FUNCTION, OBJECT_PROCEDURE, OBJECT_VIEW};
+	char *tables;
 
 	buf_printf(b,
 		"CREATE OR REPLACE FUNCTION %s.define(oid, oid) RETURNS text LANGUAGE sql STABLE "
 		"AS $d$ SELECT q.sql FROM (",
 		schema);
 	for (size_t i = 0; i < COUNT_OF(kinds); i++) {
-		char *sql = definitions_query(kinds[i], version);
+		char *sql = definitions_query(kinds[i], version, true);
 
 		buf_printf(b, "%s%s", i != 0 ? " UNION ALL " : "", sql);
 		free(sql);
 	}
 	buf_puts(b, ") q (class, id, db, name, sql) WHERE q.class = $1 AND q.id = $2$d$;\n");
+	tables = definitions_query(OBJECT_TABLE, version, true);
+	buf_printf(b,
+		"CREATE OR REPLACE FUNCTION %s.define_table(oid) RETURNS text LANGUAGE sql STABLE "
+		"AS $d$ SELECT q.sql FROM (%s) q (class, id, db, name, sql) WHERE q.id = $1$d$;\n",
+		schema, tables);
+	free(tables);
 }
 
 /* Before 10 nothing is told of what is no table. */
@@ -251,6 +299,7 @@ note_parts(struct buf *b, int version, const char *schema, const char *literal)
 		{"$X", pgsource_copied_triggers(version)},
 		{"$C", others ? "a.attidentity <> ''" : "false"},
 		{"$G", version >= 120000 ? "AND a.attgenerated = ''" : ""},
+		{"$N", version >= 120000 ? "a.attgenerated = ''" : "true"},
 	};
 
 	if (others)

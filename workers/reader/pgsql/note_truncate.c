@@ -1,6 +1,7 @@
 /*
- * note_truncate.c - TRUNCATE at servers before 11, whose log does not have it: by
- * `truncate_triggers` a trigger on each selected table notes it; see note.h.
+ * note_truncate.c - TRUNCATE where the log does not have it: of tables at servers before 11, of
+ * single partitions at all of them. By `truncate_triggers` a trigger on each that is selected notes
+ * it; see note.h.
  *
  * In the schema of the notes:
  *
@@ -19,66 +20,87 @@
 #include "common/log.h"
 #include "workers/reader/pgsql/note.h"
 
-/* All that refer to a table are truncated with it: at the target, too, in one statement. */
 /* clang-format off */
-static const char sql[] =
-	"CREATE TABLE IF NOT EXISTS $S.watching (channel text NOT NULL);\n"
-	"CREATE OR REPLACE FUNCTION $S.note_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY "
-	"DEFINER SET search_path = pg_catalog, pg_temp AS $f$\n"
-	"DECLARE\n"
-	"  m bigint;\n"
-	"BEGIN\n"
+#define SQL(said, candidates) \
+	"CREATE TABLE IF NOT EXISTS $S.watching (channel text NOT NULL);\n" \
+	"CREATE OR REPLACE FUNCTION $S.note_truncate() RETURNS trigger LANGUAGE plpgsql SECURITY " \
+	"DEFINER SET search_path = pg_catalog, pg_temp AS $f$\n" \
+	"DECLARE\n" \
+	"  m bigint; said text;\n" \
+	"BEGIN\n" said ";\n" \
+	"  IF said IS NOT NULL THEN\n" \
+	"    INSERT INTO $S.ddl (tag, query, path, changes) VALUES ('TRUNCATE TABLE', " \
+	"coalesce(current_query(), ''), '', said) RETURNING n INTO m;\n" \
+	"    DELETE FROM $S.ddl WHERE n = m;\n" \
+	"  END IF;\n" \
+	"  RETURN NULL;\n" \
+	"EXCEPTION WHEN OTHERS THEN\n" \
+	"  RAISE WARNING 'syncline could not note what this statement changes: %', SQLERRM;\n" \
+	"  RETURN NULL;\n" \
+	"END $f$;\n" \
+	"CREATE OR REPLACE VIEW $S.unwatched AS SELECT oid, db, name, wanted FROM (SELECT c.oid, n.nspname AS " \
+	"db, c.relname AS name, x.keyed IS TRUE AND EXISTS (SELECT FROM $S.selected s JOIN $S.watching w ON " \
+	"w.channel = s.channel WHERE " SELECTS("x.db", "x.name") ") AS wanted, EXISTS (SELECT FROM pg_trigger g " \
+	"JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace f ON f.oid = p.pronamespace WHERE g.tgrelid = " \
+	"c.oid AND f.nspname = $T AND p.proname = 'note_truncate') AS has FROM pg_class c JOIN pg_namespace n ON " \
+	"n.oid = c.relnamespace LEFT JOIN $S.tables x ON " candidates ") t WHERE wanted <> has;\n" \
+	"CREATE OR REPLACE FUNCTION $S.watch(oid) RETURNS void LANGUAGE plpgsql SECURITY DEFINER " \
+	"SET search_path = pg_catalog, pg_temp AS $f$\n" \
+	"DECLARE\n" \
+	"  t record;\n" \
+	"BEGIN\n" \
+	"  FOR t IN SELECT * FROM $S.unwatched u WHERE u.oid = $1 LOOP\n" \
+	"    IF t.wanted THEN\n" \
+	"      EXECUTE format('CREATE TRIGGER " TRUNCATE_TRIGGER " AFTER TRUNCATE ON %I.%I EXECUTE " \
+	"PROCEDURE %I.note_truncate()', t.db, t.name, $T);\n" \
+	"      EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER " TRUNCATE_TRIGGER \
+	"', t.db, t.name);\n" \
+	"    ELSE\n" \
+	"      EXECUTE format('DROP TRIGGER " TRUNCATE_TRIGGER " ON %I.%I', t.db, t.name);\n" \
+	"    END IF;\n" \
+	"  END LOOP;\n" \
+	"END $f$;\n"
+
+/* All that refer to a table are truncated with it: at the target, too, in one statement. */
+static const char of_tables[] = SQL(
 	"  WITH RECURSIVE r (id) AS (SELECT TG_RELID UNION SELECT o.conrelid FROM pg_constraint o "
 	"JOIN r ON o.confrelid = r.id WHERE o.contype = 'f')\n"
-	"    INSERT INTO $S.ddl (tag, query, path, changes) SELECT 'TRUNCATE TABLE', "
-	"coalesce(current_query(), ''), '', string_agg($S.line('E', ARRAY[n.nspname::text, c.relname]), '')\n"
-	"      FROM r JOIN pg_class c ON c.oid = r.id JOIN pg_namespace n ON n.oid = "
-	"c.relnamespace RETURNING n INTO m;\n"
-	"  DELETE FROM $S.ddl WHERE n = m;\n"
-	"  RETURN NULL;\n"
-	"EXCEPTION WHEN OTHERS THEN\n"
-	"  RAISE WARNING 'syncline could not note what this statement changes: %', SQLERRM;\n"
-	"  RETURN NULL;\n"
-	"END $f$;\n"
-	"CREATE OR REPLACE VIEW $S.unwatched AS SELECT oid, db, name, wanted FROM (SELECT x.oid, "
-	"x.db, x.name, x.keyed AND EXISTS (SELECT FROM $S.selected s JOIN $S.watching w ON "
-	"w.channel = s.channel WHERE " SELECTS("x.db", "x.name") ") AS wanted, EXISTS (SELECT FROM pg_trigger g JOIN "
-	"pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace WHERE g.tgrelid = "
-	"x.oid AND n.nspname = $T AND p.proname = 'note_truncate') AS has FROM $S.tables x) t WHERE wanted <> has;\n"
-	"CREATE OR REPLACE FUNCTION $S.watch(oid) RETURNS void LANGUAGE plpgsql SECURITY DEFINER "
-	"SET search_path = pg_catalog, pg_temp AS $f$\n"
-	"DECLARE\n"
-	"  t record;\n"
-	"BEGIN\n"
-	"  FOR t IN SELECT * FROM $S.unwatched u WHERE u.oid = $1 LOOP\n"
-	"    IF t.wanted THEN\n"
-	"      EXECUTE format('CREATE TRIGGER " TRUNCATE_TRIGGER " AFTER TRUNCATE ON %I.%I EXECUTE "
-	"PROCEDURE %I.note_truncate()', t.db, t.name, $T);\n"
-	"      EXECUTE format('ALTER TABLE %I.%I ENABLE ALWAYS TRIGGER " TRUNCATE_TRIGGER
-	"', t.db, t.name);\n"
-	"    ELSE\n"
-	"      EXECUTE format('DROP TRIGGER " TRUNCATE_TRIGGER " ON %I.%I', t.db, t.name);\n"
-	"    END IF;\n"
-	"  END LOOP;\n"
-	"END $f$;\n";
+	"    SELECT string_agg($S.line('E', ARRAY[n.nspname::text, c.relname]), '') INTO said "
+	"FROM r JOIN pg_class c ON c.oid = r.id JOIN pg_namespace n ON n.oid = c.relnamespace",
+	"x.oid = c.oid");
+
+/* The log has the table at the root alone. What foreign keys lead to cannot be truncated by itself. */
+static const char of_partitions[] = SQL(
+	"  SELECT $S.line('G', ARRAY[k.db::text, k.name]) || $S.describe(k.oid) || $S.line('S', ARRAY[k.db::text, "
+	"k.name, k.db, 'f', CASE WHEN EXISTS (SELECT FROM pg_constraint o WHERE o.confrelid IN (TG_RELID, k.oid)) "
+	"THEN 'DELETE FROM ' ELSE 'TRUNCATE ' END || format('%I.%I', TG_TABLE_SCHEMA, TG_TABLE_NAME)]) INTO said "
+	"FROM $S.known k WHERE k.oid = pg_partition_root(TG_RELID) AND k.oid <> TG_RELID",
+	"c.relispartition AND x.oid = pg_partition_root(c.oid) WHERE c.relkind = 'r'");
 /* clang-format on */
 
+/* Between the two there are no partitions that are carried, and TRUNCATE is in the log. */
 static bool
-logs_truncate(const struct pgsql_source *s)
+is_needed(const struct pgsql_source *s)
 {
-	return s->main.version >= 110000;
+	return s->main.version < 110000 || s->main.version >= 130000;
 }
 
 const char *
 note_truncate_sql(const struct pgsql_source *s)
 {
-	return logs_truncate(s) ? "" : sql;
+	return !is_needed(s) ? "" : s->main.version < 110000 ? of_tables : of_partitions;
 }
 
 const char *
 note_truncate_new(const struct pgsql_source *s)
 {
-	return logs_truncate(s) ? "" : "    PERFORM $S.watch(t.oid);\n";
+	return s->main.version < 110000 ? "    PERFORM $S.watch(t.oid);\n" : "";
+}
+
+const char *
+note_truncate_partition(const struct pgsql_source *s)
+{
+	return s->main.version >= 130000 ? "    PERFORM $S.watch(a.id);\n" : "";
 }
 
 /* Whether this channel asks for it. */
@@ -128,7 +150,7 @@ note_truncates(struct pgsql_source *s, bool given_up, struct err *e)
 	struct buf schema;
 	enum rc rc;
 
-	if (logs_truncate(s))
+	if (!is_needed(s))
 		return RC_OK;
 	buf_init(&schema);
 	pgsql_quote_name(&schema, conf_str(s->env.conf, "state_schema"));

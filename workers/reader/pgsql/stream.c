@@ -672,6 +672,8 @@ pgsource_stream(struct source *base, const char *resume, const char *applied, st
 	st.relations = (struct log_relations){.s = s, .feed = s->env.feed};
 	arena_init(&st.message);
 	rc = begin_stream(&st, resume, applied, e);
+	if (s->notes)
+		feed_keep_reloading(st.feed);
 	if (rc == RC_OK)
 		rc = run(&st, e);
 	if (rc == RC_AGAIN)

@@ -17,6 +17,7 @@
 #include "workers/writer/pgsql/sink.h"
 
 #define STANDS_IN_THE_WAY "2BP01" /* other objects depend on it */
+#define IS_REFERRED_TO "0A000"	  /* TRUNCATE, where foreign keys of other tables lead to it */
 
 static void
 add_target(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name)
@@ -54,7 +55,12 @@ follow_create(struct pgsql_lane *l, const struct table *t, struct err *e)
 		rc = pgsink_is_there(l, schema, name, &there, e);
 	if (rc == RC_OK && !there)
 		rc = pgsink_create_from_columns(l, t, schema, name, e);
-	return rc == RC_OK && !there ? pgsink_make_fks(l, t, e) : rc;
+	/* What refers to it comes later. */
+	for (uint32_t k = 0; k < t->nfks && rc == RC_OK; k++)
+		rc = pgsink_make_fk(l, t, &t->fks[k], e);
+	if (rc == RC_OK)
+		pgsink_add_made(l->sink, table_copy(t));
+	return rc;
 }
 
 static const struct column_change *
@@ -75,32 +81,6 @@ was(const struct table_change *ch, const struct table *before, const char *colum
 	if (c != NULL)
 		return *c->from != '\0' ? table_column(before, c->from) : UINT32_MAX;
 	return table_column(before, column);
-}
-
-static enum rc
-rename_columns(struct pgsql_lane *l, const struct table_change *ch, const struct table *after,
-	struct err *e)
-{
-	const struct routes *r = l->sink->env.routes;
-	enum rc rc = RC_OK;
-
-	for (uint32_t k = 0; k < ch->ncolumns && rc == RC_OK; k++) {
-		const struct column_change *c = &ch->columns[k];
-		const char *from = routes_column(r, ch->db, ch->name, c->from),
-			   *to = routes_column(r, ch->db, ch->name, c->to);
-		struct buf b;
-
-		if (*c->from == '\0' || from == NULL || to == NULL || strcmp(from, to) == 0)
-			continue;
-		buf_init(&b);
-		buf_puts(&b, "RENAME COLUMN ");
-		pgsql_quote_name(&b, from);
-		buf_puts(&b, " TO ");
-		pgsql_quote_name(&b, to);
-		rc = alter(l, after, &b, e);
-		buf_release(&b);
-	}
-	return rc;
 }
 
 static enum rc
@@ -137,7 +117,7 @@ unknown_rows(const struct table *t, const char *column, struct err *e)
 	return err_remedy(e, "run `syncline reset` for this channel, which loads everything again");
 }
 
-/* Whether the target has the column, of that type (without a modifier; NULL: of any) already. */
+/* Whether the target has the column, of that type (NULL: of any) already. */
 static enum rc
 has_column(struct pgsql_lane *l, const struct table *t, const char *column, const char *type,
 	bool *has, struct err *e)
@@ -153,16 +133,52 @@ has_column(struct pgsql_lane *l, const struct table *t, const char *column, cons
 	buf_puts(&b, "::regclass AND NOT attisdropped AND attname = ");
 	pgsql_quote_text(&b, column);
 	if (type != NULL) {
-		buf_puts(&b, " AND atttypmod = -1 AND atttypid = to_regtype(");
+		buf_puts(&b, " AND (format_type(atttypid, atttypmod) = ");
 		pgsql_quote_text(&b, type);
+		if (strchr(type, '(') == NULL) { /* it may have another name */
+			buf_puts(&b, " OR atttypmod = -1 AND atttypid = to_regtype(");
+			pgsql_quote_text(&b, type);
+			buf_putc(&b, ')');
+		}
 		buf_putc(&b, ')');
 	}
 	rc = pgsql_value(
 		&l->c, &found, e, "SELECT 1 FROM pg_attribute WHERE attrelid = %s", buf_text(&b));
-	*has = found != NULL && (type == NULL || strchr(type, '(') == NULL);
+	*has = found != NULL;
 	free(found);
 	buf_release(&table);
 	buf_release(&b);
+	return rc;
+}
+
+static enum rc
+rename_columns(struct pgsql_lane *l, const struct table_change *ch, const struct table *after,
+	struct err *e)
+{
+	const struct routes *r = l->sink->env.routes;
+	enum rc rc = RC_OK;
+
+	for (uint32_t k = 0; k < ch->ncolumns && rc == RC_OK; k++) {
+		const struct column_change *c = &ch->columns[k];
+		const char *from = routes_column(r, ch->db, ch->name, c->from),
+			   *to = routes_column(r, ch->db, ch->name, c->to);
+		bool has = false;
+		struct buf b;
+
+		if (*c->from == '\0' || from == NULL || to == NULL || strcmp(from, to) == 0)
+			continue;
+		/* That of a table from which it inherits may have taken it along. */
+		rc = has_column(l, after, from, NULL, &has, e);
+		if (rc != RC_OK || !has)
+			continue;
+		buf_init(&b);
+		buf_puts(&b, "RENAME COLUMN ");
+		pgsql_quote_name(&b, from);
+		buf_puts(&b, " TO ");
+		pgsql_quote_name(&b, to);
+		rc = alter(l, after, &b, e);
+		buf_release(&b);
+	}
 	return rc;
 }
 
@@ -173,6 +189,7 @@ new_column(struct pgsql_lane *l, const struct table_change *ch, const struct tab
 {
 	const struct column_change *c = change_to(ch, after->columns[i].name);
 	const char *name = pgsink_column(l, after, i), *fill = c != NULL ? c->fill : NULL;
+	struct column column = after->columns[i];
 	struct buf b;
 	bool there;
 	enum rc rc;
@@ -185,7 +202,9 @@ new_column(struct pgsql_lane *l, const struct table_change *ch, const struct tab
 		return rc;
 	buf_init(&b);
 	buf_puts(&b, "ADD COLUMN ");
-	pgsink_define_column(l->sink, &b, &after->columns[i], name);
+	/* A source of our own kind says itself by what it counts. */
+	column.auto_increment = column.auto_increment && !l->sink->native;
+	pgsink_define_column(l->sink, &b, &column, name);
 	if (fill != NULL) {
 		buf_puts(&b, " DEFAULT ");
 		pgsql_quote_text(&b, fill);
@@ -202,13 +221,56 @@ new_column(struct pgsql_lane *l, const struct table_change *ch, const struct tab
 	return rc;
 }
 
+/* An identity counts by none. */
+static enum rc
+has_default(
+	struct pgsql_lane *l, const struct table *t, const char *column, bool *has, struct err *e)
+{
+	char *found = NULL;
+	struct buf table, b;
+	enum rc rc;
+
+	buf_init(&table);
+	buf_init(&b);
+	add_target(l, &table, t->db, t->name);
+	pgsql_quote_text(&b, buf_text(&table));
+	buf_puts(&b, "::regclass AND a.attname = ");
+	pgsql_quote_text(&b, column);
+	rc = pgsql_value(&l->c, &found, e,
+		"SELECT 1 FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND "
+		"a.attnum = d.adnum WHERE d.adrelid = %s",
+		buf_text(&b));
+	*has = found != NULL;
+	free(found);
+	buf_release(&table);
+	buf_release(&b);
+	return rc;
+}
+
+/* Where rows come anew, any type can become any other: the source has computed the values. */
+static enum rc
+is_empty(struct pgsql_lane *l, const struct table *t, bool *empty, struct err *e)
+{
+	char *found = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	add_target(l, &b, t->db, t->name);
+	rc = pgsql_value(&l->c, &found, e, "SELECT 1 FROM %s LIMIT 1", buf_text(&b));
+	*empty = found == NULL;
+	free(found);
+	buf_release(&b);
+	return rc;
+}
+
 static enum rc
 change_column(struct pgsql_lane *l, const struct column *from, const struct table *after,
 	uint32_t i, struct err *e)
 {
 	const struct column *to = &after->columns[i];
 	struct buf b, old, new, name;
-	bool has = true;
+	bool has = true, empty = false, preset = false;
 	enum rc rc = RC_OK;
 
 	buf_init(&b);
@@ -221,9 +283,15 @@ change_column(struct pgsql_lane *l, const struct column *from, const struct tabl
 	if (strcmp(buf_text(&old), buf_text(&new)) != 0)
 		/* The type may have another name only. */
 		rc = has_column(l, after, pgsink_column(l, after, i), buf_text(&new), &has, e);
+	if (rc == RC_OK && !has)
+		rc = is_empty(l, after, &empty, e);
+	if (rc == RC_OK && empty)
+		rc = has_default(l, after, pgsink_column(l, after, i), &preset, e);
 	if (rc == RC_OK && !has) {
+		if (preset)
+			buf_printf(&b, "ALTER COLUMN %s DROP DEFAULT, ", buf_text(&name));
 		buf_printf(&b, "ALTER COLUMN %s TYPE %s USING %s::%s", buf_text(&name),
-			buf_text(&new), buf_text(&name), buf_text(&new));
+			buf_text(&new), empty ? "NULL" : buf_text(&name), buf_text(&new));
 		rc = alter(l, after, &b, e);
 	}
 	if (rc == RC_OK && from->nullable != to->nullable) {
@@ -353,15 +421,41 @@ drop_index(struct pgsql_lane *l, const struct table *t, const struct index *ix, 
 	return rc;
 }
 
+/* It may have been made in the source's words. */
+static enum rc
+has_primary(struct pgsql_lane *l, const struct table *t, bool *has, struct err *e)
+{
+	const struct routes *r = l->sink->env.routes;
+	char *found = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsql_quote_regclass(
+		&b, routes_table_db(r, t->db, t->name), routes_target_table(r, t->db, t->name));
+	rc = pgsql_value(&l->c, &found, e,
+		"SELECT 1 FROM pg_index WHERE indisprimary AND indrelid = %s::regclass",
+		buf_text(&b));
+	*has = found != NULL;
+	free(found);
+	buf_release(&b);
+	return rc;
+}
+
 static enum rc
 new_index(struct pgsql_lane *l, const struct table *t, const struct index *ix, struct err *e)
 {
 	const struct routes *r = l->sink->env.routes;
+	bool there = false;
 	struct buf b;
 	enum rc rc = RC_OK;
 
 	if (!pgsink_can_be_indexed(l->sink, t, ix))
 		return RC_OK;
+	if (ix->primary)
+		rc = has_primary(l, t, &there, e);
+	if (rc != RC_OK || there)
+		return rc;
 	buf_init(&b);
 	if (ix->primary) {
 		pgsink_primary_key(l, &b, t, ix);
@@ -454,24 +548,39 @@ new_indexes(struct pgsql_lane *l, const struct table_change *ch, const struct ta
 }
 
 static bool
-has_fk(const struct table *t, const char *name)
+same_fk(const struct table *t, const struct foreign_key *x, const struct table *u,
+	const struct foreign_key *y)
+{
+	if (strcmp(x->name, y->name) != 0 || strcmp(x->ref_db, y->ref_db) != 0 ||
+		strcmp(x->ref_table, y->ref_table) != 0 || x->ncolumns != y->ncolumns ||
+		x->on_delete != y->on_delete || x->on_update != y->on_update ||
+		strcmp(x->clause != NULL ? x->clause : "", y->clause != NULL ? y->clause : "") != 0)
+		return false;
+	for (uint32_t i = 0; i < x->ncolumns; i++)
+		if (strcmp(x->ref_columns[i], y->ref_columns[i]) != 0 ||
+			strcmp(t->columns[x->columns[i]].name, u->columns[y->columns[i]].name) != 0)
+			return false;
+	return true;
+}
+
+static bool
+has_fk(const struct table *t, const struct table *of, const struct foreign_key *fk)
 {
 	for (uint32_t k = 0; k < t->nfks; k++)
-		if (strcmp(t->fks[k].name, name) == 0)
+		if (same_fk(t, &t->fks[k], of, fk))
 			return true;
 	return false;
 }
 
 static enum rc
-change_fks(
-	struct pgsql_lane *l, const struct table *before, const struct table *after, struct err *e)
+drop_fks(struct pgsql_lane *l, const struct table *before, const struct table *after, struct err *e)
 {
 	enum rc rc = RC_OK;
 
 	for (uint32_t k = 0; k < before->nfks && rc == RC_OK; k++) {
 		struct buf b;
 
-		if (has_fk(after, before->fks[k].name))
+		if (has_fk(after, before, &before->fks[k]))
 			continue;
 		buf_init(&b);
 		buf_puts(&b, "DROP CONSTRAINT IF EXISTS ");
@@ -479,8 +588,16 @@ change_fks(
 		rc = alter(l, after, &b, e);
 		buf_release(&b);
 	}
+	return rc;
+}
+
+static enum rc
+make_fks(struct pgsql_lane *l, const struct table *before, const struct table *after, struct err *e)
+{
+	enum rc rc = RC_OK;
+
 	for (uint32_t k = 0; k < after->nfks && rc == RC_OK; k++)
-		if (!has_fk(before, after->fks[k].name))
+		if (!has_fk(before, after, &after->fks[k]))
 			rc = pgsink_make_fk(l, after, &after->fks[k], e);
 	return rc;
 }
@@ -495,9 +612,7 @@ change_parts(struct pgsql_lane *l, const struct table_change *ch, struct table *
 		rc = drop_indexes(l, ch, before, after, e);
 	if (rc == RC_OK)
 		rc = change_columns(l, ch, before, after, e);
-	if (rc == RC_OK)
-		rc = new_indexes(l, ch, before, after, e);
-	return rc == RC_OK ? change_fks(l, before, after, e) : rc;
+	return rc == RC_OK ? new_indexes(l, ch, before, after, e) : rc;
 }
 
 static enum rc
@@ -548,17 +663,81 @@ rename_table(struct pgsql_lane *l, const struct table_change *ch, struct err *e)
 	return rc;
 }
 
+/* One that has become a partition of another table stays. */
 static enum rc
-drop_table(struct pgsql_lane *l, const struct table_change *ch, struct err *e)
+stays(struct pgsql_lane *l, const struct table_change *ch, bool *out, struct err *e)
 {
+	const struct routes *r = l->sink->env.routes;
+	char *part = NULL;
 	struct buf b;
 	enum rc rc;
 
+	buf_init(&b);
+	pgsql_quote_regclass(
+		&b, routes_table_db(r, ch->db, ch->name), routes_target_table(r, ch->db, ch->name));
+	rc = pgsql_value(&l->c, &part, e,
+		"SELECT 1 FROM pg_inherits JOIN pg_class p ON p.oid = inhparent WHERE p.relkind = "
+		"'p' AND inhrelid = to_regclass(%s)",
+		buf_text(&b));
+	*out = part != NULL;
+	free(part);
+	buf_release(&b);
+	return rc;
+}
+
+static enum rc
+drop_table(struct pgsql_lane *l, const struct table_change *ch, struct err *e)
+{
+	bool part = false;
+	struct buf b;
+	enum rc rc = stays(l, ch, &part, e);
+
+	if (rc != RC_OK || part)
+		return rc;
 	buf_init(&b);
 	buf_puts(&b, "DROP TABLE IF EXISTS ");
 	add_target(l, &b, ch->db, ch->name);
 	rc = pgsink_exec(l, buf_text(&b), e);
 	buf_release(&b);
+	return rc;
+}
+
+/* They may lead to one that is dropped before. */
+static enum rc
+drop_fks_of_dropped(struct pgsql_lane *l, const struct table_change *ch, const struct table *before,
+	struct err *e)
+{
+	bool part = false;
+	enum rc rc = stays(l, ch, &part, e);
+
+	for (uint32_t k = 0; !part && k < before->nfks && rc == RC_OK; k++) {
+		struct buf b;
+
+		buf_init(&b);
+		buf_puts(&b, "ALTER TABLE IF EXISTS ");
+		add_target(l, &b, ch->db, ch->name);
+		buf_puts(&b, " DROP CONSTRAINT IF EXISTS ");
+		pgsql_quote_name(&b, before->fks[k].name);
+		rc = pgsink_exec(l, buf_text(&b), e);
+		buf_release(&b);
+	}
+	return rc;
+}
+
+/* Tables that load again: what refers to them stays. */
+static enum rc
+empty_tables(struct pgsql_lane *l, const struct event_ddl *d, struct err *e)
+{
+	const struct routes *r = l->sink->env.routes;
+	enum rc rc = pgsink_exec(l, "ROLLBACK TO SAVEPOINT whole", e);
+
+	for (uint32_t i = 0; i < d->nchanges && rc == RC_OK; i++) {
+		const struct table_change *ch = &d->changes[i];
+
+		if (ch->effect == DDL_TRUNCATED)
+			rc = pgsink_empty(l, routes_table_db(r, ch->db, ch->name),
+				routes_target_table(r, ch->db, ch->name), e);
+	}
 	return rc;
 }
 
@@ -585,7 +764,11 @@ truncate_tables(struct pgsql_lane *l, const struct event_ddl *d, struct err *e)
 		/* What the source's triggers did is in its log. */
 		rc = pgsink_fk(l, l->sink->native, e);
 		if (rc == RC_OK)
+			rc = pgsink_exec(l, "SAVEPOINT whole", e);
+		if (rc == RC_OK)
 			rc = pgsink_exec(l, buf_text(&b), e);
+		if (rc != RC_OK && rc != RC_RETRY && pgsql_is(&l->c, IS_REFERRED_TO))
+			rc = empty_tables(l, d, e);
 		if (rc == RC_OK)
 			rc = pgsink_fk(l, false, e);
 	}
@@ -603,8 +786,49 @@ decode(const unsigned char *p, uint32_t n, struct table **out, struct err *e)
 	return n != 0 ? table_decode(&c, out, e) : RC_OK;
 }
 
+/* Foreign keys join the tables of a statement: those that go are first, those that come last. */
+enum phase { FKS_THAT_GO, CHANGES, FKS_THAT_COME, PHASES };
+
 static enum rc
-make_change(struct pgsql_lane *l, const struct table_change *ch, struct err *e)
+make_phase(struct pgsql_lane *l, const struct table_change *ch, const struct table *before,
+	const struct table *after, enum phase phase, struct err *e)
+{
+	bool changed = ch->effect == DDL_CHANGED && before != NULL && after != NULL;
+
+	if (phase == FKS_THAT_GO && ch->effect == DDL_DROPPED && before != NULL)
+		return drop_fks_of_dropped(l, ch, before, e);
+	if (phase == FKS_THAT_GO)
+		return changed ? drop_fks(l, before, after, e) : RC_OK;
+	if (phase == FKS_THAT_COME)
+		return changed ? make_fks(l, before, after, e) : RC_OK;
+	switch (ch->effect) {
+	case DDL_CREATED:
+		return after != NULL ? follow_create(l, after, e) : RC_OK;
+	case DDL_CHANGED:
+		return changed ? change_table(l, ch, before, after, e) : RC_OK;
+	case DDL_DROPPED:
+		return drop_table(l, ch, e);
+	case DDL_RENAMED:
+		return rename_table(l, ch, e);
+	case DDL_TRUNCATED:
+	case DDL_EFFECT_COUNT:
+	default:
+		return RC_OK;
+	}
+}
+
+/* Which foreign keys the tables have that others may wait for. */
+static void
+remember(struct pgsql_sink *s, const struct table_change *ch, const struct table *after)
+{
+	if (ch->effect == DDL_CHANGED && after != NULL)
+		pgsink_add_made(s, table_copy(after));
+	else if (ch->effect == DDL_DROPPED || ch->effect == DDL_RENAMED)
+		pgsink_forget_made(s, ch->db, ch->name);
+}
+
+static enum rc
+make_change(struct pgsql_lane *l, const struct table_change *ch, enum phase phase, struct err *e)
 {
 	struct table *before = NULL, *after = NULL;
 	enum rc rc = decode(ch->before, ch->before_len, &before, e);
@@ -612,26 +836,9 @@ make_change(struct pgsql_lane *l, const struct table_change *ch, struct err *e)
 	if (rc == RC_OK)
 		rc = decode(ch->after, ch->after_len, &after, e);
 	if (rc == RC_OK)
-		switch (ch->effect) {
-		case DDL_CREATED:
-			if (after != NULL)
-				rc = follow_create(l, after, e);
-			break;
-		case DDL_CHANGED:
-			if (before != NULL && after != NULL)
-				rc = change_table(l, ch, before, after, e);
-			break;
-		case DDL_DROPPED:
-			rc = drop_table(l, ch, e);
-			break;
-		case DDL_RENAMED:
-			rc = rename_table(l, ch, e);
-			break;
-		case DDL_TRUNCATED:
-		case DDL_EFFECT_COUNT:
-		default:
-			break;
-		}
+		rc = make_phase(l, ch, before, after, phase, e);
+	if (rc == RC_OK && phase == FKS_THAT_COME)
+		remember(l->sink, ch, after);
 	table_free(before);
 	table_free(after);
 	return rc;
@@ -643,8 +850,9 @@ make_changes(
 {
 	enum rc rc = truncate_tables(l, d, e);
 
-	for (uint32_t i = 0; i < d->nchanges && rc == RC_OK; i++)
-		rc = make_change(l, &d->changes[i], e);
+	for (unsigned phase = 0; phase < PHASES && rc == RC_OK; phase++)
+		for (uint32_t i = 0; i < d->nchanges && rc == RC_OK; i++)
+			rc = make_change(l, &d->changes[i], phase, e);
 	if (rc == RC_OK)
 		return RC_OK;
 	err_context(e, "cannot follow a change of the source's tables (%s%.200ssource position %s)",

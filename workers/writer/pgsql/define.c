@@ -367,5 +367,4 @@ pgsink_add_fk(const struct pgsql_lane *l, struct buf *b, const struct table *t,
 	else
 		buf_printf(b, " ON DELETE %s ON UPDATE %s", action_words(fk->on_delete),
 			action_words(fk->on_update));
-	buf_puts(b, " NOT VALID");
 }

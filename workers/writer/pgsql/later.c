@@ -139,7 +139,8 @@ pgsink_may_wait(struct pgsql_lane *l, const struct event_object *o, struct err *
 	buf_init(&key);
 	pgsink_add_key(l, &key, o->db, o->name);
 	rc = pgsql_run(&l->c, e,
-		"UPDATE %s.table_state SET later = '{}' WHERE (channel, db, name) = (%s)",
+		"UPDATE %s.table_state SET later = ARRAY(SELECT sql FROM unnest(later) sql WHERE "
+		"sql LIKE 'ALTER TABLE %%') WHERE (channel, db, name) = (%s)",
 		l->sink->state, buf_text(&key));
 	buf_release(&key);
 	return rc;

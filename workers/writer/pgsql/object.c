@@ -76,6 +76,17 @@ pgsink_add_made(struct pgsql_sink *s, struct table *t)
 	s->made[s->nmade++] = t;
 }
 
+void
+pgsink_forget_made(struct pgsql_sink *s, const char *db, const char *name)
+{
+	for (size_t i = 0; i < s->nmade; i++)
+		if (strcmp(s->made[i]->name, name) == 0 && strcmp(s->made[i]->db, db) == 0) {
+			table_free(s->made[i]);
+			s->made[i] = s->made[--s->nmade];
+			return;
+		}
+}
+
 static bool
 refers_to(const struct foreign_key *fk, const struct table *t)
 {
@@ -105,16 +116,65 @@ has_fk(struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk
 	return rc;
 }
 
+/* Foreign keys of partitioned tables cannot be left unlooked at before PostgreSQL 18. */
+static enum rc
+must_be_valid(struct pgsql_lane *l, const struct table *t, bool *must, struct err *e)
+{
+	const struct routes *r = l->sink->env.routes;
+	char *found = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	pgsql_quote_regclass(
+		&b, routes_table_db(r, t->db, t->name), routes_target_table(r, t->db, t->name));
+	rc = pgsql_value(&l->c, &found, e,
+		"SELECT 1 FROM pg_class WHERE relkind = 'p' AND oid = %s::regclass", buf_text(&b));
+	*must = found != NULL && l->c.version < 180000;
+	free(found);
+	buf_release(&b);
+	return rc;
+}
+
+/* One that leads to a table which loads again waits with that one's indexes. */
+static enum rc
+waits_for_parent(struct pgsql_lane *l, const struct foreign_key *fk, const char *sql, bool *waits,
+	struct err *e)
+{
+	char *state = NULL;
+	struct buf key, b;
+	enum rc rc;
+
+	buf_init(&key);
+	buf_init(&b);
+	pgsink_add_key(l, &key, fk->ref_db, fk->ref_table);
+	pgsql_quote_text(&b, sql);
+	rc = pgsql_value(&l->c, &state, e,
+		"UPDATE %s.table_state SET later = coalesce(later, '{}') || %s::text WHERE "
+		"(channel, db, name) = (%s) AND state = 'reload' RETURNING state",
+		l->sink->state, buf_text(&b), buf_text(&key));
+	*waits = state != NULL;
+	free(state);
+	buf_release(&key);
+	buf_release(&b);
+	return rc;
+}
+
 enum rc
 pgsink_make_fk(
 	struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk, struct err *e)
 {
-	bool has = false;
+	bool has = false, valid = false, waits = false;
 	struct buf b;
 	enum rc rc;
 
 	if (!pgsink_carries_fk(l, t, fk))
 		return RC_OK;
+	if (!routes_table(l->sink->env.routes, fk->ref_db, fk->ref_table)) {
+		log_warn("foreign key %s of %s.%s is left out: %s.%s is not selected", fk->name,
+			t->db, t->name, fk->ref_db, fk->ref_table);
+		return RC_OK;
+	}
 	if (!l->sink->dialect->foreign_keys) {
 		log_info("foreign key %s of %s.%s is left out: no %s keeps it", fk->name, t->db,
 			t->name, l->sink->dialect->product);
@@ -123,9 +183,16 @@ pgsink_make_fk(
 	rc = has_fk(l, t, fk, &has, e);
 	if (rc != RC_OK || has)
 		return rc;
+	rc = must_be_valid(l, t, &valid, e);
+	if (rc != RC_OK)
+		return rc;
 	buf_init(&b);
 	pgsink_add_fk(l, &b, t, fk);
-	rc = pgsink_exec(l, buf_text(&b), e);
+	if (!valid)
+		buf_puts(&b, " NOT VALID");
+	rc = waits_for_parent(l, fk, buf_text(&b), &waits, e);
+	if (rc == RC_OK && !waits)
+		rc = pgsink_exec(l, buf_text(&b), e);
 	buf_release(&b);
 	if (rc != RC_OK)
 		err_context(e, "cannot make foreign key %s of %s.%s at the target", fk->name, t->db,
@@ -280,18 +347,19 @@ create_table(struct pgsql_lane *l, const struct event_object *o, const struct ta
 /* ---- loading again ---- */
 
 /*
- * What stands on the table %s (the third %s leaves out what partitions only inherit), in the order
- * in which it can be made again: foreign keys of other tables, views and routines, by way of its
- * row type too, triggers.
+ * What stands on the table %s (the fourth %s leaves out what partitions only inherit), in the order
+ * in which it can be made again: foreign keys of other tables, defaults by sequences of its own,
+ * views and routines, by way of its row type or its partitions too, triggers.
  */
 /* clang-format off */
 static const char standing_on[] =
 	"WITH RECURSIVE v (class, id, level) AS (SELECT 'pg_class'::regclass::oid, "
 	"%s::regclass::oid, 0 UNION ALL SELECT CASE WHEN w.oid IS NULL THEN d.classid ELSE "
-	"'pg_class'::regclass END, coalesce(w.ev_class, d.objid), v.level + 1 "
+	"'pg_class'::regclass END, coalesce(w.ev_class, d.objid), v.level + CASE WHEN p.oid IS NULL THEN 1 ELSE 0 END "
 	"FROM v JOIN pg_depend d ON d.refclassid = v.class AND d.refobjid = v.id LEFT JOIN "
-	"pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid "
-	"WHERE w.ev_class <> v.id OR d.classid IN ('pg_proc'::regclass, "
+	"pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid LEFT JOIN pg_class p ON d.classid = "
+	"'pg_class'::regclass AND d.deptype = 'a' AND p.oid = d.objid AND p.relkind IN ('r', 'p') "
+	"WHERE w.ev_class <> v.id OR p.oid <> v.id OR d.classid IN ('pg_proc'::regclass, "
 	"'pg_type'::regclass)), o (class, id, level) AS (SELECT class, id, max(level) "
 	"FROM v WHERE level > 0 GROUP BY 1, 2) SELECT " CREATE_VIEW ", c.oid::regclass::text, level "
 	"FROM o JOIN pg_class c ON class = 'pg_class'::regclass AND c.oid = id AND c.relkind IN ('v', "
@@ -301,7 +369,12 @@ static const char standing_on[] =
 	", c.oid::regclass || ' ' || g.tgname, 1000000 FROM pg_trigger g JOIN pg_class c ON c.oid = "
 	"g.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE (c.oid = %s::regclass OR EXISTS "
 	"(SELECT FROM o WHERE class = 'pg_class'::regclass AND id = c.oid)) AND NOT g.tgisinternal "
-	"UNION ALL SELECT 'ALTER TABLE ' || "
+	"UNION ALL SELECT format('ALTER TABLE %%s ALTER COLUMN %%I SET DEFAULT %%s', d.adrelid::regclass, "
+	"a.attname, pg_get_expr(d.adbin, d.adrelid)), d.adrelid::regclass::text, 0 FROM pg_depend s JOIN pg_depend "
+	"u ON u.classid = 'pg_attrdef'::regclass AND u.refclassid = 'pg_class'::regclass AND u.refobjid = s.objid "
+	"JOIN pg_attrdef d ON d.oid = u.objid JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum "
+	"WHERE s.classid = 'pg_class'::regclass AND s.deptype = 'a' AND s.refclassid = 'pg_class'::regclass AND "
+	"s.refobjid = %s::regclass AND d.adrelid <> s.refobjid UNION ALL SELECT 'ALTER TABLE ' || "
 	"conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(conname) || ' ' || "
 	"pg_get_constraintdef(oid) || CASE WHEN convalidated THEN ' NOT VALID' ELSE '' END, "
 	"conrelid::regclass::text, 0 FROM pg_constraint WHERE contype = 'f' AND %s AND "
@@ -368,7 +441,8 @@ make_anew(struct pgsql_lane *l, const struct event_object *o, const struct table
 	rc = check_columns(l, buf_text(&literal), e);
 	if (rc == RC_OK)
 		rc = pgsql_query(&l->c, &on, e, standing_on, buf_text(&literal), buf_text(&literal),
-			l->c.version >= 110000 ? "conparentid = 0" : "true", buf_text(&literal));
+			buf_text(&literal), l->c.version >= 110000 ? "conparentid = 0" : "true",
+			buf_text(&literal));
 	if (rc == RC_OK)
 		rc = pgsql_run(&l->c, e, "DROP TABLE %s CASCADE", buf_text(&table));
 	if (rc == RC_OK)

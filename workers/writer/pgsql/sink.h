@@ -223,6 +223,7 @@ void pgsink_add_fk(const struct pgsql_lane *l, struct buf *b, const struct table
 
 /* The table is here from now on; takes t over. */
 void pgsink_add_made(struct pgsql_sink *s, struct table *t);
+void pgsink_forget_made(struct pgsql_sink *s, const char *db, const char *name);
 /* 'channel', 'db', 'name': the key of a table's row of ours. */
 void pgsink_add_key(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name);
 /* The new table is ours, and loads: its indexes may go when that begins. */
