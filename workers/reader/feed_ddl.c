@@ -131,8 +131,11 @@ change_table(struct feed *f, const struct ddl_change *ch)
 	begun = t->state == TABLE_SCHEMA || t->state == TABLE_LOADING || t->state == TABLE_RELOAD ||
 		(t->state == TABLE_STREAMING && refilters);
 	feed_cancel_chunks(f, t);
-	if (ch->effect == DDL_CREATED)
+	if (ch->effect == DDL_CREATED) {
 		t->round++; /* another table in its place: what was planned for that is void */
+		if (t->expected && ch->table != NULL) /* it was found as it is to become */
+			feed_set_schema(f, t, ch->table);
+	}
 	if (begun && ch->effect == DDL_RENAMED && routes_table(f->routes, ch->to_db, ch->to_name))
 		rc = feed_start_over(f, add_renamed(f, t, ch));
 	if (rc == RC_OK && begun && (ch->effect == DDL_RENAMED || ch->effect == DDL_DROPPED))
