@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "workers/reader/left_out.h"
 #include "workers/reader/pgsql/source.h"
 
 #define CONNECTIVITY "Source database connectivity"
@@ -41,14 +42,43 @@ check_server(struct pgsql_source *s, struct checks *out)
 	return check_item(pgsource_check_role(s, &e), "Role of the source database", &e, out);
 }
 
+#define TRUNCATES "TRUNCATE in the source database"
+
+/* The log has a partition's rows as its table's, and of its TRUNCATE nothing. */
+static void
+check_partitions(struct pgsql_source *s, struct checks *out)
+{
+	struct left_out tables;
+	struct err ignored;
+	PGresult *res;
+
+	if (pgsql_query(&s->main, &res, &ignored,
+		    "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = "
+		    "c.relnamespace WHERE c.relkind = 'p' AND NOT c.relispartition ORDER BY 1, "
+		    "2") != RC_OK)
+		return;
+	left_out_init(&tables);
+	for (int i = 0; i < PQntuples(res); i++)
+		if (routes_table(s->env.routes, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1)))
+			left_out_add(&tables, PQgetvalue(res, i, 0), "", PQgetvalue(res, i, 1));
+	PQclear(res);
+	left_out_tell(&tables, TRUNCATES,
+		"TRUNCATE of a single partition is not in the log, the target keeps its rows",
+		"empty partitions by DELETE, or run `syncline resync` for the table of one that "
+		"was truncated",
+		out);
+}
+
 /* Where triggers are asked for, and the account may have the source note statements. */
 static void
 check_truncate(struct pgsql_source *s, struct checks *out)
 {
-	static const char item[] = "TRUNCATE in the source database";
+	static const char item[] = TRUNCATES;
 	int version = s->main.version;
 	char *super;
 
+	if (version >= 130000)
+		check_partitions(s, out);
 	if (version >= 110000)
 		return;
 	super = ask(&s->main, "SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper");
