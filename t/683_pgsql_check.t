@@ -38,6 +38,9 @@ fails('computed key', $source, 'Replica identity', 'shop\.k has no replica ident
 $source->sql('DROP TABLE shop.k');
 
 my $pair = Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }');
+$source->sql('CREATE TABLE shop.p (id int PRIMARY KEY) PARTITION BY RANGE (id)', 'CREATE TABLE shop.p1 PARTITION OF shop.p DEFAULT');
+like(`$Syncline::Pair::build/syncline check ${\ $pair->conf} 2>&1`, qr/^warn  TRUNCATE in the source database\n      cause: TRUNCATE of a single partition .*: shop\.p\n      remedy: .*resync/m, 'what the log of partitions lacks');
+$source->sql('DROP TABLE shop.p');
 $pair->start('caught-up');
 is($pair->wait(60), 0, 'it runs') or diag $pair->output;
 my $end = time + 60;

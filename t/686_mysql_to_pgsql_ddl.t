@@ -26,6 +26,7 @@ sub carried {
 $source->sql(
     'CREATE DATABASE shop CHARACTER SET utf8mb4', 'CREATE TABLE shop.a (id INT PRIMARY KEY, v VARCHAR(20), w INT, KEY (w))',
     'INSERT INTO shop.a VALUES (1, "x", 1), (2, NULL, 2)',
+    'CREATE TABLE shop.prefix (v VARCHAR(50) NOT NULL, w INT, PRIMARY KEY (w, v(4)))', 'INSERT INTO shop.prefix VALUES ("abcdef", 1), ("qbcxyz", 1), ("abcdef", 2)',
     'CREATE TABLE shop.text (id INT PRIMARY KEY, l VARCHAR(20) CHARACTER SET latin1, g TEXT CHARACTER SET gbk, u VARCHAR(9) CHARACTER SET utf16, '
         . 'e ENUM("grün", "rot") CHARACTER SET latin1, s SET("a", "b"))',
     'INSERT INTO shop.text VALUES (1, _utf8mb4 "café €", _utf8mb4 "你好", _utf8mb4 "😀", 1, 3)',
@@ -40,7 +41,9 @@ for my $statement (
     'ALTER TABLE shop.a ADD COLUMN n TEXT', 'ALTER TABLE shop.a CHANGE v name VARCHAR(30) NOT NULL DEFAULT ""', 'ALTER TABLE shop.a RENAME COLUMN w TO k',
     'ALTER TABLE shop.a MODIFY k BIGINT UNSIGNED', 'ALTER TABLE shop.a DROP COLUMN x', 'CREATE UNIQUE INDEX u ON shop.a (k, name)', 'DROP INDEX u ON shop.a',
     'ALTER TABLE shop.a DROP PRIMARY KEY, ADD PRIMARY KEY (id, k)', 'CREATE TABLE shop.b (id INT AUTO_INCREMENT PRIMARY KEY, t TIME(3), a INT)',
-    'CREATE TABLE shop.c LIKE shop.b', 'RENAME TABLE shop.c TO shop.d', 'DROP TABLE shop.d', 'TRUNCATE TABLE shop.b', 'CREATE VIEW shop.v AS SELECT 1'
+    'CREATE TABLE shop.c LIKE shop.b', 'RENAME TABLE shop.c TO shop.d', 'DROP TABLE shop.d', 'TRUNCATE TABLE shop.b',
+    'UPDATE shop.prefix SET v = CONCAT("z", v)', 'ALTER TABLE shop.prefix DROP PRIMARY KEY, ADD PRIMARY KEY (v, w)', 'ALTER TABLE shop.prefix DROP PRIMARY KEY, ADD PRIMARY KEY (v(3), w)',
+    'UPDATE shop.prefix SET v = CONCAT(w, v), w = w + 1', 'CREATE VIEW shop.v AS SELECT 1'
 ) {
     $source->sql('UPDATE shop.a SET name = "" WHERE name IS NULL') if $statement =~ /MODIFY/;
     $source->sql('UPDATE shop.a SET v = "" WHERE v IS NULL') if $statement =~ /CHANGE v/;

@@ -4,6 +4,7 @@ package Syncline::Pair;
 #
 #   my $p = Syncline::Pair->new(source => $db1, target => $db2, objects => '...',
 #                               more => "chunk_rows = 300;\n");
+#                               workers => $dir: those of another build
 #   $p->start('caught-up');     or 'loaded', or nothing: until stop
 #   $p->wait(60)                exit status; dies after so many seconds
 #   $p->stop                    drains; exit status
@@ -38,7 +39,7 @@ sub endpoint {
 sub new {
     my ($class, %o) = @_;
     my $dir = File::Temp::tempdir('syncline-XXXXXX', TMPDIR => 1, CLEANUP => !$ENV{KEEP});
-    my $self = bless {dir => $dir, conf => "$dir/" . ($o{id} || 'test') . '.conf', starts => 0}, $class;
+    my $self = bless {dir => $dir, conf => "$dir/" . ($o{id} || 'test') . '.conf', workers => $o{workers} || $build, starts => 0}, $class;
     open my $f, '>', $self->{conf} or die "$self->{conf}: $!";
     chmod 0600, $self->{conf};
     printf $f "source = { %s };\ntarget = { %s };\nobjects = ( %s );\n%s", endpoint($o{source}), endpoint($o{target}), $o{objects},
@@ -57,7 +58,7 @@ sub start {
         open STDIN, '<', '/dev/null';
         open STDOUT, '>>', $self->log_file;
         open STDERR, '>&', \*STDOUT;
-        $ENV{SYNCLINE_LIBEXEC} = $build;
+        $ENV{SYNCLINE_LIBEXEC} = $self->{workers};
         exec "$build/t/tools/pair", $self->{conf}, @until or POSIX::_exit(127);
     }
     $self->{pid} = $pid;

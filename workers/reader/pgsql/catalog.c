@@ -25,14 +25,17 @@ pgsource_pin(struct pgsql_source *s, struct pgsql *c, const struct table_list *l
 	return rc;
 }
 
+/* By the connection that has pinned them: another one would wait behind a statement that waits for
+ * it. */
 static enum rc
-add_objects(struct pgsql_source *s, struct table_list *list, struct catalog *out, struct err *e)
+add_objects(struct pgsql_source *s, struct pgsql *c, struct table_list *list, struct catalog *out,
+	struct err *e)
 {
 	for (size_t i = 0; i < list->count; i++)
 		if (pgsource_selects(s, list->tables[i]))
 			table_list_add(&s->begun, table_copy(list->tables[i]));
 	if (!SPEAKS_LINES(&s->main))
-		return definitions_read(s, list, out, e);
+		return definitions_read(s, c, list, out, e);
 	/* The catalogs of before 10 tell of them otherwise: tables are made from their columns. */
 	for (size_t i = 0; i < list->count; i++)
 		if (pgsource_selects(s, list->tables[i])) {
@@ -53,7 +56,7 @@ held_catalog(struct pgsql_source *s, struct catalog *out, struct logpos *high, s
 
 	*high = s->held_at;
 	if (rc == RC_OK)
-		rc = add_objects(s, &tables, out, e);
+		rc = add_objects(s, &s->held[0], &tables, out, e);
 	table_list_release(&tables);
 	return rc;
 }
@@ -80,7 +83,7 @@ pgsource_catalog(struct source *base, struct catalog *out, struct logpos *high, 
 	if (rc == RC_OK)
 		rc = pgsource_lsn(&s->main, INSERT_LSN(&s->main), &high->offset, e);
 	if (rc == RC_OK)
-		rc = add_objects(s, &tables, out, e);
+		rc = add_objects(s, &s->main, &tables, out, e);
 	if (rc == RC_OK)
 		rc = pgsql_exec(&s->main, "COMMIT", e);
 	else if (s->main.conn != NULL && pgsql_exec(&s->main, "ROLLBACK", &ignored) != RC_OK)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/mem.h"
+#include "workers/reader/left_out.h"
 #include "workers/reader/pgsql/source.h"
 
 #define CONNECTIVITY "Source database connectivity"
@@ -41,45 +42,59 @@ check_server(struct pgsql_source *s, struct checks *out)
 	return check_item(pgsource_check_role(s, &e), "Role of the source database", &e, out);
 }
 
-static bool
-is_there(struct pgsql *c, const char *sql)
-{
-	char *found = ask(c, sql);
+#define TRUNCATES "TRUNCATE in the source database"
 
-	free(found);
-	return found != NULL;
+/* The log has a partition's rows as its table's, and of its TRUNCATE nothing. */
+static void
+check_partitions(struct pgsql_source *s, bool noted, struct checks *out)
+{
+	struct left_out tables;
+	struct err ignored;
+	PGresult *res;
+
+	if (pgsql_query(&s->main, &res, &ignored,
+		    "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = "
+		    "c.relnamespace WHERE c.relkind = 'p' AND NOT c.relispartition ORDER BY 1, "
+		    "2") != RC_OK)
+		return;
+	left_out_init(&tables);
+	for (int i = 0; i < PQntuples(res); i++)
+		if (routes_table(s->env.routes, PQgetvalue(res, i, 0), PQgetvalue(res, i, 1)))
+			left_out_add(&tables, PQgetvalue(res, i, 0), "", PQgetvalue(res, i, 1));
+	PQclear(res);
+	if (noted && tables.count != 0) {
+		checks_pass(out, TRUNCATES);
+		tables.count = 0;
+	}
+	left_out_tell(&tables, TRUNCATES,
+		"TRUNCATE of a single partition is not in the log, the target keeps its rows",
+		"set source.truncate_triggers (with a superuser's account); or DROP or DETACH "
+		"partitions, or run `syncline resync` for a table that had one truncated",
+		out);
 }
 
 /* Where triggers are asked for, and the account may have the source note statements. */
 static void
 check_truncate(struct pgsql_source *s, struct checks *out)
 {
-	static const char item[] = "TRUNCATE in the source database";
 	int version = s->main.version;
-	char *super;
+	char *super =
+		ask(&s->main, "SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper");
+	bool noted = conf_bool(s->env.conf, "source.truncate_triggers") && super != NULL &&
+		     version >= 90500;
 
-	if (version >= 110000 &&
-		!is_there(
-			&s->main, "SELECT 1 FROM pg_class WHERE relispartition AND relkind = 'r'"))
-		return;
-	super = ask(&s->main, "SELECT 1 FROM pg_roles WHERE rolname = current_user AND rolsuper");
-	if (conf_bool(s->env.conf, "source.truncate_triggers") && super != NULL && version >= 90500)
-		checks_pass(out, item);
-	else if (version >= 110000)
-		checks_add(out, CHECK_WARN, item,
-			"set source.truncate_triggers (with a superuser's account); or DROP or "
-			"DETACH partitions, or run `syncline resync` for a table that had one "
-			"truncated",
-			"TRUNCATE of a single partition is not in the log: the target keeps its "
-			"rows");
+	free(super);
+	if (version >= 110000)
+		check_partitions(s, noted, out);
+	else if (noted)
+		checks_pass(out, TRUNCATES);
 	else
-		checks_add(out, CHECK_WARN, item,
+		checks_add(out, CHECK_WARN, TRUNCATES,
 			"set source.truncate_triggers (9.5 and later, with a superuser's account); "
 			"or empty tables by DELETE, or run `syncline resync` for a table that was "
 			"truncated",
 			"PostgreSQL %d.%d does not log TRUNCATE: the target keeps the rows",
 			version / 10000, version / 100 % 100);
-	free(super);
 }
 
 static void

@@ -513,8 +513,8 @@ add_tables_alone(const struct pgsql_source *s, struct table_list *list, struct c
 }
 
 enum rc
-definitions_read(
-	struct pgsql_source *s, struct table_list *list, struct catalog *out, struct err *e)
+definitions_read(struct pgsql_source *s, struct pgsql *c, struct table_list *list,
+	struct catalog *out, struct err *e)
 {
 	struct definitions d = {0};
 	enum rc rc;
@@ -523,7 +523,7 @@ definitions_read(
 		add_tables_alone(s, list, out);
 		return RC_OK;
 	}
-	rc = read_all(&d, &s->main, pgsource_copies_triggers(s), e);
+	rc = read_all(&d, c, pgsource_copies_triggers(s), e);
 	if (rc == RC_OK)
 		sort(&d);
 	for (size_t i = 0; rc == RC_OK && i < d.count; i++)

@@ -18,9 +18,10 @@
 
 #include "workers/reader/pgsql/source.h"
 
-/* Adds all selected objects to the catalog; tables are taken out of `list` as they are found. */
-enum rc definitions_read(struct pgsql_source *s, struct table_list *list, struct catalog *out,
-	struct err *e) MUSTCHECK;
+/* Adds all selected objects to the catalog, as `c` sees them; tables are taken out of `list` as
+ * they are found. */
+enum rc definitions_read(struct pgsql_source *s, struct pgsql *c, struct table_list *list,
+	struct catalog *out, struct err *e) MUSTCHECK;
 
 /* All objects of a kind but databases, as a query of a server from 10 on: class and number of the
  * catalog, schema, name, statement, of a trigger its table; parts of tables (single

@@ -457,7 +457,7 @@ new_index(struct pgsql_lane *l, const struct table *t, const struct index *ix, s
 	if (rc != RC_OK || there)
 		return rc;
 	buf_init(&b);
-	if (ix->primary) {
+	if (pgsink_is_primary(ix)) {
 		pgsink_primary_key(l, &b, t, ix);
 		rc = alter(l, t, &b, e);
 	} else {
@@ -530,7 +530,8 @@ drop_indexes(struct pgsql_lane *l, const struct table_change *ch, const struct t
 
 		if (has_index(ch, before, ix, after))
 			continue;
-		rc = ix->primary ? drop_primary(l, before, e) : drop_index(l, before, ix, e);
+		rc = pgsink_is_primary(ix) ? drop_primary(l, before, e)
+					   : drop_index(l, before, ix, e);
 	}
 	return rc;
 }

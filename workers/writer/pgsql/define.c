@@ -187,6 +187,15 @@ add_deferral(struct buf *b, const struct index *ix)
 		buf_puts(b, " INITIALLY DEFERRED");
 }
 
+bool
+pgsink_is_primary(const struct index *ix)
+{
+	for (uint32_t p = 0; p < ix->nparts; p++)
+		if (ix->parts[p].prefix != 0)
+			return false;
+	return ix->primary;
+}
+
 static void
 add_primary_key(
 	const struct pgsql_lane *l, struct buf *b, const struct table *t, const struct index *ix)
@@ -224,7 +233,7 @@ pgsink_create_table(const struct pgsql_lane *l, struct buf *b, const struct pgsq
 		comma = ", ";
 	}
 	for (uint32_t i = 0; i < t->nindexes; i++)
-		if (t->indexes[i].primary) {
+		if (pgsink_is_primary(&t->indexes[i])) {
 			buf_puts(b, ", ");
 			add_primary_key(l, b, t, &t->indexes[i]);
 		}

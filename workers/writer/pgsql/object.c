@@ -30,7 +30,7 @@ create_indexes(struct pgsql_lane *l, const struct table *t, const char *schema, 
 		const struct index *ix = &t->indexes[i];
 		struct buf b;
 
-		if (ix->primary)
+		if (pgsink_is_primary(ix))
 			continue;
 		if (!pgsink_can_be_indexed(l->sink, t, ix)) {
 			log_warn("index %s of %s.%s has no like at a PostgreSQL target and is left "

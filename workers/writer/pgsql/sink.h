@@ -213,6 +213,9 @@ void pgsink_index_name(
 	const struct pgsql_sink *s, struct buf *b, const char *table, const struct index *ix);
 void pgsink_create_index(const struct pgsql_lane *l, struct buf *b, const struct table *t,
 	const struct index *ix, const char *schema, const char *name);
+/* A primary key here, too: not one over the first characters of a column, which is a unique index.
+ */
+bool pgsink_is_primary(const struct index *ix);
 /* ADD PRIMARY KEY (..), of ALTER TABLE. */
 void pgsink_primary_key(
 	const struct pgsql_lane *l, struct buf *b, const struct table *t, const struct index *ix);
