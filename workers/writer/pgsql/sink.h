@@ -14,6 +14,7 @@
  * later.c      indexes and keys that wait for a table's rows
  * sequence.c   sequences of columns, moved up to their rows
  * ddl.c        DDL in its transaction
+ * alter.c      what a statement has made of a table
  * check.c      the precheck
  */
 #ifndef WORKERS_WRITER_PGSQL_SINK_H
@@ -256,6 +257,16 @@ enum rc pgsink_empty(
 	struct pgsql_lane *l, const char *schema, const char *name, struct err *e) MUSTCHECK;
 /* Those of the new table whose parents are there, and those of others that have waited for it. */
 enum rc pgsink_make_fks(struct pgsql_lane *l, const struct table *t, struct err *e) MUSTCHECK;
+/* The target's name of a table. */
+void pgsink_add_target(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name);
+/* Columns and indexes as they are after a statement. */
+enum rc pgsink_alter_table(struct pgsql_lane *l, const struct table_change *ch,
+	const struct table *before, const struct table *after, struct err *e) MUSTCHECK;
+/* Foreign keys that the statement has taken from the table, and those that it has given to it. */
+enum rc pgsink_lose_fks(struct pgsql_lane *l, const struct table *before, const struct table *after,
+	struct err *e) MUSTCHECK;
+enum rc pgsink_gain_fks(struct pgsql_lane *l, const struct table *before, const struct table *after,
+	struct err *e) MUSTCHECK;
 enum rc pgsink_ddl(struct sink_lane *l, const struct event_ddl *d,
 	const struct table_record *records, uint32_t nrecords, const struct checkpoint *c,
 	char **skipped, struct err *e) MUSTCHECK;
