@@ -562,7 +562,7 @@ run_large(struct apply *a)
 	enum rc rc;
 
 	a->current = NULL;
-	if (!apply_wait_idle(a) || (rc = make_all_keys(a)) != RC_OK)
+	if (!apply_wait_idle(a) || make_all_keys(a) != RC_OK)
 		return RC_AGAIN;
 	w->kind = WORK_LARGE;
 	w->no_retry = true;
