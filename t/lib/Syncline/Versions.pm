@@ -172,7 +172,7 @@ sub pg_smoke {
         $pair->start;
         $source->sql(@pg_ddl);
         $pair->wait_for(qr/flowing.*flowing/s, 10);
-        kill_one($pair) or push @wrong, 'no worker to kill';
+        kill_one($pair) or push @wrong, 'no worker to kill: ' . substr $pair->output, -2000;
         sleep 0.5;
     }
     my $transactions = $load->stop;
@@ -206,7 +206,7 @@ sub smoke {
         $pair->start;
         $source->sql(@ddl);
         $pair->wait_for(qr/flowing.*flowing/s, 10);
-        kill_one($pair) or push @wrong, 'no worker to kill';
+        kill_one($pair) or push @wrong, 'no worker to kill: ' . substr $pair->output, -2000;
         sleep 0.5;
     }
     my $transactions = $load->stop;
