@@ -44,18 +44,23 @@ catalog_add(struct catalog *c, enum object_kind kind, const char *db, const char
 }
 
 void
+catalog_remove_last(struct catalog *c)
+{
+	struct catalog_object *o = &c->objects[--c->count];
+
+	free(o->db);
+	free(o->name);
+	free(o->sql);
+	free(o->session);
+	free(o->on);
+	table_free(o->table);
+}
+
+void
 catalog_release(struct catalog *c)
 {
-	for (uint32_t i = 0; i < c->count; i++) {
-		struct catalog_object *o = &c->objects[i];
-
-		free(o->db);
-		free(o->name);
-		free(o->sql);
-		free(o->session);
-		free(o->on);
-		table_free(o->table);
-	}
+	while (c->count != 0)
+		catalog_remove_last(c);
 	free(c->objects);
 	*c = (struct catalog){0};
 }

@@ -80,6 +80,7 @@ void catalog_init(struct catalog *c);
 void catalog_release(struct catalog *c);
 struct catalog_object *catalog_add(
 	struct catalog *c, enum object_kind kind, const char *db, const char *name);
+void catalog_remove_last(struct catalog *c);
 
 /*
  * How a snapshot relates to the log (house: the seam, steps 1-3).

@@ -176,6 +176,11 @@ add_tables(struct mysql_source *s, struct table_list *tables, struct catalog *ou
 		o->table = t;
 		tables->tables[i] = NULL;
 		rc = mysql_define(s, o, e);
+		if (rc != RC_OK &&
+			no_such_table(e)) { /* made since the others were pinned, and dropped */
+			catalog_remove_last(out);
+			rc = RC_OK;
+		}
 	}
 	return rc;
 }
