@@ -90,6 +90,9 @@ pgsource_catalog(struct source *base, struct catalog *out, struct logpos *high, 
 		*s->main.state = '\0';
 	if (rc == RC_OK)
 		rc = pgsource_nudge(&s->main, e);
+	/* A table was dropped while it was read: another look is due. */
+	if (rc == RC_CONFIG && pgsql_is(&s->main, "42P01"))
+		e->rc = rc = RC_RETRY;
 	table_list_release(&names);
 	table_list_release(&tables);
 	return rc;
