@@ -22,7 +22,7 @@
 struct copy {
 	struct fake_table *tables; /* as the target has them */
 	bool *streaming;
-	bool *late; /* has no keys: nothing but new rows may come */
+	bool *unkeyed; /* has no keys: nothing but new rows may come */
 	uint32_t n;
 };
 
@@ -81,7 +81,7 @@ take_change(char *line)
 	a.text = strtoull(x + 1, NULL, 10);
 	if (n == 6)
 		b.text = strtoull(y + 1, NULL, 10);
-	if (target.late[i] && strcmp(op, "load") != 0)
+	if (target.unkeyed[i] && strcmp(op, "load") != 0)
 		wrong("the table has no keys yet", line);
 	if (strcmp(op, "load") == 0 || strcmp(op, "keep") == 0) {
 		loaded++;
@@ -180,13 +180,14 @@ take_line(char *line)
 		if (i == UINT32_MAX)
 			return;
 		target.streaming[i] = strcmp(state, "streaming") == 0;
-		if (target.streaming[i] && target.late[i])
+		if (target.streaming[i] && target.unkeyed[i])
 			wrong("the table streams without its keys", line);
-	} else if (sscanf(line, "late %31s", name) == 1 || sscanf(line, "keys %31s", name) == 1) {
+	} else if (sscanf(line, "unkeyed %31s", name) == 1 ||
+		   sscanf(line, "keys %31s", name) == 1) {
 		uint32_t i = model_find(model, name);
 
 		if (i != UINT32_MAX)
-			target.late[i] = *line == 'l';
+			target.unkeyed[i] = *line == 'u';
 	} else if (strncmp(line, "begin ", 6) != 0 && strncmp(line, "epoch", 5) != 0 &&
 		   strncmp(line, "chunk ", 6) != 0 && strncmp(line, "wish ", 5) != 0) {
 		take_change(line);
@@ -216,7 +217,7 @@ main(int argc, char **argv)
 	model = model_new(conf);
 	target.tables = xcalloc(model->ntables, sizeof *target.tables);
 	target.streaming = xcalloc(model->ntables, sizeof *target.streaming);
-	target.late = xcalloc(model->ntables, sizeof *target.late);
+	target.unkeyed = xcalloc(model->ntables, sizeof *target.unkeyed);
 	for (uint32_t i = 0; i < model->ntables; i++) {
 		target.tables[i].keyed = model->tables[i].keyed;
 		memcpy(target.tables[i].name, model->tables[i].name, sizeof target.tables[i].name);

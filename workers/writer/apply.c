@@ -513,7 +513,7 @@ read_resume(struct apply *a, const struct resume *r)
 
 		targets_set_state(a, en, r->tables[i].state);
 		en->inserted = r->tables[i].inserted;
-		en->late = a->sink->ops->keys != NULL && en->state == TABLE_LOADING;
+		en->unkeyed = a->sink->ops->keys != NULL && en->state == TABLE_LOADING;
 	}
 	a->applied = r->applied != NULL ? xstrdup(r->applied) : NULL;
 	a->resume = r->resume != NULL ? xstrdup(r->resume) : NULL;

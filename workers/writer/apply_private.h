@@ -22,7 +22,7 @@ struct table_entry {
 	char *name;
 	enum table_state state; /* as of the scan's place in the stream */
 	bool inserted;		/* likewise */
-	bool late;		/* likewise: its keys may wait for its first change, see sink.h */
+	bool unkeyed;		/* likewise: its keys may wait for its first change, see sink.h */
 	struct table_entry *next;
 };
 

@@ -362,7 +362,7 @@ run_table(struct apply_lane *l, const struct work *w, struct err *e)
 	enum rc rc = RC_OK;
 
 	if (w->begins && ops_of(l)->loading != NULL)
-		rc = ops_of(l)->loading(l->sink, &w->slot->target, &w->entry->late, e);
+		rc = ops_of(l)->loading(l->sink, &w->slot->target, &w->entry->unkeyed, e);
 	else if (t->state == TABLE_SCHEMA && l->apply->wants_empty)
 		rc = expect_empty(l, &w->slot->target, e);
 	else if (t->state == TABLE_SCHEMA && l->apply->existing == EXISTING_CLEAR)

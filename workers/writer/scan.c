@@ -77,7 +77,7 @@ make_keys(struct apply *a, struct table_entry *en)
 	rc = push_barrier(a, w);
 	if (rc != RC_OK)
 		return rc;
-	en->late = false;
+	en->unkeyed = false;
 	targets_forget_table(a, en);
 	return RC_OK;
 }
@@ -89,7 +89,7 @@ make_all_keys(struct apply *a)
 	enum rc rc = RC_OK;
 
 	for (struct table_entry *en = a->entries; en != NULL && rc == RC_OK; en = en->next)
-		if (en->late)
+		if (en->unkeyed)
 			rc = make_keys(a, en);
 	return rc;
 }
@@ -253,7 +253,7 @@ take_row(struct apply *a, struct work *w, const struct frame_raw *raw, struct er
 
 	if ((rc = frame_decode(raw->data, raw->len, w->rows, &ev, e)) != RC_OK ||
 		(rc = targets_get(a, ev.row.table, &s, e)) != RC_OK ||
-		(s->entry->late && (rc = make_keys(a, s->entry)) != RC_OK) ||
+		(s->entry->unkeyed && (rc = make_keys(a, s->entry)) != RC_OK) ||
 		(rc = targets_resolve(a, s, e)) != RC_OK ||
 		(rc = check_row(&ev, &s->target, e)) != RC_OK ||
 		(rc = check_identity(&ev.row.before, &s->target, e)) != RC_OK)
@@ -397,13 +397,13 @@ take_table(struct apply *a, const struct event *ev, struct err *e)
 	struct target_slot *slot;
 	struct table_entry *en;
 	struct work *w;
-	bool begins, late;
+	bool begins, unkeyed;
 	enum rc rc = targets_get(a, ev->table.table, &slot, e);
 
 	if (rc != RC_OK)
 		return rc;
 	en = slot->entry;
-	late = en->late;
+	unkeyed = en->unkeyed;
 	begins = ev->table.state == TABLE_LOADING && en->state != TABLE_LOADING;
 	targets_set_state(a, en, ev->table.state);
 	if (a->current != NULL) {
@@ -418,7 +418,7 @@ take_table(struct apply *a, const struct event *ev, struct err *e)
 	w->event.table.schema = arena_dup(&w->arena, ev->table.schema, ev->table.schema_len);
 	w->inserted = en->inserted;
 	rc = push_barrier(a, w);
-	if (rc == RC_OK && late != en->late)
+	if (rc == RC_OK && unkeyed != en->unkeyed)
 		targets_forget_table(a, en);
 	return rc;
 }

@@ -188,10 +188,11 @@ struct sink_ops {
 		const struct event_chunk *c, struct err *e);
 	/*
 	 * The table's load begins, and nothing has been written in the open transaction:
-	 * what the target makes faster of all rows than row by row may go. *late: its
+	 * what the target makes faster of all rows than row by row may go. *unkeyed: its
 	 * keys have, too, and no change comes before `keys`. NULL: nothing goes then.
 	 */
-	enum rc (*loading)(struct sink_lane *l, const struct target *t, bool *late, struct err *e);
+	enum rc (*loading)(
+		struct sink_lane *l, const struct target *t, bool *unkeyed, struct err *e);
 	/* The keys that have gone with `loading` are made, by the table's name at the source;
 	 * without any it does nothing. NULL where `loading` is. */
 	enum rc (*keys)(

@@ -52,7 +52,7 @@ targets_set_state(struct apply *a, struct table_entry *en, enum table_state stat
 	}
 	en->state = state;
 	if (state != TABLE_LOADING)
-		en->inserted = en->late = false;
+		en->inserted = en->unkeyed = false;
 }
 
 enum rc

@@ -481,11 +481,11 @@ fake_chunk_done(
 
 /* Whoever reads the journal sees whether a change came between. */
 static enum rc
-fake_loading(struct sink_lane *base, const struct target *t, bool *late, struct err *e)
+fake_loading(struct sink_lane *base, const struct target *t, bool *unkeyed, struct err *e)
 {
 	(void)e;
-	buf_printf(&((struct fake_lane *)base)->group, "late %s\n", t->source_name);
-	*late = true;
+	buf_printf(&((struct fake_lane *)base)->group, "unkeyed %s\n", t->source_name);
+	*unkeyed = true;
 	return RC_OK;
 }
 

@@ -105,7 +105,7 @@ put_off_one(struct pgsql_lane *l, const struct buf *key, const char *drop, const
 }
 
 static enum rc
-put_off(struct pgsql_lane *l, const struct target *t, const struct buf *key, bool *late,
+put_off(struct pgsql_lane *l, const struct target *t, const struct buf *key, bool *unkeyed,
 	struct err *e)
 {
 	struct buf literal, referring;
@@ -122,7 +122,7 @@ put_off(struct pgsql_lane *l, const struct target *t, const struct buf *key, boo
 		const char *sql = PQgetvalue(res, i, 1);
 
 		rc = put_off_one(l, key, PQgetvalue(res, i, 0), sql, e);
-		*late = *late || strncmp(sql, UNIQUE, sizeof UNIQUE - 1) == 0;
+		*unkeyed = *unkeyed || strncmp(sql, UNIQUE, sizeof UNIQUE - 1) == 0;
 	}
 	PQclear(res);
 	buf_release(&literal);
@@ -147,14 +147,14 @@ pgsink_may_wait(struct pgsql_lane *l, const struct event_object *o, struct err *
 }
 
 enum rc
-pgsink_loading(struct sink_lane *base, const struct target *t, bool *late, struct err *e)
+pgsink_loading(struct sink_lane *base, const struct target *t, bool *unkeyed, struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
 	char *ours = NULL;
 	struct buf key;
 	enum rc rc;
 
-	*late = false;
+	*unkeyed = false;
 	buf_init(&key);
 	pgsink_add_key(l, &key, t->source_db, t->source_name);
 	rc = pgsql_value(&l->c, &ours, e,
@@ -162,7 +162,7 @@ pgsink_loading(struct sink_lane *base, const struct target *t, bool *late, struc
 		"NULL",
 		l->sink->state, buf_text(&key));
 	if (rc == RC_OK && ours != NULL)
-		rc = put_off(l, t, &key, late, e);
+		rc = put_off(l, t, &key, unkeyed, e);
 	free(ours);
 	buf_release(&key);
 	return rc;

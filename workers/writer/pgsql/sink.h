@@ -234,7 +234,7 @@ void pgsink_add_key(const struct pgsql_lane *l, struct buf *b, const char *db, c
 enum rc pgsink_may_wait(
 	struct pgsql_lane *l, const struct event_object *o, struct err *e) MUSTCHECK;
 enum rc pgsink_loading(
-	struct sink_lane *l, const struct target *t, bool *late, struct err *e) MUSTCHECK;
+	struct sink_lane *l, const struct target *t, bool *unkeyed, struct err *e) MUSTCHECK;
 enum rc pgsink_keys(struct sink_lane *l, const char *source_db, const char *source_name,
 	struct err *e) MUSTCHECK;
 enum rc pgsink_loaded(struct sink_lane *l, const struct target *t, struct err *e) MUSTCHECK;
