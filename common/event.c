@@ -66,3 +66,22 @@ logpos_cmp(struct logpos a, struct logpos b)
 		return a.offset < b.offset ? -1 : 1;
 	return 0;
 }
+
+const struct column_change *
+column_change_to(const struct table_change *ch, const char *column)
+{
+	for (uint32_t k = 0; k < ch->ncolumns; k++)
+		if (strcmp(ch->columns[k].to, column) == 0)
+			return &ch->columns[k];
+	return NULL;
+}
+
+uint32_t
+column_was(const struct table_change *ch, const struct table *before, const char *column)
+{
+	const struct column_change *c = column_change_to(ch, column);
+
+	if (c != NULL)
+		return *c->from != '\0' ? table_column(before, c->from) : UINT32_MAX;
+	return table_column(before, column);
+}

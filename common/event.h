@@ -133,6 +133,11 @@ struct table_change {
 	uint32_t ncolumns;
 };
 
+/* What the statement did to the column of that name after it; NULL: nothing. */
+const struct column_change *column_change_to(const struct table_change *ch, const char *column);
+/* The column of `before` that it was; UINT32_MAX: it is new. */
+uint32_t column_was(const struct table_change *ch, const struct table *before, const char *column);
+
 /* What a target of the source's own kind says beside the changes, with them: mostly of what is no
  * table. */
 struct ddl_said {

@@ -291,3 +291,18 @@ pgsql_value(struct pgsql *c, char **value, struct err *e, const char *fmt, ...)
 	PQclear(res);
 	return RC_OK;
 }
+
+enum rc
+pgsql_exists(struct pgsql *c, bool *is, struct err *e, const char *fmt, ...)
+{
+	PGresult *res = NULL;
+	va_list ap;
+	enum rc rc;
+
+	va_start(ap, fmt);
+	rc = run(c, &res, e, fmt, ap);
+	va_end(ap);
+	*is = rc == RC_OK && PQntuples(res) != 0;
+	PQclear(res);
+	return rc;
+}

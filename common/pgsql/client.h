@@ -78,6 +78,11 @@ enum rc
 pgsql_value(struct pgsql *c, char **value, struct err *e, const char *fmt, ...) MUSTCHECK
 PRINTF(4, 5);
 
+/* Whether the query has a row. */
+enum rc
+pgsql_exists(struct pgsql *c, bool *is, struct err *e, const char *fmt, ...) MUSTCHECK
+PRINTF(4, 5);
+
 /* ---- what libpq sends and gets, waited for ---- */
 
 /* What PQexec returns, of what PQsend... has begun: `sent` is its result. The caller's; NULL: lost.

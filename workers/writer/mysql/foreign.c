@@ -195,25 +195,6 @@ foreign_create(const struct losses *l, const struct table *t, struct buf *b)
 
 /* ---- changes ---- */
 
-static const struct column_change *
-change_to(const struct table_change *ch, const char *column)
-{
-	for (uint32_t k = 0; k < ch->ncolumns; k++)
-		if (strcmp(ch->columns[k].to, column) == 0)
-			return &ch->columns[k];
-	return NULL;
-}
-
-static uint32_t
-was(const struct table_change *ch, const struct table *before, const char *column)
-{
-	const struct column_change *c = change_to(ch, column);
-
-	if (c != NULL)
-		return *c->from != '\0' ? table_column(before, c->from) : UINT32_MAX;
-	return table_column(before, column);
-}
-
 static bool
 same_definition(const struct losses *l, const struct table *a, uint32_t i, const struct table *b,
 	uint32_t k)
@@ -247,8 +228,8 @@ change_column(struct mysql_lane *lane, struct buf *b, const struct table_change 
 	struct err *e)
 {
 	const struct losses *l = &lane->sink->env.losses;
-	const struct column_change *c = change_to(ch, after->columns[i].name);
-	uint32_t from = was(ch, before, after->columns[i].name);
+	const struct column_change *c = column_change_to(ch, after->columns[i].name);
+	uint32_t from = column_was(ch, before, after->columns[i].name);
 
 	if (from == UINT32_MAX && c != NULL &&
 		(c->computed || !is_literal(c, &after->columns[i]))) {
@@ -283,7 +264,7 @@ drop_column(struct buf *b, const struct table_change *ch, const struct table *be
 	const struct table *after, const char **comma)
 {
 	for (uint32_t k = 0; k < after->ncolumns; k++)
-		if (was(ch, before, after->columns[k].name) == i)
+		if (column_was(ch, before, after->columns[k].name) == i)
 			return;
 	buf_printf(b, "%sDROP COLUMN ", *comma);
 	mysql_quote_name(b, before->columns[i].name);

@@ -18,6 +18,14 @@ pgsink_add_target(const struct pgsql_lane *l, struct buf *b, const char *db, con
 	pgsql_quote_table(b, routes_table_db(r, db, name), routes_target_table(r, db, name));
 }
 
+void
+pgsink_add_literal(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name)
+{
+	const struct routes *r = l->sink->env.routes;
+
+	pgsql_quote_regclass(b, routes_table_db(r, db, name), routes_target_table(r, db, name));
+}
+
 static enum rc
 alter(struct pgsql_lane *l, const struct table *t, const struct buf *what, struct err *e)
 {
@@ -33,26 +41,6 @@ alter(struct pgsql_lane *l, const struct table *t, const struct buf *what, struc
 	return rc;
 }
 
-static const struct column_change *
-change_to(const struct table_change *ch, const char *column)
-{
-	for (uint32_t k = 0; k < ch->ncolumns; k++)
-		if (strcmp(ch->columns[k].to, column) == 0)
-			return &ch->columns[k];
-	return NULL;
-}
-
-/* The column that `after` was before; UINT32_MAX: it is new. */
-static uint32_t
-was(const struct table_change *ch, const struct table *before, const char *column)
-{
-	const struct column_change *c = change_to(ch, column);
-
-	if (c != NULL)
-		return *c->from != '\0' ? table_column(before, c->from) : UINT32_MAX;
-	return table_column(before, column);
-}
-
 static enum rc
 drop_columns(struct pgsql_lane *l, const struct table_change *ch, const struct table *before,
 	const struct table *after, struct err *e)
@@ -64,7 +52,7 @@ drop_columns(struct pgsql_lane *l, const struct table_change *ch, const struct t
 		struct buf b;
 
 		for (uint32_t k = 0; k < after->ncolumns; k++)
-			stays = stays || was(ch, before, after->columns[k].name) == i;
+			stays = stays || column_was(ch, before, after->columns[k].name) == i;
 		if (stays || pgsink_column(l, before, i) == NULL)
 			continue;
 		buf_init(&b);
@@ -81,8 +69,7 @@ unknown_rows(const struct table *t, const char *column, struct err *e)
 {
 	err_set(e, RC_CONFIG,
 		"column \"%s\" was added to source table %s.%s with a value computed for each row: "
-		"the "
-		"log does not tell what its rows have",
+		"the log does not tell what its rows have",
 		column, t->db, t->name);
 	return err_remedy(e, "run `syncline reset` for this channel, which loads everything again");
 }
@@ -92,14 +79,11 @@ static enum rc
 has_column(struct pgsql_lane *l, const struct table *t, const char *column, const char *type,
 	bool *has, struct err *e)
 {
-	char *found = NULL;
-	struct buf table, b;
+	struct buf b;
 	enum rc rc;
 
-	buf_init(&table);
 	buf_init(&b);
-	pgsink_add_target(l, &table, t->db, t->name);
-	pgsql_quote_text(&b, buf_text(&table));
+	pgsink_add_literal(l, &b, t->db, t->name);
 	buf_puts(&b, "::regclass AND NOT attisdropped AND attname = ");
 	pgsql_quote_text(&b, column);
 	if (type != NULL) {
@@ -112,11 +96,8 @@ has_column(struct pgsql_lane *l, const struct table *t, const char *column, cons
 		}
 		buf_putc(&b, ')');
 	}
-	rc = pgsql_value(
-		&l->c, &found, e, "SELECT 1 FROM pg_attribute WHERE attrelid = %s", buf_text(&b));
-	*has = found != NULL;
-	free(found);
-	buf_release(&table);
+	rc = pgsql_exists(
+		&l->c, has, e, "SELECT 1 FROM pg_attribute WHERE attrelid = %s", buf_text(&b));
 	buf_release(&b);
 	return rc;
 }
@@ -157,7 +138,7 @@ static enum rc
 new_column(struct pgsql_lane *l, const struct table_change *ch, const struct table *after,
 	uint32_t i, struct err *e)
 {
-	const struct column_change *c = change_to(ch, after->columns[i].name);
+	const struct column_change *c = column_change_to(ch, after->columns[i].name);
 	const char *name = pgsink_column(l, after, i), *fill = c != NULL ? c->fill : NULL;
 	struct column column = after->columns[i];
 	struct buf b;
@@ -196,23 +177,17 @@ static enum rc
 has_default(
 	struct pgsql_lane *l, const struct table *t, const char *column, bool *has, struct err *e)
 {
-	char *found = NULL;
-	struct buf table, b;
+	struct buf b;
 	enum rc rc;
 
-	buf_init(&table);
 	buf_init(&b);
-	pgsink_add_target(l, &table, t->db, t->name);
-	pgsql_quote_text(&b, buf_text(&table));
+	pgsink_add_literal(l, &b, t->db, t->name);
 	buf_puts(&b, "::regclass AND a.attname = ");
 	pgsql_quote_text(&b, column);
-	rc = pgsql_value(&l->c, &found, e,
+	rc = pgsql_exists(&l->c, has, e,
 		"SELECT 1 FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND "
 		"a.attnum = d.adnum WHERE d.adrelid = %s",
 		buf_text(&b));
-	*has = found != NULL;
-	free(found);
-	buf_release(&table);
 	buf_release(&b);
 	return rc;
 }
@@ -221,15 +196,14 @@ has_default(
 static enum rc
 is_empty(struct pgsql_lane *l, const struct table *t, bool *empty, struct err *e)
 {
-	char *found = NULL;
+	bool has = false;
 	struct buf b;
 	enum rc rc;
 
 	buf_init(&b);
 	pgsink_add_target(l, &b, t->db, t->name);
-	rc = pgsql_value(&l->c, &found, e, "SELECT 1 FROM %s LIMIT 1", buf_text(&b));
-	*empty = found == NULL;
-	free(found);
+	rc = pgsql_exists(&l->c, &has, e, "SELECT 1 FROM %s LIMIT 1", buf_text(&b));
+	*empty = !has;
 	buf_release(&b);
 	return rc;
 }
@@ -286,7 +260,7 @@ change_columns(struct pgsql_lane *l, const struct table_change *ch, const struct
 	if (rc == RC_OK)
 		rc = drop_columns(l, ch, before, after, e);
 	for (uint32_t i = 0; i < after->ncolumns && rc == RC_OK; i++) {
-		uint32_t from = was(ch, before, after->columns[i].name);
+		uint32_t from = column_was(ch, before, after->columns[i].name);
 
 		if (pgsink_column(l, after, i) == NULL)
 			continue;
@@ -309,7 +283,7 @@ like_index(const struct table_change *ch, const struct table *before, const stru
 
 		if (a->parts[p].prefix != b->parts[p].prefix ||
 			(c == UINT32_MAX ? a->parts[p].column != UINT32_MAX
-					 : was(ch, before, after->columns[c].name) !=
+					 : column_was(ch, before, after->columns[c].name) !=
 						   a->parts[p].column))
 			return false;
 	}
@@ -395,19 +369,14 @@ drop_index(struct pgsql_lane *l, const struct table *t, const struct index *ix, 
 static enum rc
 has_primary(struct pgsql_lane *l, const struct table *t, bool *has, struct err *e)
 {
-	const struct routes *r = l->sink->env.routes;
-	char *found = NULL;
 	struct buf b;
 	enum rc rc;
 
 	buf_init(&b);
-	pgsql_quote_regclass(
-		&b, routes_table_db(r, t->db, t->name), routes_target_table(r, t->db, t->name));
-	rc = pgsql_value(&l->c, &found, e,
+	pgsink_add_literal(l, &b, t->db, t->name);
+	rc = pgsql_exists(&l->c, has, e,
 		"SELECT 1 FROM pg_index WHERE indisprimary AND indrelid = %s::regclass",
 		buf_text(&b));
-	*has = found != NULL;
-	free(found);
 	buf_release(&b);
 	return rc;
 }

@@ -73,20 +73,15 @@ rename_table(struct pgsql_lane *l, const struct table_change *ch, struct err *e)
 static enum rc
 stays(struct pgsql_lane *l, const struct table_change *ch, bool *out, struct err *e)
 {
-	const struct routes *r = l->sink->env.routes;
-	char *part = NULL;
 	struct buf b;
 	enum rc rc;
 
 	buf_init(&b);
-	pgsql_quote_regclass(
-		&b, routes_table_db(r, ch->db, ch->name), routes_target_table(r, ch->db, ch->name));
-	rc = pgsql_value(&l->c, &part, e,
+	pgsink_add_literal(l, &b, ch->db, ch->name);
+	rc = pgsql_exists(&l->c, out, e,
 		"SELECT 1 FROM pg_inherits JOIN pg_class p ON p.oid = inhparent WHERE p.relkind = "
 		"'p' AND inhrelid = to_regclass(%s)",
 		buf_text(&b));
-	*out = part != NULL;
-	free(part);
 	buf_release(&b);
 	return rc;
 }

@@ -150,20 +150,19 @@ enum rc
 pgsink_loading(struct sink_lane *base, const struct target *t, bool *unkeyed, struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
-	char *ours = NULL;
+	bool ours = false;
 	struct buf key;
 	enum rc rc;
 
 	*unkeyed = false;
 	buf_init(&key);
 	pgsink_add_key(l, &key, t->source_db, t->source_name);
-	rc = pgsql_value(&l->c, &ours, e,
+	rc = pgsql_exists(&l->c, &ours, e,
 		"SELECT 1 FROM %s.table_state WHERE (channel, db, name) = (%s) AND later IS NOT "
 		"NULL",
 		l->sink->state, buf_text(&key));
-	if (rc == RC_OK && ours != NULL)
+	if (rc == RC_OK && ours)
 		rc = put_off(l, t, &key, unkeyed, e);
-	free(ours);
 	buf_release(&key);
 	return rc;
 }

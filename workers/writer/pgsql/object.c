@@ -98,20 +98,15 @@ static enum rc
 has_fk(struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk, bool *has,
 	struct err *e)
 {
-	const struct routes *r = l->sink->env.routes;
-	char *found = NULL;
 	struct buf b;
 	enum rc rc;
 
 	buf_init(&b);
-	pgsql_quote_regclass(
-		&b, routes_table_db(r, t->db, t->name), routes_target_table(r, t->db, t->name));
+	pgsink_add_literal(l, &b, t->db, t->name);
 	buf_puts(&b, "::regclass AND conname = ");
 	pgsql_quote_text(&b, fk->name);
-	rc = pgsql_value(
-		&l->c, &found, e, "SELECT 1 FROM pg_constraint WHERE conrelid = %s", buf_text(&b));
-	*has = found != NULL;
-	free(found);
+	rc = pgsql_exists(
+		&l->c, has, e, "SELECT 1 FROM pg_constraint WHERE conrelid = %s", buf_text(&b));
 	buf_release(&b);
 	return rc;
 }
@@ -120,18 +115,14 @@ has_fk(struct pgsql_lane *l, const struct table *t, const struct foreign_key *fk
 static enum rc
 must_be_valid(struct pgsql_lane *l, const struct table *t, bool *must, struct err *e)
 {
-	const struct routes *r = l->sink->env.routes;
-	char *found = NULL;
 	struct buf b;
 	enum rc rc;
 
 	buf_init(&b);
-	pgsql_quote_regclass(
-		&b, routes_table_db(r, t->db, t->name), routes_target_table(r, t->db, t->name));
-	rc = pgsql_value(&l->c, &found, e,
+	pgsink_add_literal(l, &b, t->db, t->name);
+	rc = pgsql_exists(&l->c, must, e,
 		"SELECT 1 FROM pg_class WHERE relkind = 'p' AND oid = %s::regclass", buf_text(&b));
-	*must = found != NULL && l->c.version < 180000;
-	free(found);
+	*must = *must && l->c.version < 180000;
 	buf_release(&b);
 	return rc;
 }
@@ -252,7 +243,6 @@ enum rc
 pgsink_is_there(
 	struct pgsql_lane *l, const char *schema, const char *name, bool *there, struct err *e)
 {
-	char *found = NULL;
 	struct buf b;
 	enum rc rc;
 
@@ -260,12 +250,10 @@ pgsink_is_there(
 	pgsql_quote_text(&b, schema);
 	buf_puts(&b, " AND c.relname = ");
 	pgsql_quote_text(&b, name);
-	rc = pgsql_value(&l->c, &found, e,
+	rc = pgsql_exists(&l->c, there, e,
 		"SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
 		"n.nspname = %s",
 		buf_text(&b));
-	*there = found != NULL;
-	free(found);
 	buf_release(&b);
 	return rc;
 }
@@ -484,18 +472,15 @@ makes_schemas(const struct pgsql_lane *l)
 static enum rc
 has_heirs(struct pgsql_lane *l, const char *schema, const char *name, bool *has, struct err *e)
 {
-	char *heir = NULL;
 	struct buf literal;
 	enum rc rc;
 
 	buf_init(&literal);
 	pgsql_quote_regclass(&literal, schema, name);
-	rc = pgsql_value(&l->c, &heir, e,
+	rc = pgsql_exists(&l->c, has, e,
 		"SELECT 1 FROM pg_inherits JOIN pg_class p ON p.oid = inhparent WHERE p.oid = "
 		"to_regclass(%s) AND p.relkind = 'r' LIMIT 1",
 		buf_text(&literal));
-	*has = heir != NULL;
-	free(heir);
 	buf_release(&literal);
 	return rc;
 }

@@ -471,17 +471,15 @@ pgsink_has_rows(struct sink_lane *base, const struct target *t, bool *has, struc
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
 	bool there = false;
-	char *one = NULL;
 	struct buf rows;
 	enum rc rc = pgsink_is_there(l, t->db, t->name, &there, e);
 
+	*has = false;
 	buf_init(&rows);
 	if (rc == RC_OK && there) {
 		pgsink_quote_rows(l, &rows, t->db, t->name);
-		rc = pgsql_value(&l->c, &one, e, "SELECT 1 FROM %s LIMIT 1", buf_text(&rows));
+		rc = pgsql_exists(&l->c, has, e, "SELECT 1 FROM %s LIMIT 1", buf_text(&rows));
 	}
-	*has = one != NULL;
-	free(one);
 	buf_release(&rows);
 	return rc;
 }

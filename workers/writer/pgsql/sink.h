@@ -259,6 +259,9 @@ enum rc pgsink_empty(
 enum rc pgsink_make_fks(struct pgsql_lane *l, const struct table *t, struct err *e) MUSTCHECK;
 /* The target's name of a table. */
 void pgsink_add_target(const struct pgsql_lane *l, struct buf *b, const char *db, const char *name);
+/* The same as a literal, for regclass. */
+void pgsink_add_literal(
+	const struct pgsql_lane *l, struct buf *b, const char *db, const char *name);
 /* Columns and indexes as they are after a statement. */
 enum rc pgsink_alter_table(struct pgsql_lane *l, const struct table_change *ch,
 	const struct table *before, const struct table *after, struct err *e) MUSTCHECK;
