@@ -14,6 +14,7 @@ use CatchUp;
 use Idle;
 use Latency;
 use Memory;
+use PgCatchUp;
 use Pgsql;
 
 my @list = (
@@ -24,7 +25,8 @@ my @list = (
     ['latency', \&Latency::latency],
     ['pg-load', \&Pgsql::load],
     ['mysql-pg-load', \&Pgsql::from_mysql],
-    ['pg-catch-up', \&Pgsql::catch_up],
+    ['pg-catch-up', \&PgCatchUp::catch_up],
+    ['pg-catch-up-pgbench', \&PgCatchUp::pgbench],
     ['pg-latency', \&Pgsql::latency],
     ['ring', \&ring],
     ['large-transaction', \&Memory::large],

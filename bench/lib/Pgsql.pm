@@ -1,7 +1,7 @@
 package Pgsql;
 
 # PostgreSQL at one end or both. Loads beside pg_dump | psql (and the bound that a binary COPY
-# sets) and pgloader; a backlog, and delays, beside the server's own logical replication.
+# sets) and pgloader; delays beside the server's own logical replication.
 
 use strict;
 use warnings;
@@ -11,6 +11,9 @@ use Bench;
 use Ends qw(source);
 use Latency;
 use Syncline::PostgreSQL;
+use parent 'Exporter';
+
+our @EXPORT_OK = qw(server login cpu_of_server fill equal subscribe $all $text);
 
 # Equal at both ends; nothing that comes by itself.
 my @settings = qw(shared_buffers=1GB max_wal_size=16GB checkpoint_timeout=1h autovacuum=off wal_compression=off);
@@ -33,7 +36,7 @@ sub cpu_of_server {
     return $cpu;
 }
 
-my $text = q{substr(repeat(md5(i::text || random()::text), 4), 1, 120), substr(repeat(md5(random()::text), 2), 1, 60)};
+our $text = q{substr(repeat(md5(i::text || random()::text), 4), 1, 120), substr(repeat(md5(random()::text), 2), 1, 60)};
 
 sub fill {
     my ($db, $rows, $step) = @_;
@@ -49,7 +52,7 @@ sub equal {
     my ($a, $b) = map { join ',', @{$_->rows("SELECT count(*), $sums FROM $table t")->[0]} } $source, $target;
     die "$table differs: $a, $b\n" if $a ne $b;
 }
-my $all = 'sum(hashtext(t::text)::bigint)';
+our $all = 'sum(hashtext(t::text)::bigint)';
 
 # ---- loads ----
 
@@ -161,126 +164,13 @@ sub from_mysql {
     figure('mysql-pg-load-memory', ours => $own, peer => $peer, unit => 'MiB', ratio => $peer / $own, goal => '>=10', beside => 'pgloader; reader + writer without rings');
 }
 
-# ---- a backlog ----
-
-# As in Ends.pm: half updates, a quarter inserts, a quarter deletes, each of exactly one row.
-my $procedure = <<"SQL";
-CREATE OR REPLACE PROCEDURE bench.changes(total int, per int, already int, filled int) LANGUAGE plpgsql AS \$\$
-DECLARE r bigint;
-BEGIN
-    FOR i IN 0 .. total - 1 LOOP
-        IF i % 4 = 1 THEN
-            r := ((already + i) / 4 * 7368787::bigint) % (filled / 4);
-            DELETE FROM bench.sbtest1 WHERE id = r * 8 + 8;
-        ELSIF i % 4 = 3 THEN
-            r := ((already + i) / 4 * 7368787::bigint) % filled;
-            INSERT INTO bench.sbtest1 SELECT r * 2 + 1, 1 + random() * filled, $text;
-        ELSE
-            r := floor(random() * (filled / 4)) * 4 + floor(random() * 3);
-            UPDATE bench.sbtest1 SET k = k + 1, c = substr(repeat(md5(random()::text), 4), 1, 120) WHERE id = r * 2 + 2;
-        END IF;
-        IF (i + 1) % per = 0 THEN COMMIT; END IF;
-    END LOOP;
-    INSERT INTO bench.marker VALUES (already + total);
-END \$\$
-SQL
-
-sub warm { my ($db) = @_; $db->sql('CREATE EXTENSION IF NOT EXISTS pg_prewarm'); $db->rows("SELECT pg_prewarm('bench.$_')") for qw(sbtest1 sbtest1_pkey k_1) }
-
-# A slot as another one, which stands where the template does.
-sub slot {
-    my ($source, $from, $name) = @_;
-    $source->sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = '$name'", "SELECT pg_copy_logical_replication_slot('$from', '$name')");
-}
-
-# What has been applied may not have been confirmed; that ours meets again, and the server's own must not.
-sub keep_slots {
-    my ($source) = @_;
-    slot($source, 'syncline_bench', $_) for qw(keep keep_native);
-    $source->rows("SELECT pg_replication_slot_advance('keep_native', pg_current_wal_lsn())");
-}
-
-sub wait_marker {
-    my ($target, $marker, $also) = @_;
-    wait_until(1200, 'the last change at the target', sub { $also->() if $also; $target->one('SELECT 1 FROM bench.marker WHERE id = ?', $marker) });
-}
-
-sub catch_up_ours {
-    my ($s, $seen) = @_;
-    my $target = server($s->{template});
-    warm($target);
-    slot($s->{source}, 'keep', 'syncline_bench');
-    my ($cpu, $start) = (cpu_of_server($target), time);
-    my $c = Ends::Channel->new($s->{source}, $target)->start;
-    wait_marker($target, $s->{marker}, sub { $c->lives });
-    my $took = time - $start;
-    my $w = $c->watch->look;
-    push @{$seen->{ours}}, (cpu_of_server($target) - $cpu) / $s->{rows} * 1e6;
-    push @{$seen->{cpu}}, ($w->cpu('reader') + $w->cpu('writer')) / $s->{rows} * 1e6;
-    push @{$seen->{memory}}, $w->own;
-    note(sprintf '  us/row: reader %.1f, writer %.1f, target server %.1f', map({ $w->cpu($_) / $s->{rows} * 1e6 } qw(reader writer)), $seen->{ours}[-1]);
-    $c->stop;
-    equal($s->{source}, $target, 'bench.sbtest1', $all);
-    $target->stop;
-    if ($s->{keep}) { system('rm', '-rf', $s->{keep}); system('cp', '-a', '--reflink=auto', $target->dir . '/data', $s->{keep}) == 0 or die "cp: $?" }
-    return $took;
-}
+# ---- delay ----
 
 sub subscribe {
     my ($source, $target, $slot) = @_;
     $target->sql(sprintf "CREATE SUBSCRIPTION native CONNECTION 'host=127.0.0.1 port=%d user=syncline password=secret dbname=test' PUBLICATION native WITH (create_slot = false, slot_name = '%s', copy_data = false)",
         $source->port, $slot);
 }
-
-sub catch_up_native {
-    my ($s, $seen) = @_;
-    my $target = server($s->{template});
-    warm($target);
-    slot($s->{source}, 'keep_native', 'native');
-    my ($cpu, $start) = (cpu_of_server($target), time);
-    subscribe($s->{source}, $target, 'native');
-    wait_marker($target, $s->{marker});
-    my $took = time - $start;
-    push @{$seen->{native}}, (cpu_of_server($target) - $cpu) / $s->{rows} * 1e6;
-    note(sprintf '  us/row: target server %.1f', $seen->{native}[-1]);
-    equal($s->{source}, $target, 'bench.sbtest1', $all);
-    $target->kill9;
-    return $took;
-}
-
-sub segment {
-    my ($s, $per, $goal) = @_;
-    my %seen;
-    keep_slots($s->{source});
-    $s->{source}->sql("CALL bench.changes($s->{rows}, $per, $s->{done}, $s->{filled})");
-    $s->{marker} = $s->{done} += $s->{rows};
-    my %t = turns(runs(), ours => sub { catch_up_ours($s, \%seen) }, native => sub { catch_up_native($s, \%seen) });
-    my ($ours, $peer) = map { $s->{rows} / $t{$_} } qw(ours native);
-    figure("pg-catch-up-$per", ours => $ours, peer => $peer, unit => 'rows/s', ratio => $ours / $peer, goal => ">=$goal", beside => 'logical replication of the server');
-    figure("pg-catch-up-$per-cpu", ours => median(@{$seen{cpu}}), unit => 'us/row', goal => '<10', beside => 'reader + writer');
-    my ($cpu, $peer_cpu) = map { median(@{$seen{$_}}) } qw(ours native);
-    figure("pg-catch-up-$per-target-cpu", ours => $cpu, peer => $peer_cpu, unit => 'us/row', ratio => $peer_cpu / $cpu, goal => '-', beside => 'CPU of the target server');
-    figure("pg-catch-up-$per-memory", ours => median(@{$seen{memory}}), unit => 'MiB', goal => '<=64', beside => 'reader + writer without rings');
-}
-
-sub catch_up {
-    my $source = server();
-    my %s = (source => $source, rows => scaled(400_000), filled => scaled(1_000_000), done => 0);
-    fill($source, $s{filled}, 2);
-    $source->sql($procedure, 'CREATE PUBLICATION native FOR TABLE bench.sbtest1, bench.marker');
-    my $loaded = server();
-    my @stage = map { $loaded->dir . "/stage$_" } 1, 2;
-    Ends::Channel->new($source, $loaded)->start('caught-up')->wait;
-    $loaded->stop;
-    rename $loaded->dir . '/data', $stage[0] or die "rename: $!";
-    @s{qw(template keep)} = @stage;
-    segment(\%s, 1, 2);
-    # The slot stands where the channel's last target does.
-    @s{qw(template keep)} = ($stage[1], undef);
-    segment(\%s, 100, 2);
-}
-
-# ---- delay ----
 
 sub latency {
     my $source = server();

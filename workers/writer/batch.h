@@ -52,6 +52,7 @@ struct batch {
 	enum event_kind op;
 	const struct change **changes;
 	uint32_t count;
+	uint64_t matched; /* rows that the target says it found or wrote */
 };
 
 struct batch_list {

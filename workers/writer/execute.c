@@ -28,6 +28,14 @@ count(struct apply_lane *l, enum event_kind op, uint32_t n)
 		l->deletes += n;
 }
 
+static void
+count_batch(struct apply_lane *l, const struct batch *b)
+{
+	count(l, b->op, b->count);
+	if (conflict_may_miss(l->apply, b->op))
+		l->unmatched += b->count - b->matched;
+}
+
 /* ---- rows ---- */
 
 /*
@@ -35,18 +43,15 @@ count(struct apply_lane *l, enum event_kind op, uint32_t n)
  * that moves a row to another key must then insert it, which takes a closer look.
  */
 static bool
-as_expected(struct apply_lane *l, const struct batch *b, uint64_t matched)
+as_expected(const struct apply_lane *l, const struct batch *b)
 {
 	uint64_t shape = b->changes[0]->shape;
 
-	if (matched == b->count)
-		return true;
-	if (conflict_may_miss(l->apply, b->op) && matched < b->count) {
-		l->unmatched += b->count - matched;
-		return true;
-	}
-	return (shape & SHAPE_LENIENT) != 0 && (shape & SHAPE_KEY_MOVES) == 0 &&
-	       b->op != EVENT_INSERT && matched < b->count;
+	if (b->matched >= b->count)
+		return b->matched == b->count;
+	return conflict_may_miss(l->apply, b->op) ||
+	       ((shape & SHAPE_LENIENT) != 0 && (shape & SHAPE_KEY_MOVES) == 0 &&
+		       b->op != EVENT_INSERT);
 }
 
 /* Errors of a batch that a closer look may explain; all others end the attempt. */
@@ -69,31 +74,42 @@ merge(struct apply_lane *l, struct change **changes, uint32_t n)
 }
 
 static enum rc
+run_batch(struct apply_lane *l, struct batch *b, struct err *e)
+{
+	enum rc rc = FAILPOINT_LOST(WRITER_BATCH_BEFORE, e);
+
+	if (rc == RC_OK)
+		rc = ops_of(l)->batch(l->sink, b, e);
+	lane_heard(l);
+	return rc == RC_OK ? FAILPOINT_LOST(WRITER_BATCH, e) : rc;
+}
+
+static enum rc
 run_batches(struct apply_lane *l, struct change *const *changes, uint32_t n, bool *mismatch,
 	struct err *e)
 {
+	bool ahead = ops_of(l)->answers != NULL;
 	struct batch_list list;
 	enum rc rc = RC_OK;
 
 	if (n == 0)
 		return RC_OK;
 	batch_plan(&l->arena, changes, n, BATCH_ROWS, &list);
-	for (uint32_t i = 0; i < list.count && rc == RC_OK; i++) {
-		const struct batch *b = &list.batches[i];
-		uint64_t matched = 0;
-
-		rc = FAILPOINT_LOST(WRITER_BATCH_BEFORE, e);
-		if (rc == RC_OK)
-			rc = ops_of(l)->batch(l->sink, b, &matched, e);
-		lane_heard(l);
-		if (rc == RC_OK)
-			rc = FAILPOINT_LOST(WRITER_BATCH, e);
-		if (worth_a_look(rc) || (rc == RC_OK && !as_expected(l, b, matched))) {
-			*mismatch = true;
-			return RC_OK;
-		}
-		count(l, b->op, b->count);
+	for (uint32_t i = 0; i < list.count && rc == RC_OK && !*mismatch; i++) {
+		rc = run_batch(l, &list.batches[i], e);
+		*mismatch = rc == RC_OK && !ahead && !as_expected(l, &list.batches[i]);
 	}
+	if (rc == RC_OK && ahead)
+		rc = ops_of(l)->answers(l->sink, e);
+	lane_heard(l);
+	for (uint32_t i = 0; i < list.count && rc == RC_OK && !*mismatch; i++)
+		*mismatch = !as_expected(l, &list.batches[i]);
+	if (*mismatch || worth_a_look(rc)) {
+		*mismatch = true;
+		return RC_OK;
+	}
+	for (uint32_t i = 0; i < list.count && rc == RC_OK; i++)
+		count_batch(l, &list.batches[i]);
 	return rc;
 }
 

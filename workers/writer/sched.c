@@ -43,7 +43,7 @@ struct sched {
 
 #define FIRST_SLOTS 4096
 /* One in so many rows may be late. */
-#define LATE_SHARE 8
+#define LATE_SHARE 2
 /* Patience ends at this part of a full group. */
 #define GATHER_SHARE 4
 

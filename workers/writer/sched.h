@@ -9,9 +9,9 @@
  * What a group has that conflicts with a group in flight waits for the gate:
  * the lane runs all else at once, and these *late* changes when its turn has
  * come, when everything older is committed. `meets` says which tokens they
- * wait for. That is for few: late rows hold up the gate. Where they would be
- * more than an eighth the group is cut; if it is the very first unit, or one
- * that is solo, nothing starts.
+ * wait for. Late rows hold up the gate: where they would be more than half,
+ * the group is cut; if it is the very first unit, or one that is solo, nothing
+ * starts.
  *
  * The gate: groups commit in the order of their turns, 1, 2, 3, ...
  *

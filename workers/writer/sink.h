@@ -161,12 +161,14 @@ struct sink_ops {
 
 	enum rc (*begin)(struct sink_lane *l, struct err *e);
 	/*
-	 * One batch as one statement (or a few). *matched: rows that the server
-	 * says it found or wrote; anything but b->count, any error and any warning
-	 * makes apply.c go back to the savepoint and run it row by row.
+	 * One batch as one statement (or a few). b->matched: anything but b->count,
+	 * any error and any warning makes apply.c go back to the savepoint and run
+	 * the changes row by row. Where there is `answers`, both may come with it or
+	 * with a later batch.
 	 */
-	enum rc (*batch)(
-		struct sink_lane *l, const struct batch *b, uint64_t *matched, struct err *e);
+	enum rc (*batch)(struct sink_lane *l, struct batch *b, struct err *e);
+	/* Every batch given is answered. NULL: each is when it returns. */
+	enum rc (*answers)(struct sink_lane *l, struct err *e);
 	enum rc (*savepoint)(struct sink_lane *l, struct err *e);
 	enum rc (*rollback_to_savepoint)(struct sink_lane *l, struct err *e);
 	/* One change. OK with out->kind; RETRY; CONFIG. fk_checks false: with the server's foreign

@@ -401,14 +401,14 @@ add_change(struct buf *b, const char *what, const struct change *c)
 }
 
 static enum rc
-fake_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, struct err *e)
+fake_batch(struct sink_lane *base, struct batch *b, struct err *e)
 {
 	struct fake_lane *l = (struct fake_lane *)base;
 
 	(void)e;
 	for (uint32_t i = 0; i < b->count; i++)
 		add_change(&l->group, event_name(b->op), b->changes[i]);
-	*matched = b->count;
+	b->matched = b->count;
 	return RC_OK;
 }
 

@@ -106,16 +106,16 @@ run_all(struct mysql_lane *l, enum form form, const struct change *const *change
 }
 
 enum rc
-sink_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, struct err *e)
+sink_batch(struct sink_lane *base, struct batch *b, struct err *e)
 {
 	struct mysql_lane *l = (struct mysql_lane *)base;
 	uint64_t warnings = 0;
 	enum rc rc;
 
-	*matched = 0;
+	b->matched = 0;
 	if ((rc = lane_fk(l, b->changes[0]->fk_off, e)) != RC_OK)
 		return rc;
-	rc = run_all(l, form_of(b->op), b->changes, b->count, matched, &warnings, e);
+	rc = run_all(l, form_of(b->op), b->changes, b->count, &b->matched, &warnings, e);
 	if (rc == RC_OK && warnings != 0)
 		return err_set(e, RC_DATA, "target warns of row changes in %s.%s", b->target->db,
 			b->target->name);

@@ -124,8 +124,7 @@ enum rc statement_run(struct mysql_lane *l, struct statement *st,
 bool statement_alone(const struct change *c);
 void statements_drop(struct mysql_lane *l);
 
-enum rc sink_batch(
-	struct sink_lane *l, const struct batch *b, uint64_t *matched, struct err *e) MUSTCHECK;
+enum rc sink_batch(struct sink_lane *l, struct batch *b, struct err *e) MUSTCHECK;
 enum rc sink_row(struct sink_lane *l, const struct change *c, enum row_mode mode, bool fk_checks,
 	struct outcome *out, struct err *e) MUSTCHECK;
 enum rc sink_fetch(

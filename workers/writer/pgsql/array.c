@@ -101,7 +101,6 @@ run(struct pgsql_lane *l, const struct statement *s, const struct change *const 
 	uint32_t n, uint64_t *found, struct err *e)
 {
 	uint32_t nparams = s->nafter + s->nbefore;
-	PGresult *res;
 	enum rc rc = RC_OK;
 
 	grow(&l->at, &l->at_cap, (size_t)nparams + 1, sizeof *l->at);
@@ -118,14 +117,7 @@ run(struct pgsql_lane *l, const struct statement *s, const struct change *const 
 		return err_context(e, "%s.%s", s->target->db, s->target->name);
 	for (uint32_t k = 0; k < nparams; k++)
 		l->params[k] = (char *)l->text.data + l->at[k];
-	res = pgsql_answer(&l->c,
-		PQsendQueryPrepared(l->c.conn, s->name, (int)nparams, l->params, NULL, NULL, 0));
-	if (PQresultStatus(res) == PGRES_COMMAND_OK)
-		*found += strtoull(PQcmdTuples(res), NULL, 10);
-	else
-		rc = pgsink_error(l, res, e, "refused row changes");
-	PQclear(res);
-	return rc;
+	return pgsink_ahead(l, s, found, e);
 }
 
 enum rc
@@ -139,13 +131,13 @@ pgsink_arrays(struct pgsql_lane *l, enum form form, const struct change *const *
 	for (uint32_t i = 0, k; i < n && rc == RC_OK; i += k) {
 		k = slice(changes + i, n - i);
 		if (k < ARRAY_LEAST || changes[i]->target->key == NULL) {
-			rc = pgsink_pipeline(l, form, changes + i, k, found, e);
+			rc = pgsink_each(l, form, changes + i, k, found, e);
 			continue;
 		}
 		rc = pgsink_statement(l, many, changes[i], &s, e);
 		if (rc == RC_OK)
 			rc = !s->lacking ? run(l, s, changes + i, k, found, e)
-					 : pgsink_pipeline(l, form, changes + i, k, found, e);
+					 : pgsink_each(l, form, changes + i, k, found, e);
 	}
 	return rc;
 }

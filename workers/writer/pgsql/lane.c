@@ -106,6 +106,7 @@ pgsink_lane_close(struct sink_lane *base)
 	buf_release(&l->text);
 	free(l->at);
 	free(l->params);
+	free(l->sent);
 	free(l);
 }
 
@@ -150,6 +151,7 @@ pgsink_rollback(struct sink_lane *base, struct err *e)
 
 	if (!l->in_txn)
 		return RC_OK;
+	pgsink_abandon(l);
 	l->in_txn = false;
 	l->fk_off = l->fk_off_before;
 	return pgsink_exec(l, "ROLLBACK", e);
@@ -162,6 +164,8 @@ pgsink_fk(struct pgsql_lane *l, bool off, struct err *e)
 
 	if (!l->may_skip_checks || l->fk_off == off)
 		return RC_OK;
+	if ((rc = pgsink_settle(l, e)) != RC_OK)
+		return rc;
 	rc = pgsink_exec(l,
 		off ? "SET session_replication_role = replica"
 		    : "SET session_replication_role = origin",

@@ -205,8 +205,10 @@ pgsink_merge(struct pgsql_lane *l, enum form form, const struct change *const *c
 	uint64_t *found, struct err *e)
 {
 	struct statement *s;
-	enum rc rc = pgsink_statement(l, form, changes[0], &s, e);
+	enum rc rc = pgsink_settle(l, e);
 
+	if (rc == RC_OK)
+		rc = pgsink_statement(l, form, changes[0], &s, e);
 	if (rc == RC_OK)
 		rc = make_stage(l, s, e);
 	if (rc == RC_OK)

@@ -107,9 +107,11 @@ pgsink_copy(struct pgsql_lane *l, const char *into, struct copied *columns, uint
 {
 	struct err failure = {0};
 	bool binary = pgsink_is_binary(l, rows[0]->target, columns, ncolumns);
-	enum rc rc = begin_copy(l, into, binary, e), end = RC_OK;
+	enum rc rc = pgsink_settle(l, e), end = RC_OK;
 	PGresult *res;
 
+	if (rc == RC_OK)
+		rc = begin_copy(l, into, binary, e);
 	if (rc != RC_OK)
 		return rc;
 	buf_clear(&l->text);
@@ -195,26 +197,50 @@ merges(const struct pgsql_lane *l, const struct batch *b)
 	       b->changes[0]->target->key != NULL;
 }
 
+static enum rc
+run_batch(struct pgsql_lane *l, struct batch *b, struct err *e)
+{
+	enum rc rc = pgsink_fk(l, b->changes[0]->fk_off, e);
+
+	if (rc != RC_OK)
+		return rc;
+	if (b->op == EVENT_INSERT && b->count >= COPY_ROWS && copies(b->changes[0]))
+		return copy(l, b->changes, b->count, &b->matched, e);
+	if (b->op == EVENT_INSERT)
+		return pgsink_each(l, FORM_INSERT, b->changes, b->count, &b->matched, e);
+	if (merges(l, b))
+		return pgsink_merge(l,
+			b->op == EVENT_UPDATE ? FORM_STAGED_UPDATE : FORM_STAGED_DELETE, b->changes,
+			b->count, &b->matched, e);
+	return pgsink_arrays(l, form_of(b->op), b->changes, b->count, &b->matched, e);
+}
+
+static enum rc
+as_conflict(const struct pgsql_lane *l, enum rc rc)
+{
+	return rc == RC_CONFIG && pgsql_is(&l->c, DUPLICATE) ? RC_CONFLICT : rc;
+}
+
 enum rc
-pgsink_batch(struct sink_lane *base, const struct batch *b, uint64_t *matched, struct err *e)
+pgsink_batch(struct sink_lane *base, struct batch *b, struct err *e)
 {
 	struct pgsql_lane *l = (struct pgsql_lane *)base;
 	enum rc rc;
 
-	*matched = 0;
-	if ((rc = pgsink_fk(l, b->changes[0]->fk_off, e)) != RC_OK)
-		return rc;
-	if (b->op == EVENT_INSERT && b->count >= COPY_ROWS && copies(b->changes[0]))
-		rc = copy(l, b->changes, b->count, matched, e);
-	else if (b->op != EVENT_INSERT && merges(l, b))
-		rc = pgsink_merge(l,
-			b->op == EVENT_UPDATE ? FORM_STAGED_UPDATE : FORM_STAGED_DELETE, b->changes,
-			b->count, matched, e);
-	else if (b->op != EVENT_INSERT)
-		rc = pgsink_arrays(l, form_of(b->op), b->changes, b->count, matched, e);
-	else
-		rc = pgsink_pipeline(l, form_of(b->op), b->changes, b->count, matched, e);
-	return rc == RC_CONFIG && pgsql_is(&l->c, DUPLICATE) ? RC_CONFLICT : rc;
+	b->matched = 0;
+	rc = run_batch(l, b, e);
+	if (rc == RC_OK)
+		return RC_OK;
+	pgsink_abandon(l);
+	return as_conflict(l, rc);
+}
+
+enum rc
+pgsink_answers(struct sink_lane *base, struct err *e)
+{
+	struct pgsql_lane *l = (struct pgsql_lane *)base;
+
+	return as_conflict(l, pgsink_settle(l, e));
 }
 
 /* ---- looking ---- */
@@ -353,8 +379,11 @@ run_one(struct pgsql_lane *l, enum form form, const struct change *c, struct out
 	*out = (struct outcome){.kind = OUTCOME_DONE};
 	*l->c.state = '\0';
 	if (rc == RC_OK)
-		rc = pgsink_pipeline(l, form, &c, 1, &found, e);
+		rc = pgsink_each(l, form, &c, 1, &found, e);
+	if (rc == RC_OK)
+		rc = pgsink_settle(l, e);
 	if (rc != RC_OK) {
+		pgsink_abandon(l);
 		if (!explain(l, e, out))
 			return rc;
 		rc = pgsink_exec(l, "ROLLBACK TO SAVEPOINT one", &again);
@@ -446,10 +475,10 @@ load(struct pgsql_lane *l, const struct change *const *rows, uint32_t n, bool ke
 	if (copied && !keep)
 		return copy(l, rows, n, found, e);
 	if (keep && knows_on_conflict(l, rows[0]->target->table))
-		return pgsink_pipeline(l, FORM_INSERT_KEEP, rows, n, found, e);
+		return pgsink_each(l, FORM_INSERT_KEEP, rows, n, found, e);
 	if (copied)
 		return pgsink_merge(l, FORM_STAGED_KEEP, rows, n, found, e);
-	return pgsink_pipeline(l, FORM_INSERT, rows, n, found, e);
+	return pgsink_each(l, FORM_INSERT, rows, n, found, e);
 }
 
 enum rc
@@ -462,8 +491,12 @@ pgsink_load(struct sink_lane *base, struct target *t, struct change *const *rows
 
 	if (rc == RC_OK)
 		rc = load(l, (const struct change *const *)rows, count, keep, &found, e);
-	if (rc != RC_OK)
+	if (rc == RC_OK)
+		rc = pgsink_settle(l, e);
+	if (rc != RC_OK) {
+		pgsink_abandon(l);
 		return err_context(e, "loading %s.%s", t->db, t->name), rc;
+	}
 	*kept = count - found;
 	if (found != count && !keep)
 		return err_set(e, RC_BUG, "a load of %u rows into %s.%s wrote %" PRIu64, count,

@@ -571,6 +571,7 @@ const struct sink_ops pgsql_sink_ops = {
 	.lane_close = pgsink_lane_close,
 	.begin = pgsink_begin,
 	.batch = pgsink_batch,
+	.answers = pgsink_answers,
 	.savepoint = pgsink_savepoint,
 	.rollback_to_savepoint = pgsink_rollback_to_savepoint,
 	.row = pgsink_row,

@@ -5,7 +5,9 @@
  * lane.c       a lane's session, transactions, the checkpoint
  * dialect.c    relatives of PostgreSQL: Greenplum
  * type.c       canonical types: their columns and their values here
- * statement.c  prepared statements of row changes, their cache, pipelines
+ * statement.c  prepared statements of row changes, their cache
+ * pipeline.c   their executions, sent ahead of the answers
+ * array.c      many changes as one execution
  * merge.c      changes that come by a temporary table
  * rows.c       batches, single rows, loads
  * names.c      the source's own statements with the target's names
@@ -103,6 +105,9 @@ struct pgsql_lane {
 	size_t *at;	     /* of each parameter in text; SIZE_MAX: NULL */
 	const char **params; /* the same as pointers */
 	size_t params_cap, at_cap;
+	uint64_t **sent; /* what counts the rows of each execution that is not answered */
+	size_t nsent, sent_cap;
+	size_t unsent;	      /* bytes that the library may still keep */
 	bool checkpoint;      /* its statement is prepared */
 	bool may_skip_checks; /* the account may set session_replication_role */
 	bool in_txn;
@@ -147,9 +152,19 @@ enum rc pgsink_render(struct transcoder *tr, const struct column *s, const struc
  * are theirs; not of a partitioned one, which has none but its partitions'. */
 void pgsink_quote_rows(struct pgsql_lane *l, struct buf *b, const char *schema, const char *name);
 
-/* Runs changes of one shape, one execution each, in one round trip; *found: rows found or written.
+/*
+ * Sends an execution of the statement with l->params, whose text is l->text; to *found is added,
+ * at the latest by pgsink_settle, how many rows it found or wrote. What has failed may be said
+ * by any later one. No other statement may be run before pgsink_settle.
  */
-enum rc pgsink_pipeline(struct pgsql_lane *l, enum form form, const struct change *const *changes,
+enum rc pgsink_ahead(
+	struct pgsql_lane *l, const struct statement *s, uint64_t *found, struct err *e) MUSTCHECK;
+/* Every execution that was sent is answered; the first failure is the one. */
+enum rc pgsink_settle(struct pgsql_lane *l, struct err *e) MUSTCHECK;
+/* The same where it does not matter any more. */
+void pgsink_abandon(struct pgsql_lane *l);
+/* Sends changes of one shape, an execution each. */
+enum rc pgsink_each(struct pgsql_lane *l, enum form form, const struct change *const *changes,
 	uint32_t n, uint64_t *found, struct err *e) MUSTCHECK;
 /* The same for UPDATE and DELETE, as few executions. */
 enum rc pgsink_arrays(struct pgsql_lane *l, enum form form, const struct change *const *changes,
@@ -188,8 +203,8 @@ enum rc pgsink_copy(struct pgsql_lane *l, const char *into, struct copied *colum
 enum rc pgsink_merge(struct pgsql_lane *l, enum form form, const struct change *const *changes,
 	uint32_t n, uint64_t *found, struct err *e) MUSTCHECK;
 
-enum rc pgsink_batch(
-	struct sink_lane *l, const struct batch *b, uint64_t *matched, struct err *e) MUSTCHECK;
+enum rc pgsink_batch(struct sink_lane *l, struct batch *b, struct err *e) MUSTCHECK;
+enum rc pgsink_answers(struct sink_lane *l, struct err *e) MUSTCHECK;
 enum rc pgsink_row(struct sink_lane *l, const struct change *c, enum row_mode mode, bool fk_checks,
 	struct outcome *out, struct err *e) MUSTCHECK;
 enum rc pgsink_fetch(

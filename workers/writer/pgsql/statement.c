@@ -1,9 +1,8 @@
 /*
  * statement.c - prepared statements of row changes; see sink.h of the room.
  *
- * A statement is executed once for each change, all executions of a batch in
- * one pipeline, or once for many (array.c). Values travel as text, their types
- * are the columns' own.
+ * A statement is executed once for each change, or once for many (array.c).
+ * Values travel as text, their types are the columns' own.
  */
 #include "common/compat.h"
 
@@ -386,114 +385,13 @@ pgsink_statement(struct pgsql_lane *l, enum form form, const struct change *c,
 		list_before(s, c);
 	snprintf(s->name, sizeof s->name, "s%" PRIu64, l->clock);
 	if (!is_staged(form))
+		rc = pgsink_settle(l, e);
+	if (!is_staged(form) && rc == RC_OK)
 		rc = prepare(l, s, e);
 	if (rc != RC_OK) {
 		err_context(e, "%s.%s", c->target->db, c->target->name);
 		*s->name = '\0';
 		drop(l, s);
 	}
-	return rc;
-}
-
-/* ---- execution ---- */
-
-/* What the library keeps of a pipeline before the network must take it. */
-#define SEND_BYTES 65536u
-
-static enum rc
-add_parameter(struct pgsql_lane *l, const struct target *t, const struct row *r, uint32_t i,
-	size_t k, struct err *e)
-{
-	const struct value *v = &r->col[i];
-	enum rc rc = RC_OK;
-
-	l->at[k] = SIZE_MAX;
-	if (v->kind != VALUE_BYTES)
-		return RC_OK;
-	l->at[k] = l->text.len;
-	rc = pgsink_render(
-		l->transcoder, &t->source->columns[i], target_column(t, i), v, &l->text, e);
-	buf_putc(&l->text, '\0');
-	return rc;
-}
-
-static enum rc
-send_one(struct pgsql_lane *l, const struct statement *s, const struct change *c, struct err *e)
-{
-	uint32_t n = s->nafter + s->nbefore;
-	enum rc rc = RC_OK;
-
-	grow(&l->at, &l->at_cap, (size_t)n + 1, sizeof *l->at);
-	grow(&l->params, &l->params_cap, (size_t)n + 1, sizeof *l->params);
-	buf_clear(&l->text);
-	for (uint32_t k = 0; k < s->nafter && rc == RC_OK; k++)
-		rc = add_parameter(l, s->target, &c->after, s->after[k], k, e);
-	for (uint32_t k = 0; k < s->nbefore && rc == RC_OK; k++)
-		rc = add_parameter(l, s->target, &c->before, s->before[k], s->nafter + k, e);
-	if (rc != RC_OK)
-		return err_context(e, "%s.%s", s->target->db, s->target->name);
-	for (uint32_t k = 0; k < n; k++)
-		l->params[k] = l->at[k] != SIZE_MAX ? (char *)l->text.data + l->at[k] : NULL;
-	if (PQsendQueryPrepared(l->c.conn, s->name, (int)n, l->params, NULL, NULL, 0) == 0)
-		return pgsink_error(l, NULL, e, "does not take a row change");
-	return RC_OK;
-}
-
-/* Every result up to the pipeline's end; the first failure counts. */
-static enum rc
-collect(struct pgsql_lane *l, uint64_t *found, struct err *e)
-{
-	enum rc rc = RC_OK;
-
-	for (unsigned nothing = 0; nothing < 2;) {
-		PGresult *res = pgsql_result(&l->c);
-		ExecStatusType s = PQresultStatus(res);
-
-		if (res == NULL) {
-			nothing++;
-			continue;
-		}
-		nothing = 0;
-		if (s == PGRES_COMMAND_OK)
-			*found += strtoull(PQcmdTuples(res), NULL, 10);
-		else if (s != PGRES_PIPELINE_SYNC && s != PGRES_PIPELINE_ABORTED && rc == RC_OK)
-			rc = pgsink_error(l, res, e, "refused a row change");
-		PQclear(res);
-		if (s == PGRES_PIPELINE_SYNC)
-			return rc;
-	}
-	return rc != RC_OK ? rc : pgsink_error(l, NULL, e, "broke off a row change");
-}
-
-enum rc
-pgsink_pipeline(struct pgsql_lane *l, enum form form, const struct change *const *changes,
-	uint32_t n, uint64_t *found, struct err *e)
-{
-	struct statement *s;
-	struct err failure;
-	enum rc rc = pgsink_statement(l, form, changes[0], &s, e), end;
-	size_t unsent = 0;
-
-	if (rc != RC_OK)
-		return rc;
-	if (PQenterPipelineMode(l->c.conn) == 0)
-		return err_set(e, RC_BUG, "cannot begin a pipeline: %s", PQerrorMessage(l->c.conn));
-	for (uint32_t i = 0; i < n && rc == RC_OK; i++) {
-		rc = send_one(l, s, changes[i], e);
-		unsent += l->text.len;
-		if (rc != RC_OK || unsent < SEND_BYTES)
-			continue;
-		unsent = 0;
-		if (!pgsql_flush(&l->c))
-			rc = pgsink_error(l, NULL, e, "does not take row changes");
-	}
-	if (PQpipelineSync(l->c.conn) == 0)
-		return rc != RC_OK ? rc : pgsink_error(l, NULL, e, "does not take row changes");
-	end = collect(l, found, &failure);
-	if (rc == RC_OK && end != RC_OK) {
-		*e = failure;
-		rc = end;
-	}
-	PQexitPipelineMode(l->c.conn);
 	return rc;
 }
