@@ -32,6 +32,7 @@ dialect_error(int code)
 {
 	static const int codes[] = {
 		1064, /* syntax */
+		1090, /* a table without columns */
 		1101, /* a default of a blob */
 		1911, /* an option that is not known */
 		1128, /* a parser of words that is not there */

@@ -11,6 +11,7 @@
  */
 #include "common/compat.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/mysql/quote.h"
@@ -158,13 +159,23 @@ has_like(const struct index *ix)
 }
 
 /* What the source checks at the end of a transaction would be refused here amid it. */
+static bool
+is_unique(const struct index *ix)
+{
+	return ix->unique && ix->deferral == DEFERRAL_NONE;
+}
+
+static bool
+is_primary(const struct index *ix)
+{
+	return is_unique(ix) && ix->primary;
+}
+
 static void
 add_index(struct buf *b, const struct table *t, const struct index *ix)
 {
-	bool unique = ix->unique && ix->deferral == DEFERRAL_NONE, primary = unique && ix->primary;
-
-	buf_puts(b, primary ? "PRIMARY KEY (" : unique ? "UNIQUE KEY " : "KEY ");
-	if (!primary) {
+	buf_puts(b, is_primary(ix) ? "PRIMARY KEY (" : is_unique(ix) ? "UNIQUE KEY " : "KEY ");
+	if (!is_primary(ix)) {
 		mysql_quote_name(b, ix->name);
 		buf_puts(b, " (");
 	}
@@ -271,20 +282,108 @@ drop_column(struct buf *b, const struct table_change *ch, const struct table *be
 	*comma = ", ";
 }
 
+/* What a table was and is. */
+struct change_of {
+	const struct table_change *ch;
+	const struct table *before, *after;
+};
+
+/* The same index, of columns that may have other names now. */
+static bool
+same_index(const struct change_of *t, const struct index *was, const struct index *is)
+{
+	if (!has_like(was) || !has_like(is) || was->nparts != is->nparts ||
+		is_unique(was) != is_unique(is) || is_primary(was) != is_primary(is) ||
+		(!is_primary(is) && strcmp(was->name, is->name) != 0))
+		return false;
+	for (uint32_t p = 0; p < is->nparts; p++)
+		if (column_was(t->ch, t->before, t->after->columns[is->parts[p].column].name) !=
+			was->parts[p].column)
+			return false;
+	return true;
+}
+
+/* Whether the target's table has an index of that name: not all that it could have were made. */
 static enum rc
-change_table(struct mysql_lane *lane, struct buf *b, const struct table_change *ch,
-	const struct table *before, const struct table *after, struct err *e)
+has_index(struct mysql_lane *l, const struct table_change *ch, const struct index *ix, bool *has,
+	struct err *e)
+{
+	const struct routes *routes = l->sink->env.routes;
+	const char *const values[] = {routes_table_db(routes, ch->db, ch->name),
+		routes_target_table(routes, ch->db, ch->name),
+		is_primary(ix) ? "PRIMARY" : ix->name};
+	char *one = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	for (size_t i = 0; i < COUNT_OF(values); i++) {
+		buf_puts(&b, i != 0 ? ", " : "");
+		client_quote(&l->c, &b, values[i], strlen(values[i]));
+	}
+	rc = client_value(&l->c, &one, e,
+		"SELECT 1 FROM information_schema.STATISTICS WHERE (TABLE_SCHEMA, TABLE_NAME, "
+		"INDEX_NAME) = (%s) LIMIT 1",
+		buf_text(&b));
+	*has = one != NULL;
+	free(one);
+	buf_release(&b);
+	return rc;
+}
+
+static enum rc
+drop_index(struct mysql_lane *l, struct buf *b, const struct change_of *t, const struct index *ix,
+	const char **comma, struct err *e)
+{
+	bool has = false;
+	enum rc rc = RC_OK;
+
+	for (uint32_t i = 0; i < t->after->nindexes; i++)
+		if (same_index(t, ix, &t->after->indexes[i]))
+			return RC_OK;
+	if (has_like(ix))
+		rc = has_index(l, t->ch, ix, &has, e);
+	if (!has)
+		return rc;
+	buf_printf(b, "%sDROP %sKEY ", *comma, is_primary(ix) ? "PRIMARY " : "");
+	if (!is_primary(ix))
+		mysql_quote_name(b, ix->name);
+	*comma = ", ";
+	return RC_OK;
+}
+
+static void
+make_index(struct buf *b, const struct change_of *t, const struct index *ix, const char **comma)
+{
+	for (uint32_t i = 0; i < t->before->nindexes; i++)
+		if (same_index(t, &t->before->indexes[i], ix))
+			return;
+	if (!has_like(ix))
+		return;
+	buf_printf(b, "%sADD ", *comma);
+	add_index(b, t->after, ix);
+	*comma = ", ";
+}
+
+/* An index that waits for its table's rows is made first, or it would outlive its end. */
+static enum rc
+change_table(struct mysql_lane *l, struct buf *b, const struct change_of *t, struct err *e)
 {
 	const char *comma = " ";
-	enum rc rc = RC_OK;
 	size_t start = b->len;
+	bool made;
+	enum rc rc = later_make(l, t->ch->db, t->ch->name, &made, e);
 
 	buf_puts(b, "ALTER TABLE ");
-	mysql_quote_table(b, ch->db, ch->name);
-	for (uint32_t i = 0; i < before->ncolumns; i++)
-		drop_column(b, ch, before, i, after, &comma);
-	for (uint32_t i = 0; i < after->ncolumns && rc == RC_OK; i++)
-		rc = change_column(lane, b, ch, before, after, i, &comma, e);
+	mysql_quote_table(b, t->ch->db, t->ch->name);
+	for (uint32_t i = 0; i < t->before->nindexes && rc == RC_OK; i++)
+		rc = drop_index(l, b, t, &t->before->indexes[i], &comma, e);
+	for (uint32_t i = 0; i < t->before->ncolumns; i++)
+		drop_column(b, t->ch, t->before, i, t->after, &comma);
+	for (uint32_t i = 0; i < t->after->ncolumns && rc == RC_OK; i++)
+		rc = change_column(l, b, t->ch, t->before, t->after, i, &comma, e);
+	for (uint32_t i = 0; i < t->after->nindexes; i++)
+		make_index(b, t, &t->after->indexes[i], &comma);
 	if (*comma == ' ') {
 		b->len = start;
 		buf_puts(b, "");
@@ -306,7 +405,7 @@ foreign_change(struct mysql_lane *lane, const struct table_change *ch, struct bu
 	if (rc == RC_OK && ch->after_len != 0)
 		rc = table_decode(&c, &after, e);
 	if (rc == RC_OK && ch->effect == DDL_CHANGED && before != NULL && after != NULL)
-		rc = change_table(lane, b, ch, before, after, e);
+		rc = change_table(lane, b, &(struct change_of){ch, before, after}, e);
 	if (rc == RC_OK && ch->effect == DDL_CREATED && after != NULL)
 		foreign_create(&lane->sink->env.losses, after, b);
 	if (ch->effect == DDL_TRUNCATED || ch->effect == DDL_DROPPED) {
