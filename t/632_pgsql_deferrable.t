@@ -18,6 +18,7 @@ use Time::HiRes qw(sleep time);
 
 my ($source, $target) = map { Syncline::PostgreSQL->new } 1, 2;
 my $rows = 3000;
+my $pair;
 $source->sql('CREATE SCHEMA shop', 'CREATE TABLE shop.item (id int PRIMARY KEY, place int NOT NULL UNIQUE DEFERRABLE INITIALLY IMMEDIATE, v text)',
     'CREATE TABLE shop.line (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, v text)', 'ALTER TABLE shop.line REPLICA IDENTITY FULL',
     'CREATE TABLE shop.parent (id int PRIMARY KEY)', 'CREATE TABLE shop.child (id int PRIMARY KEY, p int REFERENCES shop.parent DEFERRABLE INITIALLY IMMEDIATE)',
@@ -40,7 +41,16 @@ sub shuffle {
     $d->commit;
 }
 
-my $pair = Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }', more => "chunk_rows = 100;\nlanes = 2;\n");
+# What it was in the middle of, and what came when it had caught up already.
+sub caught_up {
+    my ($what) = @_;
+    is($pair->wait(90), 0, $what) or diag $pair->output;
+    $pair->start('caught-up');
+    is($pair->wait(60), 0, 'caught up') or diag $pair->output;
+    is(join("\n", compare($source, $target, 'shop')), '', 'both ends are equal');
+}
+
+$pair = Syncline::Pair->new(source => $source, target => $target, objects => '{ database = "shop"; }', more => "chunk_rows = 100;\nlanes = 2;\n");
 # What the load was about to bring comes by the stream as well.
 $pair->start('caught-up');
 my $end = time + 30 * $Syncline::Daemon::patience;
@@ -54,15 +64,13 @@ $d->do(q{INSERT INTO shop.item SELECT i, i, 'late' FROM generate_series(10000, 1
 $d->do('UPDATE shop.item SET place = place + 10');
 $d->commit;
 shuffle();
-is($pair->wait(90), 0, 'loaded') or diag $pair->output;
-is(join("\n", compare($source, $target, 'shop')), '', 'both ends are equal');
+caught_up('loaded');
 
 for my $what ('killed meanwhile', 'in peace') {
     $pair->start('caught-up');
     shuffle() for 1 .. 5;
     if ($what =~ /killed/) { $pair->kill_all; $pair->start('caught-up') }
-    is($pair->wait(90), 0, "changed, $what") or diag $pair->output;
-    is(join("\n", compare($source, $target, 'shop')), '', 'both ends are equal');
+    caught_up("changed, $what");
 }
 
 $source->sql('CREATE TABLE shop.more (id int PRIMARY KEY, i int, CONSTRAINT to_item FOREIGN KEY (i) REFERENCES shop.item DEFERRABLE INITIALLY DEFERRED, k int, CONSTRAINT k UNIQUE (k) DEFERRABLE)',

@@ -32,6 +32,11 @@ sub run_on {
         is(join("\n", compare($source, $target, 'shop')), '', 'equal');
     };
     $carried->('loaded');
+    # (and all that follows)
+    $carried->('what older rows have in new columns, said by a session to which values look otherwise', q{SET DateStyle = 'German, DMY'}, q{SET TimeZone = 'Asia/Tokyo'}, q{SET bytea_output = 'escape'}, q{SET IntervalStyle = 'iso_8601'},
+        'CREATE TABLE shop.fills (id int PRIMARY KEY)', 'INSERT INTO shop.fills VALUES (1)', q{ALTER TABLE shop.fills ADD COLUMN f1 boolean NOT NULL DEFAULT false, ADD COLUMN f2 timestamptz DEFAULT '01.02.2020 03:04:05.6',
+            ADD COLUMN f3 bytea DEFAULT 'a\\000b', ADD COLUMN f4 bit(3) DEFAULT B'101', ADD COLUMN f5 jsonb DEFAULT '{"a": [1, "x"]}', ADD COLUMN f6 text NOT NULL DEFAULT 'it''s', ADD COLUMN f7 date DEFAULT '05.06.2021',
+            ADD COLUMN f8 int[] DEFAULT '{1,2}', ADD COLUMN f9 boolean DEFAULT true, ADD COLUMN f10 timestamptz DEFAULT now(), ADD COLUMN f11 interval DEFAULT '1 day 02:00'}, 'INSERT INTO shop.fills VALUES (2)');
     $carried->('a new table', 'CREATE TABLE shop.b (id int PRIMARY KEY, n numeric(8,2) NOT NULL, UNIQUE (n))', 'INSERT INTO shop.b VALUES (1, 1.5), (2, 2.5)');
     $carried->('renamed and changed before it is read', 'ALTER TABLE shop.b RENAME TO c', 'INSERT INTO shop.c VALUES (3, 3.5)', 'ALTER TABLE shop.c ADD COLUMN t varchar(9) DEFAULT \'d\'',
         q{INSERT INTO shop.c VALUES (4, 4.5, 'x')}, 'ALTER TABLE shop.c RENAME COLUMN n TO m', 'ALTER TABLE shop.c DROP COLUMN t', 'UPDATE shop.c SET m = 9 WHERE id = 3',

@@ -248,32 +248,40 @@ cannot_connect(struct pgsql *c, const char *host, const char *port, struct err *
 /*
  * What a session of ours is set to, whatever the account, its database and the server are set to;
  * those that the server's version has. Before 10 a connection that reads the log takes replication
- * commands alone: by options it is set to what values look like.
+ * commands alone: it is set by options.
  */
 static const struct {
 	const char *name, *value;
-	bool log;
+	enum { SESSION, LOG_TOO, LOOKS } of; /* each holds the ones before; what values look like */
 } settings[] = {
-	{"TimeZone", "UTC", true},
-	{"DateStyle", "ISO,YMD", true},
-	{"IntervalStyle", "postgres", true},
-	{"extra_float_digits", "3", true},
-	{"bytea_output", "hex", true},
-	{"lc_monetary", "C", true},
-	{"search_path", "pg_catalog", true},
-	{"statement_timeout", "0", true},
-	{"transaction_timeout", "0", false},
-	{"lock_timeout", "0", false},
-	{"idle_in_transaction_session_timeout", "0", false},
-	{"idle_session_timeout", "0", false},
-	{"default_transaction_isolation", "read committed", false},
-	{"row_security", "off", false}, /* rather an error than rows that are not seen */
-	{"xmloption", "content", false},
-	{"array_nulls", "on", false},
-	{"standard_conforming_strings", "on", false},
-	{"quote_all_identifiers", "off", false},
-	{"check_function_bodies", "off", false},
+	{"TimeZone", "UTC", LOOKS},
+	{"DateStyle", "ISO,YMD", LOOKS},
+	{"IntervalStyle", "postgres", LOOKS},
+	{"extra_float_digits", "3", LOOKS},
+	{"bytea_output", "hex", LOOKS},
+	{"lc_monetary", "C", LOOKS},
+	{"quote_all_identifiers", "off", LOOKS},
+	{"search_path", "pg_catalog", LOG_TOO},
+	{"statement_timeout", "0", LOG_TOO},
+	{"transaction_timeout", "0", SESSION},
+	{"lock_timeout", "0", SESSION},
+	{"idle_in_transaction_session_timeout", "0", SESSION},
+	{"idle_session_timeout", "0", SESSION},
+	{"default_transaction_isolation", "read committed", SESSION},
+	{"row_security", "off", SESSION}, /* rather an error than rows that are not seen */
+	{"xmloption", "content", SESSION},
+	{"array_nulls", "on", SESSION},
+	{"standard_conforming_strings", "on", SESSION},
+	{"check_function_bodies", "off", SESSION},
 };
+
+void
+pgsql_put_looks(struct buf *b)
+{
+	for (size_t i = 0; i < COUNT_OF(settings); i++)
+		if (settings[i].of == LOOKS)
+			buf_printf(b, "SET %s TO '%s' ", settings[i].name, settings[i].value);
+}
 
 static char *
 log_options(void)
@@ -282,7 +290,7 @@ log_options(void)
 
 	buf_init(&b);
 	for (size_t i = 0; i < COUNT_OF(settings); i++)
-		if (settings[i].log)
+		if (settings[i].of != SESSION)
 			buf_printf(&b, "-c %s=%s ", settings[i].name, settings[i].value);
 	return (char *)b.data;
 }

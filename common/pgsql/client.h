@@ -63,6 +63,8 @@ enum rc pgsql_open(struct pgsql *c, const struct conf *conf, const char *end, bo
  * connect_timeout. */
 enum rc pgsql_open_second(const struct pgsql *first, struct pgsql *c, struct err *e) MUSTCHECK;
 void pgsql_close(struct pgsql *c);
+/* For CREATE FUNCTION: values look to it as they do in our sessions, whoever calls it. */
+void pgsql_put_looks(struct buf *b);
 
 /* Runs statements without results (simple protocol; several may stand in one text). */
 enum rc

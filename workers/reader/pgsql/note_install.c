@@ -56,7 +56,7 @@ static const char objects[] =
 
 static const char capture_head[] =
 	"CREATE OR REPLACE FUNCTION $S.capture(event text, tag text, path text) RETURNS void "
-	"LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $f$\n"
+	"LANGUAGE plpgsql SECURITY DEFINER $V SET search_path = pg_catalog, pg_temp AS $f$\n"
 	"DECLARE\n"
 	"  drops boolean := event = 'sql_drop';\n"
 	"  wide boolean := drops OR tag = 'ALTER SCHEMA';\n"
@@ -383,8 +383,10 @@ make_sql(struct pgsql_source *s, struct buf *b)
 {
 	int version = s->main.version;
 	bool beside = version >= 100000;
-	struct buf schema, literal, published;
+	struct buf schema, literal, published, looks;
 
+	buf_init(&looks);
+	pgsql_put_looks(&looks);
 	buf_init(&schema);
 	buf_init(&literal);
 	buf_init(&published);
@@ -395,6 +397,7 @@ make_sql(struct pgsql_source *s, struct buf *b)
 		{"$S", buf_text(&schema)},
 		{"$T", buf_text(&literal)},
 		{"$L", buf_text(&published)},
+		{"$V", buf_text(&looks)},
 		{"$H", pgsource_has_identity(version)},
 		{"$P", beside ? "NOT c.relispartition AND" : ""},
 		{"$O", version >= 120000 ? "coalesce(pg_partition_root(pg_event_trigger_table_"
@@ -435,6 +438,7 @@ make_sql(struct pgsql_source *s, struct buf *b)
 	buf_release(&schema);
 	buf_release(&literal);
 	buf_release(&published);
+	buf_release(&looks);
 }
 
 /* ---- at the source ---- */

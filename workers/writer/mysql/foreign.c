@@ -171,6 +171,16 @@ is_primary(const struct index *ix)
 	return is_unique(ix) && ix->primary;
 }
 
+/* A column that an index has twice says nothing the second time, and is refused here. */
+static bool
+is_again(const struct index *ix, uint32_t part)
+{
+	for (uint32_t p = 0; p < part; p++)
+		if (ix->parts[p].column == ix->parts[part].column)
+			return true;
+	return false;
+}
+
 static void
 add_index(struct buf *b, const struct table *t, const struct index *ix)
 {
@@ -180,6 +190,8 @@ add_index(struct buf *b, const struct table *t, const struct index *ix)
 		buf_puts(b, " (");
 	}
 	for (uint32_t p = 0; p < ix->nparts; p++) {
+		if (is_again(ix, p))
+			continue;
 		buf_puts(b, p != 0 ? ", " : "");
 		mysql_quote_name(b, t->columns[ix->parts[p].column].name);
 	}
@@ -223,63 +235,43 @@ same_definition(const struct losses *l, const struct table *a, uint32_t i, const
 	return same;
 }
 
-/* Whether a constant as the source prints it is one here, too. */
-static bool
-is_literal(const struct column_change *c, const struct column *col)
-{
-	return c->fill == NULL || col->type == TYPE_DECIMAL || col->type == TYPE_TEXT ||
-	       col->type == TYPE_DATE || col->type == TYPE_DATETIME || col->type == TYPE_TIME ||
-	       col->type == TYPE_FLOAT || col->type == TYPE_DOUBLE ||
-	       (col->type == TYPE_INTEGER && !is_native(col, "boolean"));
-}
-
-static enum rc
-change_column(struct mysql_lane *lane, struct buf *b, const struct table_change *ch,
-	const struct table *before, const struct table *after, uint32_t i, const char **comma,
-	struct err *e)
-{
-	const struct losses *l = &lane->sink->env.losses;
-	const struct column_change *c = column_change_to(ch, after->columns[i].name);
-	uint32_t from = column_was(ch, before, after->columns[i].name);
-
-	if (from == UINT32_MAX && c != NULL &&
-		(c->computed || !is_literal(c, &after->columns[i]))) {
-		err_set(e, RC_CONFIG,
-			"column \"%s\" was added to source table %s.%s with a value computed for "
-			"each row: the log does not tell what its rows have",
-			after->columns[i].name, after->db, after->name);
-		return err_remedy(e, "run `syncline reset` for this channel, which loads "
-				     "everything again");
-	}
-	if (from != UINT32_MAX && same_definition(l, before, from, after, i))
-		return RC_OK;
-	buf_puts(b, *comma);
-	*comma = ", ";
-	if (from == UINT32_MAX) {
-		buf_puts(b, "ADD COLUMN ");
-	} else {
-		buf_puts(b, "CHANGE COLUMN ");
-		mysql_quote_name(b, before->columns[from].name);
-		buf_putc(b, ' ');
-	}
-	add_column(l, b, after, i);
-	if (from == UINT32_MAX && c != NULL && c->fill != NULL) {
-		buf_puts(b, " DEFAULT ");
-		client_quote(&lane->c, b, c->fill, strlen(c->fill));
-	}
-	return RC_OK;
-}
-
+/* A constant as the source prints it, in UTC, as one of ours. */
 static void
-drop_column(struct buf *b, const struct table_change *ch, const struct table *before, uint32_t i,
-	const struct table *after, const char **comma)
+add_literal(struct mysql_lane *lane, struct buf *b, const struct column *col, const char *text)
 {
-	for (uint32_t k = 0; k < after->ncolumns; k++)
-		if (column_was(ch, before, after->columns[k].name) == i)
-			return;
-	buf_printf(b, "%sDROP COLUMN ", *comma);
-	mysql_quote_name(b, before->columns[i].name);
-	*comma = ", ";
+	size_t n = strlen(text);
+
+	if (is_native(col, "boolean"))
+		buf_puts(b, *text == 't' ? "1" : "0");
+	else if (col->type == TYPE_BIT && strspn(text, "01") == n)
+		buf_printf(b, "b'%s'", text);
+	else if (col->type == TYPE_BINARY && n >= 2 &&
+		 strspn(text + 2, "0123456789abcdef") == n - 2)
+		buf_printf(b, "X'%s'", text + 2);
+	else if (col->type == TYPE_TIMESTAMP && n > 3 && strcmp(text + n - 3, "+00") == 0)
+		client_quote(&lane->c, b, text, n - 3);
+	else
+		client_quote(&lane->c, b, text, n);
+}
+
+/* Types whose defaults are expressions, where a server knows such. */
+static bool
+is_large(const struct losses *l, const struct table *t, uint32_t i)
+{
+	struct buf type;
+	bool is;
+
+	buf_init(&type);
+	add_type(l, &type, &t->columns[i], is_indexed(t, i));
+	is = strncmp(buf_text(&type), "LONG", 4) == 0 || strcmp(buf_text(&type), "JSON") == 0;
+	buf_release(&type);
+	return is;
+}
+
+static bool
+knows_expressions(const struct server *s)
+{
+	return s->version >= (s->mariadb ? 100201u : 80013u);
 }
 
 /* What a table was and is. */
@@ -287,6 +279,158 @@ struct change_of {
 	const struct table_change *ch;
 	const struct table *before, *after;
 };
+
+static const char *
+target_column(const struct mysql_lane *l, const struct table_change *ch, const char *name)
+{
+	return routes_column(l->sink->env.routes, ch->db, ch->name, name);
+}
+
+static void
+quote_target(const struct mysql_lane *l, struct buf *b, const struct table_change *ch)
+{
+	const struct routes *routes = l->sink->env.routes;
+
+	mysql_quote_table(b, routes_table_db(routes, ch->db, ch->name),
+		routes_target_table(routes, ch->db, ch->name));
+}
+
+/* Whether the target's table has it: in the server's list of `what`, by its name there. */
+static enum rc
+has_part(struct mysql_lane *l, const struct table_change *ch, const char *what, const char *name,
+	bool *has, struct err *e)
+{
+	const struct routes *routes = l->sink->env.routes;
+	const char *const values[] = {routes_table_db(routes, ch->db, ch->name),
+		routes_target_table(routes, ch->db, ch->name), name};
+	char *one = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	for (size_t i = 0; i < COUNT_OF(values); i++) {
+		buf_puts(&b, i != 0 ? ", " : "");
+		client_quote(&l->c, &b, values[i], strlen(values[i]));
+	}
+	rc = client_value(&l->c, &one, e,
+		"SELECT 1 FROM information_schema.%s WHERE (TABLE_SCHEMA, TABLE_NAME, %s) = (%s) "
+		"LIMIT 1",
+		strcmp(what, "INDEX_NAME") == 0 ? "STATISTICS" : "COLUMNS", what, buf_text(&b));
+	*has = one != NULL;
+	free(one);
+	buf_release(&b);
+	return rc;
+}
+
+/*
+ * A server that knows no default for the column's type: it comes without, gets what its rows
+ * have, and then is what it should be. All of it may be done twice.
+ */
+static enum rc
+fill(struct mysql_lane *l, const struct change_of *t, uint32_t i, const char *text, struct err *e)
+{
+	const struct column *col = &t->after->columns[i];
+	const char *name = target_column(l, t->ch, col->name);
+	struct buf b;
+	bool has;
+	enum rc rc;
+
+	if (name == NULL)
+		return RC_OK;
+	buf_init(&b);
+	rc = has_part(l, t->ch, "COLUMN_NAME", name, &has, e);
+	if (rc == RC_OK && !has) {
+		buf_puts(&b, "ALTER TABLE ");
+		quote_target(l, &b, t->ch);
+		buf_puts(&b, " ADD COLUMN ");
+		mysql_quote_name(&b, name);
+		buf_putc(&b, ' ');
+		add_type(&l->sink->env.losses, &b, col, is_indexed(t->after, i));
+		rc = client_run(&l->c, e, "%s NULL", buf_text(&b));
+	}
+	if (rc == RC_OK) {
+		buf_clear(&b);
+		buf_puts(&b, "UPDATE ");
+		quote_target(l, &b, t->ch);
+		buf_puts(&b, " SET ");
+		mysql_quote_name(&b, name);
+		buf_puts(&b, " = ");
+		add_literal(l, &b, col, text);
+		rc = lane_exec(l, &b, e);
+	}
+	buf_release(&b);
+	return rc;
+}
+
+static void
+begin_clause(struct buf *b, const char *what, const char *column, const char **comma)
+{
+	buf_printf(b, "%s%s COLUMN ", *comma, what);
+	*comma = ", ";
+	if (column != NULL) {
+		mysql_quote_name(b, column);
+		buf_putc(b, ' ');
+	}
+}
+
+static enum rc
+new_column(struct mysql_lane *l, struct buf *b, const struct change_of *t, uint32_t i,
+	const struct column_change *c, const char **comma, struct err *e)
+{
+	const struct column *col = &t->after->columns[i];
+	bool filled = c != NULL && c->fill != NULL,
+	     large = filled && is_large(&l->sink->env.losses, t->after, i);
+	enum rc rc = RC_OK;
+
+	if (c != NULL && c->computed) {
+		err_set(e, RC_CONFIG,
+			"column \"%s\" was added to source table %s.%s with a value computed for "
+			"each row: the log does not tell what its rows have",
+			col->name, t->after->db, t->after->name);
+		return err_remedy(e, "run `syncline reset` for this channel, which loads "
+				     "everything again");
+	}
+	if (large && !knows_expressions(&l->c.server)) {
+		rc = fill(l, t, i, c->fill, e);
+		begin_clause(b, "CHANGE", col->name, comma);
+		add_column(&l->sink->env.losses, b, t->after, i);
+		return rc;
+	}
+	begin_clause(b, "ADD", NULL, comma);
+	add_column(&l->sink->env.losses, b, t->after, i);
+	if (filled) {
+		buf_puts(b, large ? " DEFAULT (" : " DEFAULT ");
+		add_literal(l, b, col, c->fill);
+		buf_puts(b, large ? ")" : "");
+	}
+	return rc;
+}
+
+static enum rc
+change_column(struct mysql_lane *l, struct buf *b, const struct change_of *t, uint32_t i,
+	const char **comma, struct err *e)
+{
+	const struct losses *losses = &l->sink->env.losses;
+	const struct column_change *c = column_change_to(t->ch, t->after->columns[i].name);
+	uint32_t from = column_was(t->ch, t->before, t->after->columns[i].name);
+
+	if (from == UINT32_MAX)
+		return new_column(l, b, t, i, c, comma, e);
+	if (same_definition(losses, t->before, from, t->after, i))
+		return RC_OK;
+	begin_clause(b, "CHANGE", t->before->columns[from].name, comma);
+	add_column(losses, b, t->after, i);
+	return RC_OK;
+}
+
+static void
+drop_column(struct buf *b, const struct change_of *t, uint32_t i, const char **comma)
+{
+	for (uint32_t k = 0; k < t->after->ncolumns; k++)
+		if (column_was(t->ch, t->before, t->after->columns[k].name) == i)
+			return;
+	begin_clause(b, "DROP", t->before->columns[i].name, comma);
+}
 
 /* The same index, of columns that may have other names now. */
 static bool
@@ -303,34 +447,6 @@ same_index(const struct change_of *t, const struct index *was, const struct inde
 	return true;
 }
 
-/* Whether the target's table has an index of that name: not all that it could have were made. */
-static enum rc
-has_index(struct mysql_lane *l, const struct table_change *ch, const struct index *ix, bool *has,
-	struct err *e)
-{
-	const struct routes *routes = l->sink->env.routes;
-	const char *const values[] = {routes_table_db(routes, ch->db, ch->name),
-		routes_target_table(routes, ch->db, ch->name),
-		is_primary(ix) ? "PRIMARY" : ix->name};
-	char *one = NULL;
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	for (size_t i = 0; i < COUNT_OF(values); i++) {
-		buf_puts(&b, i != 0 ? ", " : "");
-		client_quote(&l->c, &b, values[i], strlen(values[i]));
-	}
-	rc = client_value(&l->c, &one, e,
-		"SELECT 1 FROM information_schema.STATISTICS WHERE (TABLE_SCHEMA, TABLE_NAME, "
-		"INDEX_NAME) = (%s) LIMIT 1",
-		buf_text(&b));
-	*has = one != NULL;
-	free(one);
-	buf_release(&b);
-	return rc;
-}
-
 static enum rc
 drop_index(struct mysql_lane *l, struct buf *b, const struct change_of *t, const struct index *ix,
 	const char **comma, struct err *e)
@@ -341,8 +457,10 @@ drop_index(struct mysql_lane *l, struct buf *b, const struct change_of *t, const
 	for (uint32_t i = 0; i < t->after->nindexes; i++)
 		if (same_index(t, ix, &t->after->indexes[i]))
 			return RC_OK;
+	/* Not all that it could have were made. */
 	if (has_like(ix))
-		rc = has_index(l, t->ch, ix, &has, e);
+		rc = has_part(
+			l, t->ch, "INDEX_NAME", is_primary(ix) ? "PRIMARY" : ix->name, &has, e);
 	if (!has)
 		return rc;
 	buf_printf(b, "%sDROP %sKEY ", *comma, is_primary(ix) ? "PRIMARY " : "");
@@ -379,9 +497,9 @@ change_table(struct mysql_lane *l, struct buf *b, const struct change_of *t, str
 	for (uint32_t i = 0; i < t->before->nindexes && rc == RC_OK; i++)
 		rc = drop_index(l, b, t, &t->before->indexes[i], &comma, e);
 	for (uint32_t i = 0; i < t->before->ncolumns; i++)
-		drop_column(b, t->ch, t->before, i, t->after, &comma);
+		drop_column(b, t, i, &comma);
 	for (uint32_t i = 0; i < t->after->ncolumns && rc == RC_OK; i++)
-		rc = change_column(l, b, t->ch, t->before, t->after, i, &comma, e);
+		rc = change_column(l, b, t, i, &comma, e);
 	for (uint32_t i = 0; i < t->after->nindexes; i++)
 		make_index(b, t, &t->after->indexes[i], &comma);
 	if (*comma == ' ') {
