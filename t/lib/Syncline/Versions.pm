@@ -6,7 +6,7 @@ package Syncline::Versions;
 #   pairs()                          ["mysql-5.7 -> mariadb-10.11", "mysql-5.7", "mariadb-10.11"], ...:
 #                                    each to itself, each to and from the two of today;
 #                                    PostgreSQL: each as a source, upgrades over many versions, the way back;
-#                                    its oldest as a target of today's MariaDB, too
+#                                    its oldest as a target of today's MariaDB, today's as a source of MySQL and MariaDB
 #   my $db = node($name, %options)   a throwaway server of that version
 #   my @wrong = smoke($source, $target)
 #   my @wrong = full($source, $target)     smoke, then types, DDL and kills (to PostgreSQL kills alone)
@@ -45,7 +45,7 @@ sub pairs {
         }
     }
     push @pairs, map { my ($from, $to) = map {"postgresql-$_"} @$_; ["$from -> $to", $from, $to] } @upgrades;
-    push @pairs, ['mariadb-10.11 -> postgresql-9.5', 'mariadb-10.11', 'postgresql-9.5'];
+    push @pairs, map { ["$_->[0] -> $_->[1]", @$_] } ['mariadb-10.11', 'postgresql-9.5'], map { ['postgresql-15', $_] } qw(mysql-5.6 mysql-5.7 mysql-8.0 mysql-9.7 mariadb-10.1 mariadb-11.8);
     return @pairs;
 }
 
@@ -124,26 +124,30 @@ my @pg_ddl = (
     q{INSERT INTO shop.later VALUES (1, 'a'), (2, 'b')}, 'ALTER TABLE shop.later ADD COLUMN w numeric(8,2)', q{INSERT INTO shop.later VALUES (9, 'c', 3)},
     'CREATE INDEX hits ON shop.word (hits)', 'ALTER TABLE shop.later RENAME TO late', q{UPDATE shop.late SET v = 'z' WHERE id = 2},
     'CREATE TABLE shop.gone (id int PRIMARY KEY)', 'INSERT INTO shop.gone VALUES (1)', 'DROP TABLE shop.gone', 'CREATE TABLE shop.copy AS SELECT * FROM shop.word',
-    'ALTER TABLE shop.copy ADD PRIMARY KEY (w, lang)', 'UPDATE shop.copy SET hits = hits + 1', 'ALTER TABLE shop.late RENAME COLUMN v TO text',
+    'ALTER TABLE shop.copy ADD PRIMARY KEY (w, lang)', 'UPDATE shop.copy SET hits = hits + 1', 'ALTER TABLE shop.late RENAME COLUMN v TO text', q{ALTER TABLE shop.customer ADD COLUMN more text NOT NULL DEFAULT 'it''s', ADD COLUMN is_new boolean NOT NULL DEFAULT false},
+    'CREATE UNIQUE INDEX more ON shop.customer (id, extra)', 'DROP INDEX shop.hits',
 );
 
 # Two servers as new, with tables at the source.
 sub pg_begin {
     my ($source, $target) = @_;
     for my $db ($source, $target) {
+        if ($db->kind ne 'postgresql') { clean($db); next }
         $db->sql(map { "DROP SCHEMA IF EXISTS $_ CASCADE" } qw(shop syncline));
         $db->sql('SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots');
         $db->sql('DROP PUBLICATION IF EXISTS syncline_test') if $db->one('SHOW server_version_num') >= 100000;
     }
-    pg_schema($source, $target);
+    my $alike = $target->kind eq 'postgresql';
+    pg_schema($source, $alike ? $target : ());
     pg_fill($source, 400);
+    $source->sql('DROP TABLE shop.wide') if !$alike;
 }
 
 # All tables from one snapshot, under load: a worker is killed, and the load begins again.
 sub pg_held {
     my ($source, $target) = @_;
     pg_begin($source, $target);
-    my $load = Syncline::Load->start($source, pg_load(flat => is_lossy($source)), writers => 2, seed => 9, pause => 0.004);
+    my $load = Syncline::Load->start($source, pg_load(flat => is_lossy($source), plain => $target->kind ne 'postgresql'), writers => 2, seed => 9, pause => 0.004);
     my $pair = pair($source, $target, qq{snapshot = "held";\n});
     $pair->start;
     $pair->wait_for(qr/flowing/, 30);
@@ -165,7 +169,7 @@ sub pg_smoke {
     my ($source, $target) = @_;
     my @wrong;
     pg_begin($source, $target);
-    my $load = Syncline::Load->start($source, pg_load(flat => is_lossy($source)), writers => 2, seed => 7, pause => 0.004);
+    my $load = Syncline::Load->start($source, pg_load(flat => is_lossy($source), plain => $target->kind ne 'postgresql'), writers => 2, seed => 7, pause => 0.004);
     my $pair = pair($source, $target);
     $pair->start('loaded');
     push @wrong, ends($pair, 'load');

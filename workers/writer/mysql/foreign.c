@@ -330,23 +330,26 @@ static enum rc
 fill(struct mysql_lane *l, const struct change_of *t, uint32_t i, const char *text, struct err *e)
 {
 	const struct column *col = &t->after->columns[i];
-	const char *name = target_column(l, t->ch, col->name);
-	struct buf b;
+	const char *name = target_column(l, t->ch, col->name), *collation;
+	struct buf b, type;
 	bool has;
 	enum rc rc;
 
 	if (name == NULL)
 		return RC_OK;
 	buf_init(&b);
+	buf_init(&type);
+	add_type(&l->sink->env.losses, &type, col, is_indexed(t->after, i));
+	collation = strstr(buf_text(&type), " COLLATE");
 	rc = has_part(l, t->ch, "COLUMN_NAME", name, &has, e);
 	if (rc == RC_OK && !has) {
 		buf_puts(&b, "ALTER TABLE ");
 		quote_target(l, &b, t->ch);
 		buf_puts(&b, " ADD COLUMN ");
 		mysql_quote_name(&b, name);
-		buf_putc(&b, ' ');
-		add_type(&l->sink->env.losses, &b, col, is_indexed(t->after, i));
-		rc = client_run(&l->c, e, "%s NULL", buf_text(&b));
+		rc = client_run(&l->c, e, "%s %.*s NULL", buf_text(&b),
+			collation != NULL ? (int)(collation - buf_text(&type)) : (int)type.len,
+			buf_text(&type));
 	}
 	if (rc == RC_OK) {
 		buf_clear(&b);
@@ -359,6 +362,7 @@ fill(struct mysql_lane *l, const struct change_of *t, uint32_t i, const char *te
 		rc = lane_exec(l, &b, e);
 	}
 	buf_release(&b);
+	buf_release(&type);
 	return rc;
 }
 
