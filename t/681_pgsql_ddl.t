@@ -54,6 +54,7 @@ sub run_on {
     $carried->('dropped and made again otherwise', 'DROP TABLE shop.d', 'CREATE TABLE shop.d (k varchar(10) PRIMARY KEY)', q{INSERT INTO shop.d VALUES ('k')});
     $carried->('values that only the source can compute', q{ALTER TABLE shop.a ADD COLUMN r float8 NOT NULL DEFAULT random()}, 'UPDATE shop.a SET w = 0 WHERE id = 5',
         q{ALTER TABLE shop.a ALTER COLUMN v TYPE int USING length(v)}, 'INSERT INTO shop.a VALUES (200, 7, 8)');
+    $carried->('other values of the same type', 'ALTER TABLE shop.a ALTER COLUMN w TYPE int USING w + 1000');
     $carried->('partitions', 'CREATE TABLE shop.p (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k)', 'CREATE TABLE shop.p1 PARTITION OF shop.p FOR VALUES IN (1)',
         'CREATE TABLE shop.p2 (id int, k int, PRIMARY KEY (id, k))', 'INSERT INTO shop.p VALUES (1, 1)', 'INSERT INTO shop.p2 VALUES (2, 2)',
         'ALTER TABLE shop.p ATTACH PARTITION shop.p2 FOR VALUES IN (2)', 'INSERT INTO shop.p VALUES (3, 2)');

@@ -123,7 +123,7 @@ static const char capture_tables[] =
 	"    IF t.oid = ANY (gone) THEN\n"
 	"      lines := lines || $S.line('G', ARRAY[t.db, t.name]) || t.now;\n"
 	"    END IF;\n"
-	"    CONTINUE WHEN t.was = t.now AND t.from_db = t.db AND t.from_name = t.name AND t.oid <> ALL (filled);\n"
+	"    CONTINUE WHEN t.was = t.now AND t.from_db = t.db AND t.from_name = t.name AND t.oid <> ALL (filled) AND NOT t.rewritten;\n"
 	"    again := false;\n"
 	"    IF t.new THEN\n"
 	"      INSERT INTO $S.known VALUES (t.oid, t.db, t.name, t.last, t.now, false);\n"
