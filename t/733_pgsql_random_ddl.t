@@ -1,7 +1,7 @@
 # PostgreSQL to PostgreSQL, statements that chance makes: whatever this server knows of tables,
 # partitions, types, views and routines, in transactions and under kills, beside rows. What the
 # source refuses is passed over; whenever the channel has caught up, rows are equal and pg_dump says
-# the same of both ends. FULL=1 has all kinds of statements and kills, SEED=n repeats, SECONDS=n goes on for longer, ONLY and SKIP choose kinds of
+# the same of both ends. FULL=1 has all kinds of statements and kills, SEED=n repeats (ALL=1 shows all its statements), SECONDS=n goes on for longer, ONLY and SKIP choose kinds of
 # statements by their names, TARGET=mysql takes a MariaDB for what it can have of it. (R120, R88)
 use strict;
 use warnings;
@@ -334,7 +334,8 @@ my $good = caught_up();
 my $end = time + ($ENV{SECONDS} || 600);
 my $rounds = 0;
 while ($good && ($ENV{SECONDS} ? time < $end : $rounds < 8)) {
-    (@done, @warned) = ();
+    @done = () if !$ENV{ALL};
+    @warned = ();
     if ($ENV{FULL} && $rounds % 4 == 3) {    # while it is killed
         $pair->start;
         for (1 .. 8) { rand() < 0.3 ? transaction() : statement() for 1 .. 4; $pair->kill_worker if rand() < 0.4; if (!$pair->workers('reader|writer')) { $pair->kill_all; $pair->start } }

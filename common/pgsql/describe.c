@@ -300,7 +300,6 @@ action(char code)
 static void
 fks_query(int version, const char *filter, struct buf *b)
 {
-	(void)version;
 	buf_printf(b,
 		"SELECT n.nspname, c.relname, o.conname, a.attname, fn.nspname, f.relname, "
 		"fa.attname, k.ord, o.confdeltype, o.confupdtype, "
@@ -312,8 +311,8 @@ fks_query(int version, const char *filter, struct buf *b)
 		"WITH ORDINALITY k (att, ref, ord) "
 		"JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.att "
 		"JOIN pg_attribute fa ON fa.attrelid = f.oid AND fa.attnum = k.ref "
-		"WHERE %s ORDER BY 1, 2, 3, k.ord",
-		filter);
+		"WHERE %s%s ORDER BY 1, 2, 3, k.ord",
+		filter, version >= 110000 ? " AND o.conparentid = 0" : "");
 }
 
 static void

@@ -73,7 +73,7 @@ static const char parts_of_tables[] =
 	"e.adrelid = a.attrelid AND e.adnum = a.attnum) d ON true WHERE o.kind IN ('TABLE', 'VIEW') "
 	"AND NOT ($C) $G "
 	/* What no column tells of a table, and a partition has for itself. */
-	"UNION ALL SELECT 24, 'constraint ' || k.oid, k.conname, '', format('ALTER TABLE %s ADD "
+	"UNION ALL SELECT 24, 'constraint ' || k.oid, k.conname, pg_get_constraintdef(k.oid), format('ALTER TABLE %s ADD "
 	"CONSTRAINT %I ', o.this, k.conname) || pg_get_constraintdef(k.oid), NULL, 'ALTER TABLE %1$s "
 	"RENAME CONSTRAINT %2$I TO %3$I', 'ALTER TABLE %1$s DROP CONSTRAINT IF EXISTS %2$I' || CASE WHEN "
 	"k.contype IN ('p', 'u') THEN '; DROP INDEX IF EXISTS ' || replace(quote_ident(o.db), '%', '%%') || "
@@ -101,14 +101,15 @@ static const char parts_of_tables[] =
 	"', o.this) || y.text, NULL, NULL FROM o JOIN pg_class r ON r.oid = o.id CROSS JOIN LATERAL (SELECT CASE "
 	"r.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' ELSE 'DEFAULT' END AS text) y WHERE "
 	"o.kind = 'TABLE' "
-	/* Plain ones of a table are among what is told of the table itself. */
-	"UNION ALL SELECT 23, 'index ' || x.indexrelid, r.relname, '', "
+	/* Plain ones of a table are among what is told of the table itself, but for its generated
+	 * columns. */
+	"UNION ALL SELECT 23, 'index ' || x.indexrelid, r.relname, pg_get_indexdef(x.indexrelid), "
 	"regexp_replace(pg_get_indexdef(x.indexrelid), ' ON ONLY ', ' ON '), NULL, CASE WHEN NOT "
 	"y.plain THEN 'ALTER INDEX ' || y.schema || '.%2$I RENAME TO %3$I' END, CASE WHEN NOT y.plain "
 	"THEN 'DROP INDEX IF EXISTS ' || y.schema || '.%2$I' END FROM o JOIN pg_index x ON x.indrelid "
 	"= o.id AND x.indisvalid JOIN pg_class r ON r.oid = x.indexrelid CROSS JOIN LATERAL (SELECT "
 	"replace(quote_ident(o.db), '%', '%%') AS schema, o.kind = 'TABLE' AND o.root = o.id AND "
-	"x.indpred IS NULL AND x.indexprs IS NULL AS plain) y WHERE o.kind IN ('TABLE', 'MATERIALIZED "
+	"x.indpred IS NULL AND x.indexprs IS NULL $Q AS plain) y WHERE o.kind IN ('TABLE', 'MATERIALIZED "
 	"VIEW') AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND "
 	"d.objid = x.indexrelid AND d.refclassid = 'pg_constraint'::regclass AND d.deptype = 'i') AND "
 	"NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = "
@@ -215,7 +216,15 @@ static const char tell[] =
 	"BEGIN\n"
 	"  SELECT format('%I.%I%s', n.db, n.name, n.args) INTO this FROM $S.named n WHERE n.class = cls "
 	"AND n.id = obj;\n"
-	"  FOR p IN SELECT n.*, o.key AS known, o.name AS was, o.state AS had, o.unmake AS undo FROM "
+	/* Made again as it was, for a column's new type: so it is at the target. */
+	"  UPDATE $S.parts x SET key = n.key FROM $S.parts_of(cls, obj) n WHERE x.class = cls AND x.id = obj AND "
+	"x.name = n.name AND x.state = n.state AND x.key <> n.key AND substring(x.key from "
+	"'^(?:constraint|index) ') = substring(n.key from '^(?:constraint|index) ') AND NOT EXISTS (SELECT "
+	"FROM $S.parts y WHERE y.class = cls AND y.id = obj AND y.key = n.key);\n"
+	/* (an index that is a constraint now stands in its way) */
+	"  FOR p IN SELECT n.*, o.key AS known, o.name AS was, o.state AS had, o.unmake AS undo, n.key LIKE "
+	"'constraint %' AND EXISTS (SELECT FROM $S.parts x WHERE x.class = cls AND x.id = obj AND x.name = "
+	"n.name AND x.key LIKE 'index %') AS stands FROM "
 	"$S.parts_of(cls, obj) n FULL JOIN (SELECT * FROM $S.parts x WHERE x.class = cls AND x.id = "
 	"obj) o ON o.key = n.key ORDER BY n.at NULLS FIRST, n.key LOOP\n"
 	"    letter := CASE WHEN coalesce(p.key, p.known) LIKE 'trigger %' THEN 'T' ELSE 'S' END;\n"
@@ -232,7 +241,7 @@ static const char tell[] =
 	"        RETURN NEXT;\n"
 	"      END IF;\n"
 	"      said := CASE WHEN p.known IS NOT NULL AND p.state <> p.had THEN p.change WHEN p.known IS "
-	"NULL AND (NOT whole OR p.key = '') THEN CASE WHEN anew AND p.unmake IS NOT NULL THEN "
+	"NULL AND (NOT whole OR p.key = '') THEN CASE WHEN (anew OR p.stands) AND p.unmake IS NOT NULL THEN "
 	"format(p.unmake, this, p.name) || '; ' ELSE '' END || p.make END;\n"
 	"    END IF;\n"
 	"    IF said IS NOT NULL THEN RETURN NEXT; END IF;\n"
@@ -300,6 +309,11 @@ note_parts(struct buf *b, int version, const char *schema, const char *literal)
 		{"$C", others ? "a.attidentity <> ''" : "false"},
 		{"$G", version >= 120000 ? "AND a.attgenerated = ''" : ""},
 		{"$N", version >= 120000 ? "a.attgenerated = ''" : "true"},
+		{"$Q", version >= 120000 ? "AND NOT EXISTS (SELECT FROM pg_attribute a WHERE "
+					   "a.attrelid = o.id AND "
+					   "a.attgenerated <> '' AND a.attnum = ANY "
+					   "(x.indkey[0:x.indnkeyatts - 1]))"
+					 : ""},
 	};
 
 	if (others)

@@ -499,6 +499,7 @@ wait_for_data(struct stream *st, struct err *e)
 }
 
 #define UNDEFINED_OBJECT "42704"
+#define INTERNAL_ERROR "XX000"
 
 /* COPY is over: the server says why. It reads the publication as it was at each change. */
 static enum rc
@@ -511,6 +512,11 @@ stream_ended(struct stream *st, struct err *e)
 		rc = pgsql_error(&st->s->log, res, e, "ended the stream");
 	if (rc != RC_OK && pgsql_is(&st->s->log, UNDEFINED_OBJECT))
 		rc = pgsource_publication_gone(st->s, e);
+	if (rc != RC_OK && pgsql_is(&st->s->log, INTERNAL_ERROR))
+		rc = err_remedy(e,
+			"the server cannot read its own log at this place: a newer minor release "
+			"of it may; if none can, `syncline reset %s` loads everything again",
+			st->s->env.channel);
 	PQclear(res);
 	return rc != RC_OK ? rc : err_set(e, RC_RETRY, "the source ended the stream");
 }

@@ -340,6 +340,17 @@ drop_primary(struct pgsql_lane *l, const struct table *t, struct err *e)
 	return rc;
 }
 
+static void
+add_index_name(
+	const struct pgsql_lane *l, struct buf *b, const struct table *t, const struct index *ix)
+{
+	const struct routes *r = l->sink->env.routes;
+
+	pgsql_quote_name(b, routes_table_db(r, t->db, t->name));
+	buf_putc(b, '.');
+	pgsink_index_name(l->sink, b, routes_target_table(r, t->db, t->name), ix);
+}
+
 /* A constraint's own goes with it. */
 static enum rc
 drop_index(struct pgsql_lane *l, const struct table *t, const struct index *ix, struct err *e)
@@ -356,9 +367,7 @@ drop_index(struct pgsql_lane *l, const struct table *t, const struct index *ix, 
 		buf_clear(&b);
 	}
 	buf_puts(&b, "DROP INDEX IF EXISTS ");
-	pgsql_quote_name(&b, routes_table_db(r, t->db, t->name));
-	buf_putc(&b, '.');
-	pgsink_index_name(l->sink, &b, routes_target_table(r, t->db, t->name), ix);
+	add_index_name(l, &b, t, ix);
 	if (rc == RC_OK)
 		rc = pgsink_exec(l, buf_text(&b), e);
 	buf_release(&b);
@@ -408,24 +417,34 @@ new_index(struct pgsql_lane *l, const struct table *t, const struct index *ix, s
 	return rc;
 }
 
+/* One of that name may be there: a constraint that the source has made of the index. */
 static enum rc
 rename_index(struct pgsql_lane *l, const struct table *t, const struct index *from,
 	const struct index *to, struct err *e)
 {
-	const struct routes *r = l->sink->env.routes;
-	const char *schema = routes_table_db(r, t->db, t->name),
-		   *name = routes_target_table(r, t->db, t->name);
-	struct buf b;
+	struct buf name, literal, b;
+	bool there = false;
 	enum rc rc;
 
+	buf_init(&name);
+	buf_init(&literal);
 	buf_init(&b);
-	buf_puts(&b, "ALTER INDEX IF EXISTS ");
-	pgsql_quote_name(&b, schema);
-	buf_putc(&b, '.');
-	pgsink_index_name(l->sink, &b, name, from);
-	buf_puts(&b, " RENAME TO ");
-	pgsink_index_name(l->sink, &b, name, to);
-	rc = pgsink_exec(l, buf_text(&b), e);
+	add_index_name(l, &name, t, to);
+	pgsql_quote_text(&literal, buf_text(&name));
+	rc = pgsql_exists(&l->c, &there, e, "SELECT 1 FROM pg_class WHERE oid = to_regclass(%s)",
+		buf_text(&literal));
+	if (rc == RC_OK && there) {
+		rc = drop_index(l, t, from, e);
+	} else if (rc == RC_OK) {
+		buf_puts(&b, "ALTER INDEX IF EXISTS ");
+		add_index_name(l, &b, t, from);
+		buf_puts(&b, " RENAME TO ");
+		pgsink_index_name(
+			l->sink, &b, routes_target_table(l->sink->env.routes, t->db, t->name), to);
+		rc = pgsink_exec(l, buf_text(&b), e);
+	}
+	buf_release(&name);
+	buf_release(&literal);
 	buf_release(&b);
 	return rc;
 }

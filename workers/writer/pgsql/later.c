@@ -179,8 +179,9 @@ make_one(struct pgsql_lane *l, const char *sql, struct err *e)
 		return pgsink_exec(l, "RELEASE SAVEPOINT later", e);
 	if (rc == RC_RETRY)
 		return rc;
-	log_warn("an index that waited until its table was loaded is left out: %s: %s", e->text,
-		sql);
+	if (!pgsink_is_there_already(l))
+		log_warn("an index that waited until its table was loaded is left out: %s: %s",
+			e->text, sql);
 	return pgsink_exec(l, "ROLLBACK TO SAVEPOINT later", e);
 }
 
