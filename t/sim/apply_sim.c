@@ -872,7 +872,7 @@ push_one(void)
 {
 	struct txn *x = &txns[pushed + 1];
 
-	if (pushed == ntxns || sched_queued(sched) > 12)
+	if (pushed == ntxns || sched_queued(sched) > 40)
 		return;
 	sched_push(sched, &x->unit);
 	pushed++;

@@ -193,7 +193,7 @@ sched_head(const struct sched *s)
 size_t
 sched_queued(const struct sched *s)
 {
-	return s->queued;
+	return s->queued_rows > s->queued ? s->queued_rows : s->queued;
 }
 
 unsigned

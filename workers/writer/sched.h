@@ -71,6 +71,7 @@ void sched_start_turn(struct sched *s, uint64_t turn);
 
 void sched_push(struct sched *s, struct unit *u);
 const struct unit *sched_head(const struct sched *s); /* of the queue; NULL: it is empty */
+/* Rows; a unit without any counts as one. */
 size_t sched_queued(const struct sched *s);
 unsigned sched_in_flight(const struct sched *s);
 bool sched_idle(const struct sched *s); /* nothing queued, nothing in flight */
