@@ -18,6 +18,7 @@ use Syncline::Server;
 use DBI;
 use File::Path qw(remove_tree);
 use File::Temp ();
+use IPC::SysV qw(IPC_RMID);
 use POSIX ();
 use Time::HiRes qw(sleep time);
 
@@ -104,7 +105,8 @@ sub command {
     my $dir = $self->dir;
     return (
         $self->home . '/postgres', '-D', "$dir/data", '-k', $dir, '-p', $self->port, '-c', 'listen_addresses=127.0.0.1',
-        map { ('-c', $_) } 'wal_level=logical', 'fsync=off', 'max_replication_slots=20', 'max_wal_senders=20', 'max_connections=80',
+        # (shared memory as files of its own: a killed server leaves all else behind, until none is left)
+        map { ('-c', $_) } 'dynamic_shared_memory_type=mmap', 'wal_level=logical', 'fsync=off', 'max_replication_slots=20', 'max_wal_senders=20', 'max_connections=80',
         'max_prepared_transactions=10', 'autovacuum_naptime=5', 'deadlock_timeout=200ms', @{$self->{options}},
     );
 }
@@ -208,6 +210,17 @@ sub kill9 {
     my $end = time + 10;
     sleep 0.01 while time < $end && grep { my $f; open($f, '<', "/proc/$_/stat") && (<$f> // '') !~ /\) Z/ } @children;
     return $self;
+}
+
+# By the segment that a killed one has left the next start would know that it was.
+sub DESTROY {
+    my ($self) = @_;
+    return if $self->{owner} != $$;
+    local $?;
+    $self->kill9 if $self->{pid};
+    my ($segment) = ((split /\n/, slurp("$self->{dir}/data/postmaster.pid"))[6] // '') =~ /^\s*\d+\s+(\d+)/;
+    shmctl $segment, IPC_RMID, 0 if defined $segment;
+    $self->SUPER::DESTROY;
 }
 
 1;
