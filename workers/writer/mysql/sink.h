@@ -11,7 +11,8 @@
  * object.c     initial objects, whether this server can have them
  * session.c    a statement's session: the source's settings and collations in this server's words
  * engine.c     tables of engines without transactions become InnoDB
- * foreign.c    tables and changes of sources that speak another language
+ * foreign.c    tables of sources that speak another language
+ * foreign_change.c  their changes
  * check.c      the precheck
  */
 #ifndef WORKERS_WRITER_MYSQL_SINK_H
