@@ -503,7 +503,8 @@ restart(void)
 	if (broken == STALE_CHECKPOINT && checkpoint > 0)
 		checkpoint--;
 	sched_free(sched);
-	sched = sched_new((unsigned)nlanes, chance(30) + 1, (chance(30) + 1) * 10);
+	sched = sched_new(
+		(unsigned)nlanes, chance(30) + 1, (chance(30) + 1) * 10, chance(2) == 0 ? 2 : 8);
 	sched_start_turn(sched, turn + 1);
 	pushed = checkpoint;
 }

@@ -39,7 +39,7 @@ commit(struct sched *s, struct group *g)
 static void
 what_does_not_conflict_gathers(void **state)
 {
-	struct sched *s = sched_new(2, 3, 1000);
+	struct sched *s = sched_new(2, 3, 1000, 2);
 	struct fixture f = {0};
 	struct group *g;
 
@@ -66,7 +66,7 @@ modes_that_conflict(void **state)
 	(void)state;
 	for (int a = TOKEN_R; a <= TOKEN_C; a++)
 		for (int b = TOKEN_R; b <= TOKEN_C; b++) {
-			struct sched *s = sched_new(2, 1, 1000);
+			struct sched *s = sched_new(2, 1, 1000, 2);
 			struct fixture f = {0};
 
 			push(s, &f, 0, 1, (enum token_mode)a);
@@ -80,7 +80,7 @@ modes_that_conflict(void **state)
 static void
 a_patient_lane_waits_for_more(void **state)
 {
-	struct sched *s = sched_new(3, 12, 1000);
+	struct sched *s = sched_new(3, 12, 1000, 2);
 	struct fixture f = {0};
 	struct group *a;
 
@@ -102,7 +102,7 @@ a_patient_lane_waits_for_more(void **state)
 static void
 commits_keep_the_order(void **state)
 {
-	struct sched *s = sched_new(2, 1, 1000);
+	struct sched *s = sched_new(2, 1, 1000, 2);
 	struct fixture f = {0};
 	struct group *a, *b;
 
@@ -126,7 +126,7 @@ commits_keep_the_order(void **state)
 static void
 alone_has_no_company(void **state)
 {
-	struct sched *s = sched_new(3, 9, 1000);
+	struct sched *s = sched_new(3, 9, 1000, 2);
 	struct fixture f = {0};
 	struct group *a;
 
@@ -149,7 +149,7 @@ alone_has_no_company(void **state)
 static void
 solo_is_its_own_group(void **state)
 {
-	struct sched *s = sched_new(3, 9, 1000);
+	struct sched *s = sched_new(3, 9, 1000, 2);
 	struct fixture f = {0};
 
 	(void)state;
@@ -165,7 +165,7 @@ solo_is_its_own_group(void **state)
 static void
 half_may_be_late(void **state)
 {
-	struct sched *s = sched_new(2, 100, 1000);
+	struct sched *s = sched_new(2, 100, 1000, 2);
 	struct fixture f = {0};
 	struct group *a, *b;
 
@@ -196,7 +196,7 @@ half_may_be_late(void **state)
 static void
 a_large_transaction_may_start_with_few_that_are_late(void **state)
 {
-	struct sched *s = sched_new(3, 100, 1000);
+	struct sched *s = sched_new(3, 100, 1000, 2);
 	struct fixture f = {0};
 
 	(void)state;
@@ -214,7 +214,7 @@ a_large_transaction_may_start_with_few_that_are_late(void **state)
 static void
 who_waits_at_the_gate_gives_way(void **state)
 {
-	struct sched *s = sched_new(2, 1, 1000);
+	struct sched *s = sched_new(2, 1, 1000, 2);
 	struct fixture f = {0};
 	struct group *a, *b;
 
@@ -240,7 +240,7 @@ who_waits_at_the_gate_gives_way(void **state)
 static void
 the_third_attempt_waits_to_be_oldest(void **state)
 {
-	struct sched *s = sched_new(2, 1, 1000);
+	struct sched *s = sched_new(2, 1, 1000, 2);
 	struct fixture f = {0};
 	struct group *a, *b;
 

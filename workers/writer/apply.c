@@ -550,7 +550,7 @@ apply_start(struct worker *w, struct sink *s, const struct routes *routes,
 	a->world = fk_world_new();
 	a->world_version = 1;
 	a->nlanes = w->nlanes;
-	a->sched = sched_new(a->nlanes, a->group_rows, a->group_bytes);
+	a->sched = sched_new(a->nlanes, a->group_rows, a->group_bytes, a->sink->ops->late_share);
 	frame_reader_init(&a->reader, a->ring);
 	a->load_readers = xcalloc(w->nlanes, sizeof *a->load_readers);
 	for (uint32_t i = 0; i < w->nlanes; i++)

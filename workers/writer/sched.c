@@ -30,6 +30,7 @@ struct sched {
 	unsigned lanes;
 	uint32_t max_rows;
 	size_t max_bytes;
+	uint32_t late_share;
 	struct unit *head, *tail;
 	size_t queued, queued_rows, queued_bytes;
 	struct flight *oldest, *youngest;
@@ -42,19 +43,18 @@ struct sched {
 };
 
 #define FIRST_SLOTS 4096
-/* One in so many rows may be late. */
-#define LATE_SHARE 2
 /* Patience ends at this part of a full group. */
 #define GATHER_SHARE 4
 
 struct sched *
-sched_new(unsigned lanes, uint32_t max_rows, size_t max_bytes)
+sched_new(unsigned lanes, uint32_t max_rows, size_t max_bytes, uint32_t late_share)
 {
 	struct sched *s = xcalloc(1, sizeof *s);
 
 	s->lanes = lanes;
 	s->max_rows = max_rows;
 	s->max_bytes = max_bytes;
+	s->late_share = late_share;
 	s->next_turn = s->gate = 1;
 	s->nslots = FIRST_SLOTS;
 	s->slots = xcalloc(s->nslots, sizeof *s->slots);
@@ -247,9 +247,9 @@ move_unit(struct sched *s, struct flight *f, size_t late)
 }
 
 static bool
-are_few(size_t late, size_t rows)
+are_few(const struct sched *s, size_t late, size_t rows)
 {
-	return late * LATE_SHARE <= rows;
+	return late * s->late_share <= rows;
 }
 
 /* Whether the head of the queue may join a group that has something already. */
@@ -262,7 +262,7 @@ may_join(const struct sched *s, const struct flight *f, size_t *late)
 		f->group.bytes + u->bytes > s->max_bytes || f->group.units >= s->max_rows)
 		return false;
 	*late = conflicts(s, u, NULL);
-	return *late == 0 || are_few(f->late + *late, (size_t)f->group.rows + u->rows);
+	return *late == 0 || are_few(s, f->late + *late, (size_t)f->group.rows + u->rows);
 }
 
 /* Whether so little is queued that it had better gather while others are in flight. */
@@ -283,7 +283,7 @@ may_start(const struct sched *s, bool patient, size_t *late)
 		(u->alone && s->in_flight != 0) || (patient && gathers(s)))
 		return false;
 	*late = conflicts(s, u, NULL);
-	return *late == 0 || (!u->solo && are_few(*late, u->rows));
+	return *late == 0 || (!u->solo && are_few(s, *late, u->rows));
 }
 
 struct group *

@@ -9,9 +9,9 @@
  * What a group has that conflicts with a group in flight waits for the gate:
  * the lane runs all else at once, and these *late* changes when its turn has
  * come, when everything older is committed. `meets` says which tokens they
- * wait for. Late rows hold up the gate: where they would be more than half,
- * the group is cut; if it is the very first unit, or one that is solo, nothing
- * starts.
+ * wait for. Late rows hold up the gate, and the locks of those before them: where they
+ * would be more than the engine can bear, the group is cut; if it is the very first
+ * unit, or one that is solo, nothing starts.
  *
  * The gate: groups commit in the order of their turns, 1, 2, 3, ...
  *
@@ -64,7 +64,8 @@ struct group {
 
 struct sched;
 
-struct sched *sched_new(unsigned lanes, uint32_t max_rows, size_t max_bytes);
+/* late_share: one in so many rows of a group may be late. */
+struct sched *sched_new(unsigned lanes, uint32_t max_rows, size_t max_bytes, uint32_t late_share);
 void sched_free(struct sched *s);
 /* The turn of the first group; call before the first push. */
 void sched_start_turn(struct sched *s, uint64_t turn);

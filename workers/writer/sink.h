@@ -126,6 +126,9 @@ enum existing { EXISTING_INTERCEPT, EXISTING_IGNORE, EXISTING_CLEAR };
 struct sink_ops {
 	const char *kind;
 	uint32_t load_rows; /* that `load` is given at once, where the ring has room for them */
+	/* Of a group's rows one in so many may wait for the gate, while the locks of the others are
+	 * held: few where these are also of gaps between rows. */
+	uint32_t late_share;
 
 	enum rc (*create)(const struct sink_env *env, struct sink **out, struct err *e);
 	void (*free)(struct sink *s);

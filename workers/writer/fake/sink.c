@@ -589,6 +589,7 @@ fake_empty(struct sink_lane *l, const struct target *t, struct err *e)
 
 const struct sink_ops fake_sink_ops = {
 	.kind = "fake",
+	.late_share = 2,
 	.load_rows = 1000,
 	.create = fake_create,
 	.free = fake_free,

@@ -571,6 +571,7 @@ mysql_table_state(struct sink_lane *base, const char *db, const char *name, enum
 
 const struct sink_ops mysql_sink_ops = {
 	.kind = "mysql",
+	.late_share = 8,
 	.load_rows = 1000,
 	.create = mysql_create,
 	.free = mysql_free,

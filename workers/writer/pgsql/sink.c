@@ -555,6 +555,7 @@ pgsink_table_state(struct sink_lane *base, const char *db, const char *name, enu
 
 const struct sink_ops pgsql_sink_ops = {
 	.kind = "postgresql",
+	.late_share = 2,
 	.load_rows =
 		32768, /* a COPY costs the server as much as a thousand rows, whatever it brings */
 	.create = pgsink_create,
