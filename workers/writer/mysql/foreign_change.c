@@ -4,7 +4,6 @@
  */
 #include "common/compat.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/mysql/quote.h"
@@ -72,12 +71,6 @@ struct change_of {
 	const struct table *before, *after;
 };
 
-static const char *
-target_column(const struct mysql_lane *l, const struct table_change *ch, const char *name)
-{
-	return routes_column(l->sink->env.routes, ch->db, ch->name, name);
-}
-
 static void
 quote_target(const struct mysql_lane *l, struct buf *b, const struct table_change *ch)
 {
@@ -85,33 +78,6 @@ quote_target(const struct mysql_lane *l, struct buf *b, const struct table_chang
 
 	mysql_quote_table(b, routes_table_db(routes, ch->db, ch->name),
 		routes_target_table(routes, ch->db, ch->name));
-}
-
-/* Whether the target's table has it: in the server's list of `what`, by its name there. */
-static enum rc
-has_part(struct mysql_lane *l, const struct table_change *ch, const char *what, const char *name,
-	bool *has, struct err *e)
-{
-	const struct routes *routes = l->sink->env.routes;
-	const char *const values[] = {routes_table_db(routes, ch->db, ch->name),
-		routes_target_table(routes, ch->db, ch->name), name};
-	char *one = NULL;
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	for (size_t i = 0; i < COUNT_OF(values); i++) {
-		buf_puts(&b, i != 0 ? ", " : "");
-		client_quote(&l->c, &b, values[i], strlen(values[i]));
-	}
-	rc = client_value(&l->c, &one, e,
-		"SELECT 1 FROM information_schema.%s WHERE (TABLE_SCHEMA, TABLE_NAME, %s) = (%s) "
-		"LIMIT 1",
-		strcmp(what, "INDEX_NAME") == 0 ? "STATISTICS" : "COLUMNS", what, buf_text(&b));
-	*has = one != NULL;
-	free(one);
-	buf_release(&b);
-	return rc;
 }
 
 /*
@@ -122,7 +88,8 @@ static enum rc
 fill(struct mysql_lane *l, const struct change_of *t, uint32_t i, const char *text, struct err *e)
 {
 	const struct column *col = &t->after->columns[i];
-	const char *name = target_column(l, t->ch, col->name), *collation;
+	const char *name = routes_column(l->sink->env.routes, t->ch->db, t->ch->name, col->name),
+		   *collation;
 	struct buf b, type;
 	bool has;
 	enum rc rc;
@@ -133,7 +100,7 @@ fill(struct mysql_lane *l, const struct change_of *t, uint32_t i, const char *te
 	buf_init(&type);
 	foreign_add_type(&l->sink->env.losses, &type, col, foreign_is_indexed(t->after, i));
 	collation = strstr(buf_text(&type), " COLLATE");
-	rc = has_part(l, t->ch, "COLUMN_NAME", name, &has, e);
+	rc = lane_has(l, HAS_COLUMN, t->ch->db, t->ch->name, name, &has, e);
 	if (rc == RC_OK && !has) {
 		buf_puts(&b, "ALTER TABLE ");
 		quote_target(l, &b, t->ch);
@@ -256,8 +223,8 @@ drop_index(struct mysql_lane *l, struct buf *b, const struct change_of *t, const
 			return RC_OK;
 	/* Not all that it could have were made. */
 	if (foreign_has_like(ix))
-		rc = has_part(l, t->ch, "INDEX_NAME", foreign_is_primary(ix) ? "PRIMARY" : ix->name,
-			&has, e);
+		rc = lane_has(l, HAS_INDEX, t->ch->db, t->ch->name,
+			foreign_is_primary(ix) ? "PRIMARY" : ix->name, &has, e);
 	if (!has)
 		return rc;
 	buf_printf(b, "%sDROP %sKEY ", *comma, foreign_is_primary(ix) ? "PRIMARY " : "");

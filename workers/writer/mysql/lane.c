@@ -135,6 +135,30 @@ lane_exec(struct mysql_lane *l, const struct buf *sql, struct err *e)
 }
 
 enum rc
+lane_has(struct mysql_lane *l, const char *what, const char *db, const char *table,
+	const char *part, bool *has, struct err *e)
+{
+	const struct routes *routes = l->sink->env.routes;
+	const char *const values[] = {
+		routes_table_db(routes, db, table), routes_target_table(routes, db, table), part};
+	char *one = NULL;
+	struct buf b;
+	enum rc rc;
+
+	buf_init(&b);
+	for (size_t i = 0; i < COUNT_OF(values); i++) {
+		buf_puts(&b, i != 0 ? ", " : "");
+		client_quote(&l->c, &b, values[i], strlen(values[i]));
+	}
+	rc = client_value(&l->c, &one, e, "SELECT 1 FROM information_schema.%s = (%s) LIMIT 1",
+		what, buf_text(&b));
+	*has = one != NULL;
+	free(one);
+	buf_release(&b);
+	return rc;
+}
+
+enum rc
 lane_fk(struct mysql_lane *l, bool off, struct err *e)
 {
 	enum rc rc;

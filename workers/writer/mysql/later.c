@@ -289,27 +289,9 @@ later_make(struct mysql_lane *l, const char *db, const char *name, bool *made, s
 static enum rc
 can_refer(struct mysql_lane *l, const struct foreign_key *fk, bool *can, struct err *e)
 {
-	const struct routes *routes = l->sink->env.routes;
-	const char *const values[] = {routes_table_db(routes, fk->ref_db, fk->ref_table),
-		routes_target_table(routes, fk->ref_db, fk->ref_table),
-		routes_column(routes, fk->ref_db, fk->ref_table, fk->ref_columns[0])};
-	char *one = NULL;
-	struct buf b;
-	enum rc rc;
-
-	buf_init(&b);
-	for (size_t i = 0; i < COUNT_OF(values); i++) {
-		buf_puts(&b, i != 0 ? ", " : "");
-		client_quote(&l->c, &b, values[i], strlen(values[i]));
-	}
-	rc = client_value(&l->c, &one, e,
-		"SELECT 1 FROM information_schema.STATISTICS WHERE SEQ_IN_INDEX = 1 AND "
-		"(TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME) = (%s) LIMIT 1",
-		buf_text(&b));
-	*can = one != NULL;
-	free(one);
-	buf_release(&b);
-	return rc;
+	return lane_has(l, HAS_INDEX_ON, fk->ref_db, fk->ref_table,
+		routes_column(l->sink->env.routes, fk->ref_db, fk->ref_table, fk->ref_columns[0]),
+		can, e);
 }
 
 enum rc

@@ -108,6 +108,13 @@ enum rc lane_failed(struct mysql_lane *l, MYSQL_STMT *st, struct err *e, const c
 /* Foreign keys' checks and cascades as a change wants them. */
 enum rc lane_fk(struct mysql_lane *l, bool off, struct err *e) MUSTCHECK;
 enum rc lane_exec(struct mysql_lane *l, const struct buf *sql, struct err *e) MUSTCHECK;
+/* Whether the target's table (of the source's names) has a part of that name there. */
+#define HAS_COLUMN "COLUMNS WHERE (TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME)"
+#define HAS_INDEX "STATISTICS WHERE (TABLE_SCHEMA, TABLE_NAME, INDEX_NAME)"
+/* an index that begins with the column */
+#define HAS_INDEX_ON "STATISTICS WHERE SEQ_IN_INDEX = 1 AND (TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME)"
+enum rc lane_has(struct mysql_lane *l, const char *what, const char *db, const char *table,
+	const char *part, bool *has, struct err *e) MUSTCHECK;
 
 /* The prepared statement for changes of one shape; rows: how many are waiting. */
 enum rc statement_get(struct mysql_lane *l, enum form form, const struct change *c, uint32_t rows,
