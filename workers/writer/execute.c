@@ -28,14 +28,6 @@ count(struct apply_lane *l, enum event_kind op, uint32_t n)
 		l->deletes += n;
 }
 
-static void
-count_batch(struct apply_lane *l, const struct batch *b)
-{
-	count(l, b->op, b->count);
-	if (conflict_may_miss(l->apply, b->op))
-		l->unmatched += b->count - b->matched;
-}
-
 /* ---- rows ---- */
 
 /*
@@ -59,6 +51,14 @@ static bool
 worth_a_look(enum rc rc)
 {
 	return rc == RC_DATA || rc == RC_CONFLICT;
+}
+
+static void
+count_batch(struct apply_lane *l, const struct batch *b)
+{
+	count(l, b->op, b->count);
+	if (conflict_may_miss(l->apply, b->op))
+		l->unmatched += b->count - b->matched;
 }
 
 /* apply = "fastest": how many changes are left. */
